@@ -1,0 +1,17 @@
+"""VANER: biomedical entity tagging with an instruction-conditioned language model and a BIO head."""
+
+from vaner.document import Concept, Document, Passage, Span
+from vaner.errors import FormatError, OffsetError, VanerError
+
+__version__ = "0.1.0"
+
+__all__ = ["Concept", "Document", "FormatError", "OffsetError", "Passage", "Span", "Vaner", "VanerError"]
+
+
+def __getattr__(name: str):
+    # The tagger needs torch; reading files, scores and knowledge do not, and must not wait for it.
+    if name == "Vaner":
+        from vaner.tagging import Vaner
+
+        return Vaner
+    raise AttributeError(f"module 'vaner' has no attribute {name!r}")

@@ -1,0 +1,46 @@
+"""In: command-line words. Out: a subcommand's exit status; one file per subcommand.
+
+Each module here has ``HELP`` (one line), ``add_arguments(parser)`` and ``run(args) -> int | None``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import pkgutil
+import sys
+from collections.abc import Callable
+
+from vaner.errors import VanerError
+
+
+def guarded(run: Callable[[], int | None]) -> int:
+    """Run a command; print bad input as one ``error:`` line and return status 2."""
+    try:
+        return run() or 0
+    except VanerError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
+        print(f"error: {error.filename}: {error.strerror}; check the path", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        # The reader of our output (head, less) has seen enough; nothing was lost.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m vaner", description="Biomedical entity tagging.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    for info in sorted(pkgutil.iter_modules(__path__), key=lambda m: m.name):
+        module = importlib.import_module(f"{__name__}.{info.name}")
+        sub = commands.add_parser(info.name, help=module.HELP, description=module.HELP)
+        module.add_arguments(sub)
+        sub.set_defaults(run=module.run)
+    args = parser.parse_args(argv)
+    return guarded(lambda: args.run(args))
