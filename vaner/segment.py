@@ -8,7 +8,8 @@ import regex
 
 from vaner.document import Passage
 
-_WORD = regex.compile(r"[\p{L}\p{N}\p{M}]+|\S")
+# \x1c-\x1f are white space to str.isspace, and to us, but not to the regex module.
+_WORD = regex.compile(r"[\p{L}\p{N}\p{M}]+|[^\s\x1c-\x1f]")
 
 
 def words(text: str) -> list[tuple[int, int]]:
@@ -28,17 +29,81 @@ def words(text: str) -> list[tuple[int, int]]:
     return [match.span() for match in _WORD.finditer(text)]
 
 
-# A full stop, question or exclamation mark, whatever closes after it, then white space.
-_STOP = regex.compile(r"""[.!?…][)\]}"'”’»]*(\s+)(?=\S)""")
-_ABBREVIATION = regex.compile(
-    r"""(?:^|[\s(\[{/"'-])(?:
-        e\.?g|i\.?e|vs|cf|ca|viz|approx|resp|al|etc|Figs?|figs?|Eqs?|eqs?|Refs?|refs?|Tabs?|Nos?|nos?|vol|pp|
-        Drs?|Prof|Mrs?|Ms|St|Jr|Inc|Ltd|Co|Corp|Dept|Univ|[ia]\.[vmpcd]|sp|spp|subsp|ssp|var|cv|str|gen|nov|
-        b\.i\.d|t\.i\.d|q\.d|p\.o|s\.c|[A-Za-z]
+#   ... (Feder et al. 1996) given i.v. to mice (n = 5). We then ...
+#                   ^               ^                 ^^
+#        in brackets: no   abbreviation: no           a stop, space, then a start: cut
+#
+# Short brackets are matched first, so that the scan steps over the stops inside them.
+_STOP = regex.compile(
+    r"""\((?:[^()]{1,200}+)(?<![.!?])\) | \[(?:[^\[\]]{1,200}+)(?<![.!?])\]
+    | (?<![.!?…])(?P<stop>[.!?…])(?:
+        [.!?…]*+[)\]}"'”’»]*+\s++(?=\S)
+        | (?<=[\p{Ll})%]{2}\.)(?=\p{Lu}\p{Ll}++\s|\p{Lu}{4,}:)  # run together: "... was seen.The child"
+    )""",
+    regex.VERBOSE,
+)
+_PARAGRAPH = regex.compile(r"\n[^\S\n]*\n\s*")
+
+# What a sentence begins with: a capital, a digit, something that opens, or a name in lower case that no
+# ordinary word looks like (p53, mRNA, c-Myc, alpha-synuclein).
+_START = regex.compile(
+    r"""["'“‘*]*[\[({<]
+    | ["'“‘*]*(?:[\p{Lu}\p{Lt}+~>±≥≤] | (?!0\d)\p{N} | \p{Ll}++(?:\p{N}|\p{Lu}|-[\p{N}\p{L}]))""",
+    regex.VERBOSE,
+)
+# Not a start after all: the rest of a unit (mg. kg-1).
+_UNIT = regex.compile(r"(?:kg|mg|ml|l|min|mol|cm|mm|m|h|d|s)(?:\s?\(?[-−]\s?\d|/)")
+
+# Abbreviations that never end a sentence.
+_NEVER = regex.compile(
+    r"""(?<![\p{L}\p{N}])(?:
+        e\.\s?g | i\.\s?e | vs | cf | viz | ca | approx | resp | [Ff]igs? | [Ee]qs? | [Rr]efs? | [Ss]uppl | [Nn]os
+        | Drs? | Prof | Mrs? | Ms | St | Mt
     )\.$""",
     regex.VERBOSE,
 )
-_STARTS = regex.compile(r"""["'“‘(\[{«]*(?:[\p{Lu}\p{Lt}\p{N}]|\p{Ll}+[-\p{N}\p{Lu}])""")
+# Those that may: one letter (S. aureus, but not hepatitis B. or 24 h.), dotted letters (i.v.), et al.,
+# titles of journals.
+_MAYBE = regex.compile(
+    r"""(?<![\p{L}\p{N}°/-])(?:
+        (?<!(?:[Gg]roups?|[Tt]ypes?|[Hh]epatitis|[Vv]itamin|[Dd]egrees|[Ff]actor|\b\p{Lu}\s(?:and|or))\s)\p{Lu}
+        | (?<!\d\s)\p{Ll} | \p{L}(?:\.\s?\p{L})+
+        | al | etc | spp? | subsp | ssp | var | [Nn]o | [Vv]ol | pp | Inc | Ltd | Co | Corp | Jr | Dept | Univ
+        | Acad | Am | Ann | Assoc | Biochem | Biol | Biophys | Chem | Clin | Dis | Engl | Exp | Genet | Hum | Immunol
+        | Int | Med | Mol | Nat | Natl | Neurobiol | Neurosci | Pharm | Pharmacol | Proc | Rep | Res | Rev | Sci
+    )\.$""",
+    regex.VERBOSE,
+)
+# ... but only before a word that begins sentences, or a heading such as RESULTS:
+_OPENER = regex.compile(
+    r"""["'“‘(\[]*(?:
+        (?:A|Additional|Additionally|After|All|Although|Among|An|And|As|At|Because|Before|Both|But|By|Compared
+        |Consequently|Conversely|Despite|During|Each|Eight|Finally|First|Five|Following|For|Four|From|Further
+        |Furthermore|Given|He|Here|However|If|In|Instead|Interestingly|It|Its|Many|Moreover|Most|Neither|Nine|No
+        |None|Nor|Notably|Of|On|One|Only|Or|Other|Our|Out|Overall|Patients|Previous|Recent|Recently|Results|Seven
+        |Several|She|Since|Six|Some|Studies|Such|Surprisingly|Taken|Ten|That|The|Their|Then|There|Therefore|These
+        |They|This|Those|Three|Thus|To|Together|Treatment|Twelve|Two|Under|Unlike|Upon|Using|We|What|When|Whereas
+        |Whether|Which|While|With|Within|Without)(?![\p{L}\p{N}.])
+        | \p{Lu}[\p{Lu}\s/&()]{3,}+:
+    )""",
+    regex.VERBOSE,
+)
+_LONGEST_ABBREVIATION = 24
+
+
+def _ends_sentence(text: str, stop: int, after: int) -> bool:
+    """Whether the stop at ``stop``, with the next word starting at ``after``, ends a sentence."""
+    if not _START.match(text, after) or _UNIT.match(text, after):
+        return False
+    if text[stop] != ".":
+        return True
+    # Older abstracts have numbers typed apart: 19q13. 3, P =. 05.
+    if text[after].isdigit() and stop and (text[stop - 1].isdigit() or text[stop - 1] in " =<>~+-(["):
+        return False
+    first = max(0, stop - _LONGEST_ABBREVIATION)
+    if _NEVER.search(text, first, stop + 1):
+        return False
+    return not _MAYBE.search(text, first, stop + 1) or bool(_OPENER.match(text, after))
 
 
 def sentences(text: str, passages: Iterable[Passage] = ()) -> list[tuple[int, int]]:
@@ -55,14 +120,10 @@ def sentences(text: str, passages: Iterable[Passage] = ()) -> list[tuple[int, in
     cuts = {0, len(text)}
     for passage in passages:
         cuts |= {passage.start, passage.end}
-    for match in regex.finditer(r"\n\s*\n", text):
-        cuts.add(match.end())
+    cuts.update(match.end() for match in _PARAGRAPH.finditer(text))
     for match in _STOP.finditer(text):
-        if not _STARTS.match(text, match.end()):
-            continue
-        if text[match.start()] == "." and _ABBREVIATION.search(text[max(0, match.start() - 12) : match.start() + 1]):
-            continue
-        cuts.add(match.end())
+        if match["stop"] and _ends_sentence(text, match.start(), match.end()):
+            cuts.add(match.end())
     borders = sorted(cuts)
     found = []
     for start, end in zip(borders, borders[1:], strict=False):
