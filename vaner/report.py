@@ -1,0 +1,354 @@
+"""In: scores, intervals, agreement with seqeval. Out: one dict, and it as JSON, Markdown, terminal tables.
+
+Terminal and Markdown are made from the dict that the JSON file holds, so the three cannot disagree. Numbers
+in the dict are in [0, 1] and unrounded; the tables show percent, as publications do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tabulate import tabulate
+
+import vaner
+from vaner.agreement import Agreement
+from vaner.bootstrap import MEASURES, Difference, Interval
+from vaner.formats.files import replacing_text
+from vaner.metrics import MACRO, RELAXED, Macro, Row, Score, Scores
+
+_OUTCOMES = ("correct", "incorrect", "partial", "missed", "spurious")
+_STRICT = "Strict: same start, end and type"
+_TITLES = {
+    "relaxed": "Relaxed (SemEval-2013 task 9)",
+    "length": "By length in words (a punctuation mark is a word)",
+    "seen": "By whether surface and type were a mention in training",
+}
+_ROW_NAMES = {
+    "strict": "strict: borders and type",
+    "exact": "exact: borders, any type",
+    "partial": "partial: overlap counts half, any type",
+    "type": "type: any overlap, same type",
+}
+_NOTES = {
+    "documents_without_prediction": "gold documents without a prediction: all their mentions count as misses",
+    "extra_documents_ignored": "predicted documents that gold does not have: ignored",
+    "documents_differing_in_white_space": "documents whose texts differ in white space: offsets carried over",
+    "duplicate_gold_mentions": "gold mentions given more than once: counted once",
+    "duplicate_predicted_mentions": "predicted mentions given more than once: counted once",
+    "discontinuous_gold_mentions": "discontinuous gold mentions: a hit needs the same fragments",
+    "unreachable_gold_mentions": "gold mentions that a limit put out of reach: counted as misses",
+}
+
+
+class Table(NamedTuple):
+    """One table, its cells as they are shown."""
+
+    title: str
+    header: list[str]
+    rows: list[list[str]]
+
+
+def result(
+    scores: Scores,
+    *,
+    name: str,
+    split: str | None = None,
+    intervals: Mapping[Row, Mapping[str, Interval]] | None = None,
+    agreement: Agreement | None = None,
+    comparison: Mapping[Row, Difference] | None = None,
+    read: Mapping[str, int] | None = None,
+) -> dict[str, Any]:
+    """Everything measured on one gold set, ready for ``json.dump``.
+
+    Args:
+        scores: the counts.
+        name: of the corpus or the gold file.
+        split: train, dev or test where the gold set is one.
+        intervals: from :func:`vaner.bootstrap.intervals`.
+        agreement: from :func:`vaner.agreement.agreement`.
+        comparison: from :func:`vaner.bootstrap.compare`, this system minus another.
+        read: what the file readers repaired or skipped -> how often.
+    """
+    intervals = intervals or {}
+    found: dict[str, Any] = {"name": name, "split": split, "documents": scores.documents}
+    for row in scores.rows:
+        table, label = row
+        entry = _entry(scores[row], intervals.get(row))
+        if table == "relaxed":
+            for count in ("tp", "fp", "fn"):
+                del entry[count]
+            entry |= {what: scores.outcomes[label][what] for what in _OUTCOMES}
+        found.setdefault(table, {})[label] = entry
+    found["overall"]["macro"] = _entry(scores.macro, intervals.get(MACRO))
+    found["notes"] = dict(scores.notes)
+    found["unannotated_predictions"] = dict(sorted(scores.unannotated.items()))
+    found["read"] = dict(read or {})
+    if agreement is not None:
+        found["seqeval"] = {
+            "default": asdict(agreement.default),
+            "strict": asdict(agreement.strict),
+            "tags": agreement.tags,
+            "modes_agree": _near(agreement.default.f1, agreement.strict.f1),
+            "default_agrees_with_micro_f1": _near(agreement.default.f1, scores["overall", "micro"].f1),
+            "lost_in_tags": dict(agreement.lost),
+        }
+    if comparison is not None:
+        found["comparison"] = [
+            {"table": table, "row": label, **asdict(difference)}
+            for (table, label), difference in comparison.items()
+        ]
+    return found
+
+
+def mean(results: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Unweighted mean of the corpora's strict scores; a corpus without any mention is left out."""
+    overall = [r["overall"] for r in results]
+    found: dict[str, Any] = {}
+    for row in ("micro", "macro"):
+        defined = [o[row] for o in overall if o[row]["f1"] is not None]
+        found[row] = {m: sum(d[m] for d in defined) / len(defined) if defined else None for m in MEASURES}
+        found[row]["corpora"] = len(defined)
+    return found
+
+
+def versions() -> dict[str, str]:
+    """Versions of everything that computes or formats a score."""
+    return {
+        "vaner": vaner.__version__,
+        "python": platform.python_version(),
+        **{
+            package: version(package) for package in ("numpy", "scipy", "seqeval", "scikit-learn", "tabulate")
+        },
+    }
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """Hash of a file; of a folder, the hash of its files' relative names and hashes, in name order."""
+    path = Path(path)
+    digest = hashlib.sha256()
+    if path.is_dir():
+        for file in sorted(p for p in path.rglob("*") if p.is_file()):
+            digest.update(f"{file.relative_to(path).as_posix()}\0{sha256(file)}\n".encode())
+    else:
+        with open(path, "rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def terminal(report: Mapping[str, Any]) -> str:
+    """The report as plain text, tables aligned."""
+    parts = ["\n".join(_protocol(report))]
+    for found, tables in _sections(report):
+        if len(report["results"]) > 1:
+            continue  # the overview has a row for each; JSON and Markdown have the rest
+        parts += [f"{t.title}\n{_plain(t)}" for t in tables]
+        parts += [f"note: {remark}" for remark in remarks(found)]
+    if len(report["results"]) > 1:
+        parts.append(f"{_STRICT}\n{_plain(_overview(report))}")
+        parts += [
+            f"note: {found['name']}: {remark}" for found in report["results"] for remark in remarks(found)
+        ]
+    return "\n\n".join(parts) + "\n"
+
+
+def markdown(report: Mapping[str, Any]) -> str:
+    """The report as a Markdown page."""
+    parts = ["# Evaluation", "\n".join(f"- {_escaped(line)}" for line in _protocol(report))]
+    if len(report["results"]) > 1:
+        parts += [f"## {_STRICT}", _github(_overview(report))]
+    for found, tables in _sections(report):
+        parts.append(f"## {_escaped(_title(found))}")
+        for table in tables:
+            parts += [f"### {table.title}", _github(table)]
+        if said := remarks(found):
+            parts.append("\n".join(f"- {_escaped(remark)}" for remark in said))
+    inputs = [[i["role"], i["path"], i["sha256"]] for i in report["inputs"]]
+    parts += ["## Inputs", _github(Table("", ["Input", "Path", "sha256"], inputs))]
+    parts.append("Versions: " + ", ".join(f"{k} {v}" for k, v in report["versions"].items()) + ".")
+    return "\n\n".join(parts) + "\n"
+
+
+def to_json(report: Mapping[str, Any]) -> str:
+    """The report as JSON."""
+    return json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def write(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text file whole or not at all; ``-`` is standard output."""
+    with replacing_text(path) as stream:
+        stream.write(text)
+
+
+def remarks(found: Mapping[str, Any]) -> list[str]:
+    """What a reader must know beside the scores: losses, repairs, and how seqeval sees it."""
+    said = [f"{n:,} {_NOTES[note]}" for note, n in found["notes"].items()]
+    if dropped := found["unannotated_predictions"]:
+        listed = ", ".join(f"{type} {n:,}" for type, n in dropped.items())
+        said.append(
+            f"{sum(dropped.values()):,} predicted mentions of types that gold does not annotate: "
+            f"no false positives, left out ({listed})"
+        )
+    said += [f"{n:,} x while reading: {kind}" for kind, n in found["read"].items()]
+    if "seqeval" in found:
+        said.append(_seqeval_remark(found))
+    return said
+
+
+def _seqeval_remark(found: Mapping[str, Any]) -> str:
+    checked = found["seqeval"]
+    default, strict = (_percent(checked[mode]["f1"]) for mode in ("default", "strict"))
+    lost = ", ".join(f"{n:,} {what.replace('_', ' ')}" for what, n in checked["lost_in_tags"].items())
+    said = f"seqeval on {checked['tags']}: "
+    if checked["modes_agree"]:
+        said += f"micro-F1 {strict} in both modes (default, strict IOB2)"
+    else:
+        said += f"the modes differ: micro-F1 {default} default, {strict} strict IOB2"
+    if checked["default_agrees_with_micro_f1"]:
+        said += ", equal to the micro-F1 above" if checked["modes_agree"] else "; ours is the default's"
+    else:
+        said += f", unlike our micro-F1 {_percent(found['overall']['micro']['f1'])}"
+    return said + (f"; tags cannot hold: {lost}" if lost else "")
+
+
+def _entry(score: Score | Macro, interval: Mapping[str, Interval] | None) -> dict[str, Any]:
+    entry: dict[str, Any] = {measure: getattr(score, measure) for measure in MEASURES}
+    if isinstance(score, Score):
+        entry |= {"gold": score.gold, "predicted": score.predicted}
+        entry |= {
+            "tp": int(score.hits),
+            "fp": score.predicted - int(score.hits),
+            "fn": score.gold - int(score.hits),
+        }
+    if interval is not None:
+        entry["interval"] = {measure: list(interval[measure]) for measure in MEASURES}
+    return entry
+
+
+def _sections(report: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], list[Table]]]:
+    return [(found, list(_tables(found))) for found in report["results"]]
+
+
+def _tables(found: Mapping[str, Any]) -> Iterable[Table]:
+    head = ["Gold", "Predicted", "TP", "FP", "FN"]
+    rows = [*found.get("type", {}).items(), *found["overall"].items()]
+    yield Table(_STRICT, ["Type", *head, *_SCORES], [_counted(n, e, head) for n, e in rows])
+    rows = [(_ROW_NAMES[name], found["relaxed"][name]) for name in RELAXED]
+    outcomes = [what.capitalize() for what in _OUTCOMES]
+    yield Table(
+        _TITLES["relaxed"], ["Measure", *outcomes, *_SCORES], [_counted(n, e, outcomes) for n, e in rows]
+    )
+    for table in ("length", "seen"):
+        if table in found:
+            rows = found[table].items()
+            yield Table(
+                _TITLES[table], [table.capitalize(), *head, *_SCORES], [_counted(*r, head) for r in rows]
+            )
+    if "comparison" in found:
+        yield Table(
+            "F1 of these predictions minus F1 of the compared ones (paired bootstrap)",
+            ["Table", "Row", "Difference", "95 % interval", "p"],
+            [
+                [
+                    d["table"],
+                    d["row"],
+                    _signed(d["difference"]),
+                    _range(d["interval"], _signed),
+                    f"{d['p']:.4f}",
+                ]
+                for d in found["comparison"]
+            ],
+        )
+
+
+_SCORES = ["P", "R", "F1", "95 % interval of F1"]
+
+
+def _counted(name: str, entry: Mapping[str, Any], counts: Iterable[str]) -> list[str]:
+    cells = [f"{entry[c.lower()]:,}" if c.lower() in entry else "" for c in counts]
+    return [name, *cells, *_shown(entry)]
+
+
+def _shown(entry: Mapping[str, Any]) -> list[str]:
+    interval = _range(entry["interval"]["f1"], _percent) if "interval" in entry else ""
+    return [*(_percent(entry[measure]) for measure in MEASURES), interval]
+
+
+def _overview(report: Mapping[str, Any]) -> Table:
+    rows = []
+    for found in report["results"]:
+        micro, macro = found["overall"]["micro"], found["overall"]["macro"]
+        counts = [f"{found['documents']:,}", f"{micro['gold']:,}", f"{micro['predicted']:,}"]
+        rows.append([found["name"], *counts, *_shown(micro), _percent(macro["f1"])])
+    averaged = report["mean"]
+    rows.append(["mean", "", "", "", *_shown(averaged["micro"]), _percent(averaged["macro"]["f1"])])
+    return Table(_STRICT, ["Corpus", "Documents", "Gold", "Predicted", *_SCORES, "Macro-F1"], rows)
+
+
+def _title(found: Mapping[str, Any]) -> str:
+    return f"{found['name']}, {found['split']} split" if found["split"] else found["name"]
+
+
+def _protocol(report: Mapping[str, Any]) -> list[str]:
+    protocol = report["protocol"]
+    lines = [
+        f"{protocol['predictions']} against {_title(f)}: {f['documents']:,} documents"
+        for f in report["results"]
+    ]
+    lines.append("types: " + (", ".join(protocol["types"]) or "none"))
+    lines.append(f"strict matching ({_STRICT.partition(': ')[2]}); scores in percent; macro: mean over types")
+    if protocol["bootstrap"]:
+        lines.append(
+            f"intervals: 95 %, percentile bootstrap over documents, n={protocol['bootstrap']:,}, "
+            f"seed {protocol['seed']}"
+        )
+    else:
+        lines.append("intervals: none (--bootstrap 0)")
+    return lines + list(protocol["remarks"])
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.2f}"
+
+
+def _signed(value: float) -> str:
+    return f"{100 * value:+.2f}"
+
+
+def _range(interval: Iterable[float], shown) -> str:
+    low, high = interval
+    return f"[{shown(low)}, {shown(high)}]"
+
+
+def _near(a: float, b: float | None) -> bool:
+    return abs(a - (b or 0.0)) < 1e-9
+
+
+def _align(table: Table) -> list[str]:
+    return ["left" if cell in _TEXT_COLUMNS else "right" for cell in table.header]
+
+
+_TEXT_COLUMNS = {"Type", "Measure", "Length", "Seen", "Corpus", "Table", "Row", "Input", "Path", "sha256"}
+
+
+def _plain(table: Table) -> str:
+    return tabulate(
+        table.rows, table.header, tablefmt="simple", disable_numparse=True, colalign=_align(table)
+    )
+
+
+def _github(table: Table) -> str:
+    rows = [[_escaped(cell) for cell in row] for row in table.rows]
+    return tabulate(rows, table.header, tablefmt="github", disable_numparse=True, colalign=_align(table))
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;")
