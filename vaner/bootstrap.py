@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vaner.errors import VanerError
-from vaner.metrics import MACRO, Row, Scores
+from vaner.metrics import MACRO, MICRO, Row, Scores
 
 MEASURES = ("precision", "recall", "f1")
 # Draws held in memory at once: samples x documents.
@@ -25,14 +25,18 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One row's F1 in system A minus that in system B, in [-1, 1].
+    """One row's F1 in system A minus that in system B.
 
     Attributes:
-        difference: on the documents as they are.
+        a: F1 of A, in [0, 1].
+        b: F1 of B, in [0, 1].
+        difference: a - b, in [-1, 1].
         interval: 95 % percentile interval of the difference.
         p: two-sided p-value of the hypothesis that the systems do not differ.
     """
 
+    a: float
+    b: float
     difference: float
     interval: Interval
     p: float
@@ -103,7 +107,7 @@ def compare(
     values_a, values_b = _resampled(a, samples, seed), _resampled(b, samples, seed)
     tail = (1 - confidence) / 2
     found = {}
-    for row in [row for row in values_a if row in values_b]:
+    for row in sorted(values_a.keys() & values_b.keys(), key=[MICRO, MACRO, *a.rows].index):
         f1_a, f1_b = _f1(a, row), _f1(b, row)
         drawn = values_a[row][2] - values_b[row][2]
         drawn = drawn[~np.isnan(drawn)]
@@ -113,7 +117,7 @@ def compare(
         # 1e-12: draws that equal 2d but for rounding count.
         extreme = int((np.abs(drawn - observed) >= abs(observed) - 1e-12).sum())
         low, high = np.quantile(drawn, [tail, 1 - tail]).tolist()
-        found[row] = Difference(observed, (low, high), (1 + extreme) / (1 + len(drawn)))
+        found[row] = Difference(f1_a, f1_b, observed, (low, high), (1 + extreme) / (1 + len(drawn)))
     return found
 
 

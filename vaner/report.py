@@ -255,11 +255,13 @@ def _tables(found: Mapping[str, Any]) -> Iterable[Table]:
     if "comparison" in found:
         yield Table(
             "F1 of these predictions minus F1 of the compared ones (paired bootstrap)",
-            ["Table", "Row", "Difference", "95 % interval", "p"],
+            ["Table", "Row", "F1", "Compared", "Difference", "95 % interval", "p"],
             [
                 [
                     d["table"],
                     d["row"],
+                    _percent(d["a"]),
+                    _percent(d["b"]),
                     _signed(d["difference"]),
                     _range(d["interval"], _signed),
                     f"{d['p']:.4f}",
