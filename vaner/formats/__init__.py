@@ -1,0 +1,228 @@
+"""In: a path and a format's name. Out: its Documents, streamed; and back, a file written whole or not at all.
+
+    for document in read("corpus.PubTator.txt"):
+        ...
+    write("tagged.jsonl", documents, "jsonl")
+
+Formats: conll, pubtator, bioc (XML and JSON), brat (folder or zip), jsonl, and medline and text (read only),
+html (write only). Each has a module here that says what it reads, what it keeps and its options.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import re
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from vaner.document import Document
+from vaner.errors import FormatError, VanerError
+from vaner.formats import bioc, brat, conll, html, jsonl, medline, pubtator, text
+from vaner.formats.files import BOM, BROKEN_GZIP, open_bytes
+from vaner.formats.report import Report
+
+__all__ = ["READERS", "WRITERS", "Report", "detect", "read", "write"]
+
+log = logging.getLogger(__name__)
+
+READERS: dict[str, Callable[..., Iterator[Document]]] = {
+    "bioc": bioc.read,
+    "brat": brat.read,
+    "conll": conll.read,
+    "jsonl": jsonl.read,
+    "medline": medline.read,
+    "pubtator": pubtator.read,
+    "text": text.read,
+}
+WRITERS: dict[str, Callable[..., int]] = {
+    "bioc": bioc.write,
+    "brat": brat.write,
+    "conll": conll.write,
+    "html": html.write,
+    "jsonl": jsonl.write,
+    "pubtator": pubtator.write,
+}
+
+_EXTENSIONS = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".pubtator": "pubtator",
+    ".conll": "conll",
+    ".iob": "conll",
+    ".iob2": "conll",
+    ".iobes": "conll",
+    ".bio": "conll",
+    ".nbib": "medline",
+    ".medline": "medline",
+}
+_SNIFFED = 1 << 16
+_TAGGED = re.compile(rb"\S.*[\t ](?:O|[BIESLU](?:-\S+)?)[ \t]*")
+_ASK = f"name it: format= one of {', '.join(READERS)}"
+
+
+def read(
+    path: str | os.PathLike,
+    format: str = "auto",
+    *,
+    on_error: str = "raise",
+    report: Report | None = None,
+    **options: Any,
+) -> Iterator[Document]:
+    """Stream the Documents of a file (``*.gz`` too), a folder, a zip or standard input (``-``).
+
+    Args:
+        path: what to read.
+        format: one of ``READERS``, or ``auto`` for :func:`detect`.
+        on_error: what a document that cannot be read does: ``raise``, or ``skip`` to leave it out and
+            count it. A file that is broken as a whole raises either way.
+        report: receives what was repaired, dropped or skipped. Without one, a summary is logged as
+            warnings when the reading ends.
+        options: the format's own; see the ``read`` function of its module.
+
+    Yields:
+        Documents in the order of the file, one in memory at a time, their ids unique.
+
+    Raises:
+        FormatError, OffsetError: naming file, line, document and remedy.
+        FileNotFoundError: for a path that does not exist.
+    """
+    if on_error not in ("raise", "skip"):
+        raise VanerError(f"on_error={on_error!r} is unknown; choose 'raise' or 'skip'")
+    if format != "auto" and format not in READERS:
+        hint = "can only be written" if format in WRITERS else "is unknown"
+        raise VanerError(f"format {format!r} {hint}; choose auto or one of {', '.join(READERS)}")
+    if str(path) != "-" and not os.path.exists(path):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    name = detect(path) if format == "auto" else format
+    told = Report() if report is None else report
+    documents = READERS[name](path, on_error=on_error, report=told, **options)
+    return documents if report is not None else _logged(documents, path, told)
+
+
+def _logged(documents: Iterator[Document], path: str | os.PathLike, report: Report) -> Iterator[Document]:
+    try:
+        yield from documents
+    finally:
+        _log(path, report)
+
+
+def _log(path: str | os.PathLike, report: Report) -> None:
+    for line in report.summary():
+        log.warning("%s: %s", path, line)
+
+
+def write(
+    path: str | os.PathLike,
+    documents: Iterable[Document],
+    format: str,
+    *,
+    report: Report | None = None,
+    **options: Any,
+) -> int:
+    """Write Documents as they come; the file appears when it is complete, and not at all on an error.
+
+    Args:
+        path: what to write; ``*.gz`` is compressed, ``-`` is standard output.
+        documents: with unique ids.
+        format: one of ``WRITERS``.
+        report: receives what the format cannot hold. Without one, a summary is logged as warnings.
+        options: the format's own; see the ``write`` function of its module.
+
+    Returns:
+        The number of documents written.
+
+    Raises:
+        FormatError: for an id that comes twice.
+        VanerError: for an unknown format or a place that cannot be written to.
+    """
+    if format not in WRITERS:
+        hint = "can only be read" if format in READERS else "is unknown"
+        raise VanerError(f"format {format!r} {hint}; choose one of {', '.join(WRITERS)}")
+    told = Report() if report is None else report
+    count = WRITERS[format](path, _unique(documents, path), report=told, **options)
+    if report is None:
+        _log(path, told)
+    return count
+
+
+def _unique(documents: Iterable[Document], path: str | os.PathLike) -> Iterator[Document]:
+    seen: set[str] = set()
+    for document in documents:
+        if document.id in seen:
+            raise FormatError(f"{path}: two documents have the id {document.id!r}; give each its own")
+        seen.add(document.id)
+        yield document
+
+
+def detect(path: str | os.PathLike) -> str:
+    """The format of a file or folder, from its extension where that settles it, else from its first 64 KB.
+
+    Raises:
+        FormatError: for an empty file and where nothing fits, with what to do.
+    """
+    if str(path) == "-":
+        raise FormatError(f"-: the format of standard input cannot be detected; {_ASK}")
+    if os.path.isdir(path):
+        return _detect_folder(path)
+    extension = Path(str(path).removesuffix(".gz")).suffix.lower()
+    if extension == ".zip":
+        return _detect_zip(path)
+    with open_bytes(path) as file:
+        try:
+            start = file.read(_SNIFFED).removeprefix(BOM)
+        except BROKEN_GZIP as error:
+            raise FormatError(f"{path}: the gzip file is broken ({error}); fetch it again") from None
+    if not start.strip():
+        raise FormatError(f"{path}: the file is empty; check that it was written or fetched completely")
+    if extension in _EXTENSIONS:
+        return _EXTENSIONS[extension]
+    found = _sniff(start)
+    if found is None and extension in (".txt", ".text"):
+        return "text"
+    if found is None:
+        raise FormatError(f"{path}: its format cannot be told from its name or its first lines; {_ASK}")
+    return found
+
+
+def _detect_folder(path: str | os.PathLike) -> str:
+    found = {file.suffix for file in Path(path).rglob("*")}
+    if ".ann" in found:
+        return "brat"
+    if ".txt" in found:
+        return "text"
+    raise FormatError(f"{path}: the folder holds neither .ann nor .txt files; name a file in it")
+
+
+def _detect_zip(path: str | os.PathLike) -> str:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if any(name.endswith(".ann") for name in archive.namelist()):
+                return "brat"
+    except zipfile.BadZipFile as error:
+        raise FormatError(f"{path}: no readable zip ({error}); fetch it again") from None
+    raise FormatError(f"{path}: the zip holds no .ann files; unpack it and name a file in it")
+
+
+def _sniff(start: bytes) -> str | None:
+    """The format that the beginning of a file shows, or None."""
+    head = start.lstrip()
+    if head.startswith(b"<"):
+        if b"<collection" in head:
+            return "bioc"
+        return "medline" if re.search(rb"<(Pubmed|Medline)\w+", head) else None
+    if head.startswith((b"{", b"[")):
+        if re.search(rb'"(documents|PubTator3|passages)"\s*:\s*\[\s*\{\s*"(id|infons|offset|_id)"', head):
+            return "bioc"
+        return "jsonl" if head.startswith(b"{") else None
+    lines = [line for line in start.split(b"\n")[:200] if line.strip()]
+    if pubtator.TEXT_LINE.match(lines[0]):
+        return "pubtator"
+    if lines[0].startswith(b"PMID-"):
+        return "medline"
+    # The last line may be cut by the sniffing; three tagged lines are no accident.
+    tagged = [_TAGGED.fullmatch(line.rstrip(b"\r")) is not None for line in lines[:50]]
+    return "conll" if len(tagged) >= 3 and all(tagged) or lines[0].startswith(b"-DOCSTART-") else None

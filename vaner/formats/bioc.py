@@ -1,0 +1,546 @@
+"""In: BioC, XML or JSON. Out: Documents; and back.
+
+    <document><id>227508</id>
+      <passage><infon key="type">title</infon><offset>0</offset><text>Naloxone reverses ...</text>
+        <annotation id="0"><infon key="type">Chemical</infon><infon key="MESH">D009270</infon>
+          <location offset="0" length="8"/><text>Naloxone</text></annotation></passage>
+      <passage>...<offset>60</offset>...
+
+Offsets run through the whole document. What lies between the end of a passage and the offset of the next
+is not in the file; it is filled with line breaks so that offsets hold. An annotation with several
+locations is a discontinuous mention.
+
+Both forms hold the same tree; each XML document is turned into the JSON form's dictionaries, and only
+those are read and made here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from itertools import chain
+from typing import Any
+
+import ijson
+from lxml import etree
+
+from vaner.document import Concept, Document, Passage, Span
+from vaner.errors import FormatError, OffsetError, VanerError, place
+from vaner.formats import concepts
+from vaner.formats.blocks import documents
+from vaner.formats.files import BROKEN_GZIP, open_bytes, replacing, replacing_text
+from vaner.formats.losses import tell
+from vaner.formats.offsets import Placer, check_options, width
+from vaner.formats.report import Report
+from vaner.formats.xml import content, elements
+
+CONCEPT_KEYS = (
+    "identifier",
+    "MESH",
+    "OMIM",
+    "NCBI Gene",
+    "NCBIGENE",
+    "Gene",
+    "NCBI Homologene",
+    "NCBI Taxonomy",
+    "Taxonomy",
+    "dbSNP",
+    "CHEBI",
+    "UMLS",
+    "CUI",
+    "Cellosaurus",
+    "CVCL",
+    "DrugBank",
+    "UniProt",
+    "HPO",
+    "MONDO",
+    "DOID",
+    "CL",
+    "UBERON",
+)
+"""Infon keys whose value is a concept id, in any capitalisation; all but ``identifier`` name its source."""
+
+_SOURCES = {key.casefold(): None if key == "identifier" else key for key in CONCEPT_KEYS}
+_KNOWN_INFONS = {"type", "score", "CompositeRole"}
+_PART = "IndividualMention"
+_HOLDS = {"scores", "fragments", "concept ids", "concept sources", "passages"}
+_KEPT = {"relations", "individual_mentions", "infons", "passage_infons"}
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_FIRST = re.compile(rb'"(documents|PubTator3)"\s*:\s*\[')
+
+
+def read(
+    path: str | os.PathLike,
+    *,
+    on_error: str,
+    report: Report,
+    offsets: str = "raise",
+    unit: str = "codepoints",
+    type: str = "Entity",
+    syntax: str = "auto",
+) -> Iterator[Document]:
+    """Stream the Documents of a BioC file: XML, a JSON collection, or JSON with one document a line.
+
+    Parts of a composite mention (infon ``CompositeRole`` ``IndividualMention``) are not mentions of their
+    own; they go to ``metadata["individual_mentions"]``, relations to ``metadata["relations"]``, other
+    infons of the document and its passages to ``metadata["infons"]`` and ``metadata["passage_infons"]``.
+    Other infons of annotations are counted in ``report``.
+
+    Args:
+        offsets: what to do with a mention whose words are not at its offsets: ``raise``, ``repair``
+            or ``drop``; see :mod:`vaner.formats.offsets`.
+        unit: what offsets count: ``codepoints``, ``utf16`` (files written by Java) or ``utf8``.
+        type: the type of annotations that have none.
+        syntax: ``xml``, ``json`` or ``auto``, by the first character.
+
+    Raises:
+        FormatError: for broken XML or JSON and for documents without id or passages.
+        OffsetError: for wrong offsets, naming file, document and both strings.
+    """
+    check_options(offsets, unit)
+    syntax = _syntax(path) if syntax == "auto" else syntax
+    if syntax not in ("xml", "json"):
+        raise VanerError(f"syntax={syntax!r} is unknown; choose 'auto', 'xml' or 'json'")
+    blocks = _xml_documents(path) if syntax == "xml" else _json_documents(path)
+    build = partial(_document, path=path, offsets=offsets, unit=unit, default_type=type, report=report)
+    return documents(path, blocks, build, on_error, report)
+
+
+def _syntax(path: str | os.PathLike) -> str:
+    if str(path) == "-":
+        raise VanerError("standard input is read once; say which it is: syntax='xml' or 'json'")
+    with open_bytes(path) as file:
+        first = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+    return "json" if first in (b"{", b"[") else "xml"
+
+
+# From XML and JSON to one tree of dictionaries.
+
+
+def _xml_documents(path: str | os.PathLike) -> Iterator[tuple[int, dict[str, Any]]]:
+    for element in elements(path, ["document"]):
+        yield element.sourceline, _xml_part(element)
+
+
+def _xml_part(element: etree._Element) -> dict[str, Any]:
+    """A document, passage or sentence, as the JSON form writes it."""
+    part: dict[str, Any] = {
+        "infons": _xml_infons(element),
+        "passages": [_xml_part(child) for child in element.findall("passage")],
+        "sentences": [_xml_part(child) for child in element.findall("sentence")],
+        "annotations": [
+            {
+                "id": child.get("id"),
+                "infons": _xml_infons(child),
+                "text": content(child.find("text")),
+                "locations": [dict(location.attrib) for location in child.findall("location")],
+            }
+            for child in element.findall("annotation")
+        ],
+        "relations": [
+            {
+                "id": child.get("id"),
+                "infons": _xml_infons(child),
+                "nodes": [dict(node.attrib) for node in child.findall("node")],
+            }
+            for child in element.findall("relation")
+        ],
+    }
+    for name in ("id", "offset", "text"):
+        child = element.find(name)
+        if child is not None:
+            part[name] = content(child)
+    return part
+
+
+def _xml_infons(element: etree._Element) -> dict[str, str]:
+    return {infon.get("key", ""): content(infon) for infon in element.findall("infon")}
+
+
+def _json_documents(path: str | os.PathLike) -> Iterator[tuple[None, dict[str, Any]]]:
+    with open_bytes(path) as file:
+        try:
+            start = file.read(1 << 16)
+            match = _FIRST.search(start)
+            prefix = f"{match[1].decode()}.item" if match else ""
+            if not match and start.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"[":
+                prefix = "item"
+            rest = chain([start.removeprefix(b"\xef\xbb\xbf")], iter(lambda: file.read(1 << 16), b""))
+            for item in ijson.items(_Stream(rest), prefix, multiple_values=not prefix, use_float=True):
+                yield None, item
+        except ijson.JSONError as error:
+            message = " ".join(str(error).split())[:80]
+            raise FormatError(f"{path}: no well-formed JSON: {message}; is the file cut short?") from None
+        except BROKEN_GZIP as error:
+            raise FormatError(f"{path}: the gzip file is broken ({error}); fetch it again") from None
+
+
+class _Stream:
+    """Chunks of bytes as the file that ijson reads from."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+
+    def read(self, size: int = -1) -> bytes:
+        return b"" if size == 0 else next(self._chunks, b"")
+
+
+# From the tree to a Document.
+
+
+def _document(
+    line: int | None,
+    tree: Any,
+    path: str | os.PathLike,
+    offsets: str,
+    unit: str,
+    default_type: str,
+    report: Report,
+) -> Document:
+    where = place(path, line)
+    if not isinstance(tree, dict) or not tree.get("id"):
+        raise FormatError(f"{where}: a BioC document has no id; give it one")
+    id = str(tree["id"]).strip()
+    try:
+        return _Builder(id, where, offsets, unit, default_type, report).build(tree)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, VanerError):
+            raise
+        raise FormatError(
+            f"{where}: document {id}: not the form of BioC ({type(error).__name__}: {error}); "
+            "check its offsets, locations and infons"
+        ) from None
+
+
+class _Builder:
+    """Assembles the text of one document, then places its annotations in it."""
+
+    def __init__(
+        self, id: str, where: str, offsets: str, unit: str, default_type: str, report: Report
+    ) -> None:
+        self.id, self.where, self.unit = id, where, unit
+        self.offsets, self.default_type, self.report = offsets, default_type, report
+        self.pieces: list[str] = []
+        self.length = 0  # code points so far
+        self.reached = 0  # the same in the file's unit
+        self.passages: list[Passage] = []
+        self.passage_infons: list[dict[str, Any]] = []
+        self.sentences: list[tuple[int, int]] = []
+        self.individual: list[dict[str, Any]] = []
+
+    def build(self, tree: dict[str, Any]) -> Document:
+        annotations = list(tree.get("annotations") or ())
+        relations = list(tree.get("relations") or ())
+        for passage in tree.get("passages") or ():
+            start = None
+            sentences = passage.get("sentences") or ()
+            if passage.get("text") or not sentences:
+                start = self._add(passage)
+            for sentence in () if passage.get("text") else sentences:
+                begin = self._add(sentence)
+                start = begin if start is None else start
+                self.sentences.append((begin, self.length))
+            for part in (passage, *sentences):
+                annotations += part.get("annotations") or ()
+                relations += part.get("relations") or ()
+            infons = dict(passage.get("infons") or {})
+            kind = infons.pop("type", None)
+            if kind is not None:
+                self.passages.append(Passage(start, self.length, str(kind)))
+                self.passage_infons.append(infons)
+        text = "".join(self.pieces)
+        self.placer = Placer(text, self.id, self.offsets, self.unit, self.report)
+        spans = [span for a in annotations if (span := self._span(a)) is not None]
+        metadata = {
+            "relations": relations,
+            "individual_mentions": self.individual,
+            "infons": tree.get("infons"),
+            "passage_infons": self.passage_infons if any(self.passage_infons) else None,
+        }
+        return Document(
+            self.id,
+            text,
+            spans,
+            self.passages,
+            sentences=self.sentences or None,
+            metadata={key: value for key, value in metadata.items() if value},
+        )
+
+    def _add(self, part: dict[str, Any]) -> int:
+        """Append a passage's or sentence's text at its offset; returns the code point it starts at."""
+        offset, text = int(part["offset"]), part.get("text") or ""
+        gap = offset - self.reached
+        if gap < 0:
+            raise OffsetError(
+                f"{self.where}: document {self.id}: the passage at offset {offset} begins before the one "
+                f"before it ends ({self.reached}); correct its offset, or say what offsets count "
+                "(unit='utf16' or 'utf8')"
+            )
+        self.pieces += ["\n" * gap, text]
+        start = self.length + gap
+        self.length = start + len(text)
+        self.reached = offset + width(text, self.unit)
+        return start
+
+    def _span(self, annotation: dict[str, Any]) -> Span | None:
+        infons = dict(annotation.get("infons") or {})
+        type = str(infons.get("type") or self.default_type)
+        pieces = [
+            (int(location["offset"]), int(location["offset"]) + int(location["length"]))
+            for location in annotation.get("locations") or ()
+        ]
+        words = annotation.get("text") or ""
+        if not pieces:
+            self.report.warn(
+                "annotation without location",
+                f"{self.where}: document {self.id}: {type} {words[:60]!r} left out",
+            )
+            return None
+        ids = self._concepts(infons)
+        if infons.get("CompositeRole") == _PART:
+            # Their words are often put together from pieces ("colorectal cancers"): kept, not compared.
+            points = [[self.placer.point(start), self.placer.point(end)] for start, end in pieces]
+            self.individual.append(
+                {
+                    "fragments": points,
+                    "type": type,
+                    "text": words,
+                    "concepts": [[concept.id, concept.source] for concept in ids],
+                }
+            )
+            return None
+        fragments: tuple[tuple[int, int], ...] = ()
+        if len(pieces) == 1:
+            placed = self.placer.place(*pieces[0], words, type, self.where)
+        else:
+            found = self.placer.place_fragments(pieces, words, type, self.where)
+            fragments = tuple(found or ())
+            placed = (fragments[0][0], max(end for _, end in fragments)) if found else None
+        if placed is None:
+            return None
+        score = infons.get("score")
+        return Span(
+            *placed,
+            type,
+            self.placer.text[slice(*placed)],
+            None if score is None else float(score),
+            ids,
+            fragments,
+        )
+
+    def _concepts(self, infons: dict[str, Any]) -> tuple[Concept, ...]:
+        found: list[Concept] = []
+        for key, value in infons.items():
+            if key.casefold() in _SOURCES:
+                found += concepts.parse(str(value or ""), _SOURCES[key.casefold()])
+            elif key not in _KNOWN_INFONS:
+                self.report.warn(
+                    f"annotation infon {key!r} ignored",
+                    f"{self.where}: document {self.id}: its value is {value!r}",
+                )
+        return tuple(found)
+
+
+# From a Document to the tree.
+
+
+def write(
+    path: str | os.PathLike, documents: Iterable[Document], *, report: Report, syntax: str = "auto"
+) -> int:
+    """Write Documents as a BioC collection.
+
+    Text outside every passage becomes a passage without type. XML cannot hold most control characters;
+    they become U+FFFD, counted in ``report`` as is everything else that BioC has no room for.
+
+    Args:
+        syntax: ``xml``, ``json``, or ``auto``: json where the path ends in ``.json``, else xml.
+    """
+    if syntax == "auto":
+        syntax = "json" if str(path).removesuffix(".gz").lower().endswith(".json") else "xml"
+    if syntax not in ("xml", "json"):
+        raise VanerError(f"syntax={syntax!r} is unknown; choose 'auto', 'xml' or 'json'")
+    trees = _trees(documents, path, report)
+    return _write_json(path, trees) if syntax == "json" else _write_xml(path, trees, report)
+
+
+def _trees(documents: Iterable[Document], path: object, report: Report) -> Iterator[dict[str, Any]]:
+    for document in documents:
+        tell(document, "BioC", _HOLDS, _KEPT, path, report)
+        yield _tree(document, path, report)
+
+
+def _tree(document: Document, path: object, report: Report) -> dict[str, Any]:
+    metadata = document.metadata
+    extra = metadata.get("passage_infons") or []
+    if len(extra) != len(document.passages):
+        extra = [{}] * len(document.passages)
+    ranges = _cover(document, path, report)
+    passages = []
+    for start, end, index in ranges:
+        infons = {} if index is None else {"type": document.passages[index].kind, **extra[index]}
+        passages.append(
+            {
+                "offset": start,
+                "infons": infons,
+                "text": document.text[start:end],
+                "sentences": [],
+                "annotations": [],
+                "relations": [],
+            }
+        )
+    starts = [start for start, _, _ in ranges]
+    where = f"{path}: document {document.id}"
+    annotations = []
+    for span in document.spans:
+        pieces = span.fragments or ((span.start, span.end),)
+        words = " ".join(document.text[start:end] for start, end in pieces)
+        annotation = _annotation(pieces, words, span.type, span.concepts, where, report)
+        if span.score is not None:
+            annotation["infons"]["score"] = repr(span.score)
+        annotations.append(annotation)
+    for part in metadata.get("individual_mentions", ()):
+        ids = [Concept(*concept) for concept in part["concepts"]]
+        annotation = _annotation(part["fragments"], part["text"], part["type"], ids, where, report)
+        annotation["infons"]["CompositeRole"] = _PART
+        annotations.append(annotation)
+    for number, annotation in enumerate(annotations):
+        annotation["id"] = str(number)
+        holder = max(0, bisect_right(starts, annotation["locations"][0]["offset"]) - 1)
+        passages[holder]["annotations"].append(annotation)
+    relations = []
+    for relation in metadata.get("relations", ()):
+        if isinstance(relation, dict):
+            relations.append(relation)
+        else:
+            report.warn(
+                "relation not written", f"{path}: document {document.id}: not BioC's kind: {relation}"
+            )
+    return {
+        "id": document.id,
+        "infons": metadata.get("infons") or {},
+        "passages": passages,
+        "annotations": [],
+        "relations": relations,
+    }
+
+
+def _cover(document: Document, path: object, report: Report) -> list[tuple[int, int, int | None]]:
+    """``(start, end, passage)`` pieces that hold all the text but the line breaks between passages."""
+    pieces: list[tuple[int, int, int | None]] = []
+    reached = 0
+    for index, passage in enumerate(document.passages):
+        if passage.start < reached:
+            report.warn(
+                "overlapping passage not written",
+                f"{path}: document {document.id}: {passage.kind} at {passage.start}-{passage.end}",
+            )
+            continue
+        if document.text[reached : passage.start].strip("\n"):
+            pieces.append((reached, passage.start, None))
+        pieces.append((passage.start, passage.end, index))
+        reached = passage.end
+    if reached < len(document.text) or not pieces:
+        pieces.append((reached, len(document.text), None))
+    return pieces
+
+
+def _annotation(
+    pieces: Iterable[tuple[int, int]],
+    words: str,
+    type: str,
+    ids: Sequence[Concept],
+    where: str,
+    report: Report,
+) -> dict[str, Any]:
+    infons: dict[str, str] = {}
+    by_key: dict[str, list[Concept]] = {}
+    for concept in ids:
+        key = concept.source if (concept.source or "").casefold() in _SOURCES else "identifier"
+        by_key.setdefault(key, []).append(concept)
+    for key, group in by_key.items():
+        infons[key] = concepts.join(group)
+    if [(c.id, c.source) for c in _read_back(infons)] != [(c.id, c.source) for c in ids]:
+        report.warn("concept ids changed", f"{where}: the ids of {words[:60]!r} will be read as {infons}")
+    return {
+        "id": "",
+        "infons": {"type": type, **infons},
+        "text": words,
+        "locations": [{"offset": start, "length": end - start} for start, end in pieces],
+    }
+
+
+def _read_back(infons: dict[str, str]) -> list[Concept]:
+    return [c for key, value in infons.items() for c in concepts.parse(value, _SOURCES[key.casefold()])]
+
+
+def _write_json(path: str | os.PathLike, trees: Iterable[dict[str, Any]]) -> int:
+    count = 0
+    with replacing_text(path) as file:
+        file.write('{"source": "VANER", "date": "", "key": "", "infons": {}, "documents": [')
+        for tree in trees:
+            file.write(",\n" if count else "\n")
+            file.write(json.dumps(tree, ensure_ascii=False))
+            count += 1
+        file.write("\n]}\n")
+    return count
+
+
+def _write_xml(path: str | os.PathLike, trees: Iterable[dict[str, Any]], report: Report) -> int:
+    count = 0
+    with replacing(path) as file, etree.xmlfile(file, encoding="UTF-8") as xml:
+        xml.write_declaration()
+        xml.write_doctype('<!DOCTYPE collection SYSTEM "BioC.dtd">')
+        with xml.element("collection"):
+            for name, value in (("source", "VANER"), ("date", ""), ("key", "")):
+                with xml.element(name):
+                    xml.write(value)
+            for tree in trees:
+                xml.write(_xml_element("document", tree, path, report))
+                xml.write("\n")
+                count += 1
+    return count
+
+
+def _xml_element(name: str, part: dict[str, Any], path: object, report: Report) -> etree._Element:
+    """The element of a document or passage, in the order that BioC.dtd asks for."""
+
+    def child(parent: etree._Element, tag: str, text: object, **attributes: str) -> etree._Element:
+        element = etree.SubElement(parent, tag, {key: clean(value) for key, value in attributes.items()})
+        element.text = clean(text)
+        return element
+
+    def clean(text: object) -> str:
+        cleaned = _NOT_XML.sub("\ufffd", str(text))
+        if cleaned != str(text):
+            report.warn("character that XML cannot hold", f"{path}: {str(text)[:60]!r}: written as U+FFFD")
+        return cleaned
+
+    def infons(parent: etree._Element, values: dict[str, Any]) -> None:
+        for key, value in values.items():
+            child(parent, "infon", value, key=key)
+
+    element = etree.Element(name)
+    if "id" in part:
+        child(element, "id", part["id"])
+    infons(element, part["infons"])
+    if "offset" in part:
+        child(element, "offset", part["offset"])
+        child(element, "text", part["text"])
+    for passage in part.get("passages", ()):
+        element.append(_xml_element("passage", passage, path, report))
+    for annotation in part["annotations"]:
+        entry = child(element, "annotation", "", id=annotation["id"])
+        infons(entry, annotation["infons"])
+        for location in annotation["locations"]:
+            child(entry, "location", "", **{key: str(value) for key, value in location.items()})
+        child(entry, "text", annotation["text"])
+    for relation in part["relations"]:
+        entry = child(element, "relation", "", id=str(relation.get("id") or ""))
+        infons(entry, relation.get("infons") or {})
+        for node in relation.get("nodes") or ():
+            child(entry, "node", "", **{key: str(value) for key, value in node.items()})
+    return element

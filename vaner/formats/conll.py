@@ -1,0 +1,385 @@
+"""In: one word a line with a BIO-style tag, blank lines between sentences. Out: Documents; and back.
+
+    Selegiline   B-Chemical        text:   Selegiline - induced\\nIt fell
+    -            O                 words:  0-10       11-12 ...
+    induced      O                 sentences: 0-20, 21-28
+                                   span:   0-10 Chemical
+    It           O
+    fell         O
+
+The spacing of the original text is gone from such files: a Document's text is its words joined by single
+spaces, its sentences joined by line breaks.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from functools import partial
+
+from vaner.document import Document, Span
+from vaner.errors import FormatError, VanerError
+from vaner.formats.blocks import documents
+from vaner.formats.files import decode, lines, replacing_text, stem
+from vaner.formats.losses import tell
+from vaner.formats.report import Report
+
+SCHEMES = ("iob1", "iob2", "iobes")
+REPAIRED = "tag sequence repaired"
+_TAG = re.compile(r"([BIESLU])(?:-(.+))?")
+_SAME_ROLE = {"L": "E", "U": "S"}  # BILOU writes Last and Unit where IOBES writes End and Single
+_START = (b"-DOCSTART-", b"###MEDLINE:")
+_NO_ID = {"", "O", "-X-", "X", "-", "_"}
+_BLANK = " \t\r"
+_COLUMNS = re.compile(r"[ \t]+")
+
+Sentence = list[tuple[int, bytes]]
+"""The numbered lines of one sentence."""
+
+
+def read(
+    path: str | os.PathLike,
+    *,
+    on_error: str,
+    report: Report,
+    scheme: str = "auto",
+    tag_column: int = -1,
+    type: str = "Entity",
+    sentences_per_document: int = 1,
+) -> Iterator[Document]:
+    """Stream the Documents of a CoNLL file; one for each ``-DOCSTART-`` line, else for each sentence.
+
+    Ids are what the ``-DOCSTART-`` line says, else ``<file stem>-<n>`` with n from 1.
+
+    A tag sequence that breaks the scheme (I- without its B-, E- without a beginning) is read as CoNLL's
+    own scorer reads it: the tag starts a mention. Each such place is counted and named in ``report``.
+
+    Args:
+        scheme: ``iob1`` (B- only between adjacent mentions of one type), ``iob2`` (B- starts every
+            mention), ``iobes`` (also BILOU), or ``auto``: iobes if the file has an E- or S- tag; iob1 if
+            no mention begins with B- except right after one of its type, and some begin with I-;
+            else iob2. ``auto`` reads the file twice, so standard input needs the scheme named.
+        tag_column: index of the tag's column; the last by default. The word is the first.
+        type: the type of bare ``B`` and ``I`` tags.
+        sentences_per_document: for running text without ``-DOCSTART-`` lines, how many consecutive
+            sentences make a Document.
+
+    Raises:
+        FormatError: for a line with another number of columns than the first, an empty word or a tag
+            that is none, with file and line.
+    """
+    if sentences_per_document < 1:
+        raise VanerError(f"sentences_per_document={sentences_per_document} must be at least 1")
+    if scheme == "auto":
+        if str(path) == "-":
+            raise VanerError(
+                "standard input is read once, so its tag scheme cannot be detected; "
+                f"name it: scheme= one of {', '.join(SCHEMES)}"
+            )
+        scheme = detect_scheme(path, tag_column)
+    elif scheme not in SCHEMES:
+        raise VanerError(f"tag scheme {scheme!r} is unknown; choose auto, {', '.join(SCHEMES)}")
+    build = partial(
+        _document, path=path, layout=_Layout(tag_column), scheme=scheme, default_type=type, report=report
+    )
+    return documents(path, _blocks(path, sentences_per_document), build, on_error, report)
+
+
+def detect_scheme(path: str | os.PathLike, tag_column: int = -1) -> str:
+    """``iob1``, ``iob2`` or ``iobes``, by the rule of :func:`read`."""
+    starts_with_i = starts_with_b = False
+    before = None
+    for _, line in lines(path):
+        line = line.rstrip(b" \t\r")
+        columns = line.split(b"\t") if b"\t" in line else line.split()
+        if len(columns) < 2 or line.startswith(_START):
+            before = None
+            continue
+        tag = columns[tag_column if -len(columns) <= tag_column < len(columns) else -1]
+        role, of = tag[:1], tag[2:]
+        if role in (b"E", b"S", b"L", b"U"):
+            return "iobes"
+        if role == b"B":
+            starts_with_b = starts_with_b or before != of
+        elif role == b"I":
+            starts_with_i = starts_with_i or before != of
+        before = None if role == b"O" else of
+    return "iob1" if starts_with_i and not starts_with_b else "iob2"
+
+
+class _Layout:
+    """Splits lines into columns; all lines must have as many as the first."""
+
+    def __init__(self, tag_column: int) -> None:
+        self.tag_column = tag_column
+        self.width = 0
+
+    def word_and_tag(self, line: str, where: str) -> tuple[str, str]:
+        line = line.rstrip(_BLANK)
+        columns = line.split("\t") if "\t" in line else _COLUMNS.split(line.lstrip(_BLANK))
+        width = len(columns)
+        if width < 2:
+            raise FormatError(f"{where}: {line[:60]!r} has no tag column; each line needs a word and a tag")
+        if width != (self.width or width):
+            raise FormatError(
+                f"{where}: {width} columns where the lines before have {self.width}; add what is missing"
+            )
+        if not -width <= self.tag_column < width:
+            raise FormatError(
+                f"{where}: no column {self.tag_column} among {width}; choose another tag_column"
+            )
+        self.width = width
+        word, tag = columns[0], columns[self.tag_column]
+        if not word:
+            raise FormatError(f"{where}: the word column is empty; write the word or delete the line")
+        return word, tag
+
+
+def _blocks(
+    path: str | os.PathLike, sentences_per_document: int
+) -> Iterator[tuple[int, tuple[str, int, list[Sentence]]]]:
+    """First line of each document, with its DOCSTART line, number in the file and sentences."""
+    name, number = stem(path), 0
+    first, header, in_document = 1, b"", False
+    sentences: list[Sentence] = []
+    sentence: Sentence = []
+
+    def block():
+        return first, (f"{name}-{number}", header, sentences)
+
+    for at, line in lines(path):
+        is_start = line.startswith(_START)
+        if not is_start and line.strip(b" \t\r"):
+            sentence.append((at, line))
+            continue
+        if sentence:
+            if not sentences and not in_document:
+                first = sentence[0][0]
+            sentences.append(sentence)
+            sentence = []
+        if not in_document and sentences and (is_start or len(sentences) == sentences_per_document):
+            number += 1
+            yield block()
+            sentences = []
+        if is_start:
+            if in_document:
+                yield block()
+            number += 1
+            first, header, in_document, sentences = at, line, True, []
+    if sentence:
+        if not sentences and not in_document:
+            first = sentence[0][0]
+        sentences.append(sentence)
+    if in_document:
+        yield block()
+    elif sentences:
+        number += 1
+        yield block()
+
+
+def _document(
+    line: int,
+    block: tuple[str, bytes, list[Sentence]],
+    path: str | os.PathLike,
+    layout: _Layout,
+    scheme: str,
+    default_type: str,
+    report: Report,
+) -> Document:
+    id, header, sentences = block
+    id = _header_id(decode(header, f"{path}:{line}")) or id
+    texts, words, bounds, spans = [], [], [], []
+    at = 0
+    for sentence in sentences:
+        begin = at
+        tags = []
+        first_word = len(words)
+        for number, raw in sentence:
+            where = f"{path}:{number}"
+            word, tag = layout.word_and_tag(decode(raw, where), where)
+            texts.append(word)
+            texts.append(" ")
+            words.append((at, at + len(word)))
+            at += len(word) + 1
+            tags.append(_split_tag(tag, default_type, where))
+        texts[-1] = "\n"
+        bounds.append((begin, at - 1))
+        found, breaks = mentions(tags, scheme)
+        for index, message in breaks:
+            report.warn(REPAIRED, f"{path}:{sentence[index][0]}: document {id}: {message}")
+        for first, last, type in found:
+            spans.append((words[first_word + first][0], words[first_word + last][1], type))
+    text = "".join(texts[:-1])
+    return Document(id, text, [Span(s, e, t, text[s:e]) for s, e, t in spans], sentences=bounds, words=words)
+
+
+def _header_id(header: str) -> str:
+    rest = header.removeprefix("-DOCSTART-").removeprefix("###MEDLINE:")
+    named = next((word for word in _COLUMNS.split(rest.strip(_BLANK)) if word not in _NO_ID), "")
+    return named[1:-1] if named.startswith("(") and named.endswith(")") else named
+
+
+def _split_tag(tag: str, default_type: str, where: str) -> tuple[str, str]:
+    """Role (B, I, E, S or O) and type."""
+    if tag == "O":
+        return "O", ""
+    match = _TAG.fullmatch(tag)
+    if match is None:
+        raise FormatError(
+            f"{where}: {tag!r} is no tag (O, B-Type, I-Type, E-Type, S-Type); "
+            "if the tags stand in another column, choose it with tag_column"
+        )
+    return _SAME_ROLE.get(match[1], match[1]), match[2] or default_type
+
+
+def mentions(
+    tags: list[tuple[str, str]], scheme: str
+) -> tuple[list[tuple[int, int, str]], list[tuple[int, str]]]:
+    """The mentions of one sentence and where its tags break the scheme.
+
+    Args:
+        tags: role (B, I, E, S, O) and type of each word.
+        scheme: ``iob1``, ``iob2`` or ``iobes``.
+
+    Returns:
+        ``(first word, last word, type)`` of each mention, and ``(word, message)`` of each break. Mentions
+        are cut as CoNLL-2000's ``conlleval`` cuts them; the scheme decides only what counts as a break.
+    """
+    found: list[tuple[int, int, str]] = []
+    breaks: list[tuple[int, str]] = []
+    begin = open_type = None  # the mention that the next I- or E- may continue
+    touching = None  # type of a mention that ended on the word before
+
+    def close(last: int, ended: bool) -> None:
+        nonlocal begin, open_type
+        if begin is None:
+            return
+        found.append((begin, last, open_type))
+        if scheme == "iobes" and not ended:
+            breaks.append((last, f"the {open_type} mention ends without E-{open_type} or S-{open_type}"))
+        begin = open_type = None
+
+    for i, (role, type) in enumerate(tags):
+        continues = role in "IE" and open_type == type
+        if not continues:
+            close(i - 1, ended=False)
+            if role != "O":
+                begin, open_type = i, type
+            before = f"after {tags[i - 1][0]}-{tags[i - 1][1]}".removesuffix("-") if i else "at the start"
+            if role in "IE" and not (scheme == "iob1" and role == "I"):
+                breaks.append((i, f"{role}-{type} {before} starts a mention"))
+            if role == "B" and scheme == "iob1" and touching != type:
+                breaks.append((i, f"B-{type} {before}: IOB1 writes I- there"))
+        if role in "ES":
+            close(i, ended=True)
+        touching = type if role != "O" else None
+    close(len(tags) - 1, ended=False)
+    return found, breaks
+
+
+def write(
+    path: str | os.PathLike, documents: Iterable[Document], *, report: Report, scheme: str = "iob2"
+) -> int:
+    """Write Documents as ``word<TAB>tag`` lines, each after a ``-DOCSTART-(id)`` line.
+
+    Words and sentences are the Document's own, else those of :mod:`vaner.segment`. What one tag a word
+    cannot say is counted in ``report``: a span that cuts a word is widened to whole words; a span that
+    shares a word with a longer one is left out (equal lengths: the earlier stays); a span across a
+    sentence border becomes one mention in each sentence.
+
+    Args:
+        scheme: ``iob2`` or ``iobes``.
+    """
+    if scheme not in ("iob2", "iobes"):
+        raise VanerError(f"tag scheme {scheme!r} cannot be written; choose iob2 or iobes")
+    count = 0
+    with replacing_text(path) as file:
+        for document in documents:
+            tell(document, "CoNLL", {"sentences", "words"}, set(), path, report)
+            id = _cell(document.id, f"{path}: document {document.id}: its id", report)
+            file.write(f"-DOCSTART-({id})\tO\n\n")
+            for sentence, tags in _tagged_sentences(document, scheme, path, report):
+                for (start, end), tag in zip(sentence, tags, strict=True):
+                    where = f"{path}: document {document.id}: the word at {start}-{end}"
+                    file.write(f"{_cell(document.text[start:end], where, report)}\t{tag}\n")
+                file.write("\n")
+            count += 1
+    return count
+
+
+def _cell(text: str, what: str, report: Report) -> str:
+    """Text that fits in a column: white space, which would end it, becomes ``_``."""
+    cell = re.sub(r"[ \t\r\n]", "_", text)
+    if cell != text:
+        report.warn(
+            "white space in a column replaced", f"{what} {text[:60]!r} holds white space; written with _"
+        )
+    return cell
+
+
+def _tagged_sentences(
+    document: Document, scheme: str, path: object, report: Report
+) -> Iterator[tuple[list[tuple[int, int]], list[str]]]:
+    # Imported here: reading files must not wait for the segmenter.
+    from vaner import segment
+
+    words = document.words if document.words is not None else segment.words(document.text)
+    borders = document.sentences
+    if borders is None:
+        borders = segment.sentences(document.text, document.passages)
+    words = sorted(word for word in words if word[0] < word[1])
+    # A word belongs to the last sentence that starts at or before it, so that none is lost between two.
+    starts = sorted({start for start, _ in borders})
+    sentence_of = [bisect_right(starts, start) for start, _ in words]
+    roles = ["O"] * len(words)
+    for first, last, type in _aligned(document, words, path, report):
+        pieces = [[first, first]]
+        for i in range(first + 1, last + 1):
+            if sentence_of[i] == sentence_of[i - 1]:
+                pieces[-1][1] = i
+            else:
+                pieces.append([i, i])
+        if len(pieces) > 1:
+            report.warn(
+                "span split at a sentence border",
+                f"{path}: document {document.id}: the {type} span over words {first}-{last} "
+                "crosses a sentence border",
+            )
+        for begin, end in pieces:
+            for i in range(begin, end + 1):
+                roles[i] = f"I-{type}"
+            roles[begin] = f"B-{type}"
+            if scheme == "iobes":
+                roles[end] = f"E-{type}" if end > begin else f"S-{type}"
+    begin = 0
+    for i in range(1, len(words) + 1):
+        if i == len(words) or sentence_of[i] != sentence_of[begin]:
+            yield words[begin:i], roles[begin:i]
+            begin = i
+
+
+def _aligned(
+    document: Document, words: list[tuple[int, int]], path: object, report: Report
+) -> list[tuple[int, int, str]]:
+    """First word, last word and type of the spans that can be written, longest first."""
+    ends = [end for _, end in words]
+    starts = [start for start, _ in words]
+    taken: set[int] = set()
+    kept = []
+    for span in sorted(document.spans, key=lambda s: (s.start - s.end, s.start, s.type)):
+        said = f"{path}: document {document.id}: {span.type} span {span.start}-{span.end} {span.text[:60]!r}"
+        first = bisect_right(ends, span.start)
+        last = bisect_right(starts, span.end - 1) - 1
+        if first > last:
+            report.warn("span dropped", f"{said} covers no word")
+            continue
+        if not taken.isdisjoint(range(first, last + 1)):
+            report.warn("overlapping span dropped", f"{said} shares a word with a longer one")
+            continue
+        if (starts[first], ends[last]) != (span.start, span.end):
+            report.warn("span widened to whole words", f"{said} became {starts[first]}-{ends[last]}")
+        taken.update(range(first, last + 1))
+        kept.append((first, last, _cell(span.type, f"{said}: its type", report)))
+    return kept

@@ -1,0 +1,238 @@
+"""In: one JSON object a line. Out: Documents; and back, every field of a Document kept exactly.
+
+    {"id": "d1", "text": "BRCA1 and breast cancer",
+     "spans": [{"start": 10, "end": 23, "type": "Disease", "text": "breast cancer", "score": 0.98,
+                "concepts": [{"id": "D001943", "source": "MESH"}]}],
+     "passages": [{"start": 0, "end": 23, "kind": "title"}],
+     "sentences": [[0, 23]], "words": [[0, 5], [6, 9], ...], "types": ["Disease"], "metadata": {...}}
+
+Only ``text`` is needed. Offsets are code points. Plain records are read too: ``{"title", "abstract"}`` and
+``{"title", "text"}`` without ``spans`` or ``passages`` become title, line break, abstract, with a title and
+an abstract passage, as PubTator files are read. Any other key goes to ``metadata``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import Any
+
+from vaner.document import Concept, Document, Passage, Span
+from vaner.errors import FormatError, VanerError
+from vaner.formats.blocks import documents
+from vaner.formats.files import decode, lines, replacing_text, stem
+from vaner.formats.report import Report
+
+_FIELDS = ("id", "text", "spans", "passages", "sentences", "words", "types", "metadata")
+_SPAN_FIELDS = {"start", "end", "type", "text", "score", "concepts", "fragments"}
+_CONCEPT_FIELDS = {"id", "source", "score", "match"}
+
+
+def read(path: str | os.PathLike, *, on_error: str, report: Report) -> Iterator[Document]:
+    """Stream the Documents of a JSON Lines file; a record without id is called ``<file stem>-<line>``.
+
+    Raises:
+        FormatError: for a line that is no JSON object of this form, with file, line and what is missing.
+        OffsetError: for spans that do not select their text.
+    """
+    blocks = ((number, line) for number, line in lines(path) if line.strip())
+    return documents(path, blocks, partial(_document, path=path, report=report), on_error, report)
+
+
+def _document(line: int, raw: bytes, path: str | os.PathLike, report: Report) -> Document:
+    where = f"{path}:{line}"
+    try:
+        record = json.loads(decode(raw, where))
+    except json.JSONDecodeError as error:
+        raise FormatError(
+            f"{where}: no JSON at character {error.pos} ({error.msg}); is the line cut short?"
+        ) from None
+    except RecursionError:
+        raise FormatError(f"{where}: JSON nested too deeply; a document is one flat object") from None
+    if not isinstance(record, dict):
+        raise FormatError(f'{where}: expected an object like {{"id": ..., "text": ...}}, found {raw[:40]!r}')
+    try:
+        return from_record(record, f"{stem(path)}-{line}", where, report)
+    except UnicodeEncodeError:
+        raise FormatError(
+            f"{where}: the text holds half of a surrogate pair; write the whole character"
+        ) from None
+
+
+def from_record(record: dict[str, Any], id: str, where: str, report: Report) -> Document:
+    """The Document of one parsed record.
+
+    Args:
+        record: what :func:`to_record` makes, or a plain record.
+        id: used where the record has none.
+        where: ``file:line``, for messages.
+        report: receives the span fields that mean nothing here.
+    """
+    record = dict(record)
+    if record.get("id") is not None:
+        id = record["id"]
+        if not isinstance(id, (str, int)) or isinstance(id, bool):
+            raise FormatError(f"{where}: id is {id!r}; make it a string")
+        id = str(id)
+    where = f"{where}: document {id}"
+    if "title" in record and not {"spans", "passages"} & record.keys():
+        text, passages = _title_and_abstract(record, where)
+    else:
+        text = _field(record, "text", str, where)
+        passages = [
+            Passage(
+                _field(p, "start", int, where), _field(p, "end", int, where), _field(p, "kind", str, where)
+            )
+            for p in _objects(record, "passages", where)
+        ]
+    text.encode()  # half of a surrogate pair can be written in JSON, but in no file
+    spans = [_span(s, text, where, report) for s in _objects(record, "spans", where)]
+    metadata = record.get("metadata") or {}
+    if not isinstance(metadata, dict):
+        raise FormatError(f"{where}: metadata is {metadata!r}; make it an object")
+    others = {key: value for key, value in record.items() if key not in _FIELDS}
+    types = record.get("types")
+    if types is not None and not (isinstance(types, list) and all(isinstance(t, str) for t in types)):
+        raise FormatError(f"{where}: types is {types!r}; make it a list of strings")
+    return Document(
+        id,
+        text,
+        spans,
+        passages,
+        sentences=_ranges(record, "sentences", where),
+        words=_ranges(record, "words", where),
+        types=None if types is None else frozenset(types),
+        metadata={**others, **metadata},
+    )
+
+
+def _title_and_abstract(record: dict[str, Any], where: str) -> tuple[str, list[Passage]]:
+    """Takes title and abstract out of the record; an empty one adds no line break."""
+    title = record.pop("title") or ""
+    abstract = record.pop("abstract" if "abstract" in record else "text", None) or ""
+    for name, part in (("title", title), ("abstract", abstract)):
+        if not isinstance(part, str):
+            raise FormatError(f"{where}: {name} is {part!r}; make it a string")
+    text = "\n".join(part for part in (title, abstract) if part)
+    passages = [Passage(0, len(title), "title")] if title else []
+    if abstract:
+        passages.append(Passage(len(text) - len(abstract), len(text), "abstract"))
+    return text, passages
+
+
+def _span(record: dict[str, Any], text: str, where: str, report: Report) -> Span:
+    start, end = _field(record, "start", int, where), _field(record, "end", int, where)
+    for name in record.keys() - _SPAN_FIELDS:
+        report.warn(
+            f"span field {name!r} ignored", f"{where}: the span at {start}-{end} has it; use metadata"
+        )
+    score = record.get("score")
+    if score is not None and not isinstance(score, (int, float)):
+        raise FormatError(f"{where}: the span at {start}-{end} has the score {score!r}; make it a number")
+    return Span(
+        start,
+        end,
+        _field(record, "type", str, where),
+        # Without its words the offsets alone say what the span is; Document checks their range.
+        _field(record, "text", str, where) if "text" in record else text[max(start, 0) : max(end, 0)],
+        score,
+        tuple(_concept(c, where, report) for c in _objects(record, "concepts", where)),
+        tuple(_ranges(record, "fragments", where) or ()),
+    )
+
+
+def _concept(record: dict[str, Any], where: str, report: Report) -> Concept:
+    for name in record.keys() - _CONCEPT_FIELDS:
+        report.warn(f"concept field {name!r} ignored", f"{where}: the concept {record} has it; use metadata")
+    return Concept(
+        _field(record, "id", str, where), record.get("source"), record.get("score"), record.get("match")
+    )
+
+
+def _field(record: dict[str, Any], name: str, kind: type, where: str) -> Any:
+    value = record.get(name)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        wanted = {str: "a string", int: "a whole number"}[kind]
+        found = repr(value)[:40] if name in record else "nothing"
+        raise FormatError(f"{where}: {name!r} must be {wanted}, found {found}")
+    return value
+
+
+def _objects(record: dict[str, Any], name: str, where: str) -> list[dict[str, Any]]:
+    value = record.get(name) or []
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise FormatError(f"{where}: {name!r} must be a list of objects, found {repr(value)[:40]}")
+    return value
+
+
+def _ranges(record: dict[str, Any], name: str, where: str) -> list[tuple[int, int]] | None:
+    value = record.get(name)
+    if value is None:
+        return None
+    if isinstance(value, list) and all(
+        isinstance(pair, list) and len(pair) == 2 and all(type(x) is int for x in pair) for pair in value
+    ):
+        return [(start, end) for start, end in value]
+    raise FormatError(f"{where}: {name!r} must be a list of [start, end] pairs, found {repr(value)[:40]}")
+
+
+def to_record(document: Document) -> dict[str, Any]:
+    """The JSON object of a Document; what is empty or None is left out, except ``spans``."""
+    record: dict[str, Any] = {"id": document.id, "text": document.text}
+    record["spans"] = [_span_record(span) for span in document.spans]
+    if document.passages:
+        record["passages"] = [{"start": p.start, "end": p.end, "kind": p.kind} for p in document.passages]
+    if document.sentences is not None:
+        record["sentences"] = document.sentences
+    if document.words is not None:
+        record["words"] = document.words
+    if document.types is not None:
+        record["types"] = sorted(document.types)
+    if document.metadata:
+        record["metadata"] = document.metadata
+    return record
+
+
+def _span_record(span: Span) -> dict[str, Any]:
+    record: dict[str, Any] = {"start": span.start, "end": span.end, "type": span.type, "text": span.text}
+    if span.score is not None:
+        record["score"] = span.score
+    if span.concepts:
+        record["concepts"] = [
+            {
+                name: value
+                for name, value in (
+                    ("id", c.id),
+                    ("source", c.source),
+                    ("score", c.score),
+                    ("match", c.match),
+                )
+                if value is not None
+            }
+            for c in span.concepts
+        ]
+    if span.fragments:
+        record["fragments"] = span.fragments
+    return record
+
+
+def write(path: str | os.PathLike, documents: Iterable[Document], *, report: Report) -> int:
+    """Write one JSON object a line, UTF-8 without escapes; nothing of a Document is lost.
+
+    Raises:
+        VanerError: where ``metadata`` holds what JSON cannot (sets, NaN, objects).
+    """
+    count = 0
+    with replacing_text(path) as file:
+        for document in documents:
+            try:
+                line = json.dumps(to_record(document), ensure_ascii=False, allow_nan=False)
+            except (TypeError, ValueError) as error:
+                raise VanerError(
+                    f"{path}: document {document.id}: no JSON can hold it ({error}); correct its metadata"
+                ) from None
+            file.write(line + "\n")
+            count += 1
+    return count

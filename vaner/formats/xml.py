@@ -1,0 +1,54 @@
+"""In: an XML file. Out: its elements of some names, one at a time; nothing is fetched or expanded."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+
+from lxml import etree
+
+from vaner.errors import FormatError
+from vaner.formats.files import BROKEN_GZIP, open_bytes
+
+
+def elements(path: str | os.PathLike, names: Sequence[str]) -> Iterator[etree._Element]:
+    """Stream the elements called one of ``names``; each is emptied once the next is asked for.
+
+    Document type definitions are not loaded and entities not resolved, so that a file can neither read
+    other files nor grow without bound.
+
+    Raises:
+        FormatError: for XML that is not well formed, with the line, or that declares entities.
+    """
+    with open_bytes(path) as file:
+        try:
+            for _, element in etree.iterparse(
+                file,
+                events=("end",),
+                tag=list(names),
+                resolve_entities=False,
+                load_dtd=False,
+                no_network=True,
+                huge_tree=False,
+            ):
+                declared = element.getroottree().docinfo.internalDTD
+                if declared is not None and next(declared.iterentities(), None) is not None:
+                    raise FormatError(f"{path}: declares XML entities, which are not read; expand them first")
+                yield element
+                element.clear(keep_tail=False)
+                while element.getprevious() is not None:
+                    del element.getparent()[0]
+        except etree.XMLSyntaxError as error:
+            raise FormatError(f"{path}:{error.lineno}: no well-formed XML: {_one_line(error)}") from None
+        except BROKEN_GZIP as error:
+            raise FormatError(f"{path}: the gzip file is broken ({error}); fetch it again") from None
+
+
+def content(element: etree._Element | None) -> str:
+    """All the text inside an element, its markup left out; empty for None."""
+    return "" if element is None else "".join(element.itertext())
+
+
+def _one_line(error: etree.XMLSyntaxError) -> str:
+    message = str(error.msg).splitlines()
+    return message[0] if message else "the file is empty"
