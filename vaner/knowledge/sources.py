@@ -1,0 +1,257 @@
+"""In: kb/sources.yaml, or a path to a vocabulary. Out: Source, whose terms a reader streams."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from vaner.errors import FormatError, VanerError, place
+from vaner.knowledge.mesh import read_mesh
+from vaner.knowledge.ontology import read_ontology
+from vaner.knowledge.rrf import read_umls
+from vaner.knowledge.tables import Table, read_jsonl, read_plain, read_table, read_taxonomy
+from vaner.knowledge.terms import Term
+
+#: Variable that names the folder of the vocabularies where ``--kb_root`` does not.
+ROOT_VARIABLE = "VANER_KB"
+
+_FIELDS = ("title", "licence", "version", "url", "redistribution", "reader", "files", "note")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One vocabulary.
+
+    Attributes:
+        name: its key in the registry, or the path it was given by.
+        reader: key of READERS.
+        files: paths, relative to the folder of the vocabularies unless absolute.
+        licence, version, url, title, redistribution: for the record; kept in every index made from it.
+        options: what the reader takes besides.
+    """
+
+    name: str
+    reader: str
+    files: tuple[str, ...]
+    licence: str
+    version: str
+    url: str = ""
+    title: str = ""
+    redistribution: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """What an index records of it."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "licence": self.licence,
+            "version": self.version,
+            "url": self.url,
+            "redistribution": self.redistribution,
+        }
+
+    def paths(self, root: str | os.PathLike | None) -> list[Path]:
+        """Where its files are.
+
+        Args:
+            root: folder of the vocabularies; None takes it from the variable VANER_KB.
+
+        Raises:
+            VanerError: if no folder is known or a file is not there.
+        """
+        root = root or os.environ.get(ROOT_VARIABLE)
+        found = []
+        for name in self.files:
+            if not root and not os.path.isabs(name):
+                raise VanerError(
+                    f"{self.name}: no folder of vocabularies; give --kb_root or set {ROOT_VARIABLE}"
+                )
+            path = Path(root or "", name)
+            if not path.exists():
+                raise VanerError(f"{path}: not there; put {self.title or self.name} there ({self.url})")
+            found.append(path)
+        return found
+
+    def terms(self, root: str | os.PathLike | None, report: Any) -> Iterator[Term]:
+        """Stream its terms.
+
+        Raises:
+            VanerError, FormatError: see the readers and ``paths``.
+        """
+        for path in self.paths(root):
+            yield from READERS[self.reader](path, self.options, report)
+
+
+def data_folder() -> Path:
+    """The folder ``kb/`` with the registry, the table of semantic types, the rules and the open vocabulary."""
+    folder = Path(__file__).resolve().parents[2] / "kb"
+    if not (folder / "sources.yaml").is_file():
+        raise VanerError(f"{folder}: the registry of vocabularies is not there; run from a copy of the project")
+    return folder
+
+
+def registry(path: str | os.PathLike | None = None) -> dict[str, Source]:
+    """The vocabularies of ``sources.yaml``.
+
+    Raises:
+        FormatError: if an entry lacks a field or has an unknown reader.
+    """
+    path = Path(path) if path else data_folder() / "sources.yaml"
+    sources = {}
+    for name, entry in (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).items():
+        missing = [f for f in ("title", "licence", "version", "url", "reader", "files") if f not in entry]
+        if missing:
+            raise FormatError(f"{path}: {name} has no {', '.join(missing)}; add it")
+        if entry["reader"] not in READERS:
+            raise FormatError(
+                f"{path}: {name} has reader {entry['reader']!r}; choose from {', '.join(READERS)}"
+            )
+        sources[name] = Source(
+            name=name,
+            reader=entry["reader"],
+            files=tuple(entry["files"]),
+            licence=str(entry["licence"]),
+            version=str(entry["version"]),
+            url=entry["url"],
+            title=entry["title"],
+            redistribution=bool(entry.get("redistribution", False)),
+            options={k: v for k, v in entry.items() if k not in _FIELDS},
+        )
+    return sources
+
+
+def resolve(
+    specification: str, known: Mapping[str, Source], *, type: str | None = None, umls: Mapping | None = None
+) -> Source:
+    """The source of that name, or one for a path: a UMLS META folder, an ontology, MeSH, or a plain list.
+
+    Args:
+        specification: name in the registry, or path.
+        known: the registry.
+        type: canonical type of all terms of an ontology given by its path.
+        umls: options of ``read_umls`` (languages, suppress, vocabularies) that replace the defaults.
+
+    Raises:
+        VanerError: if it is neither, or an ontology without ``type``.
+    """
+    source = known.get(specification)
+    if source is None:
+        source = _from_path(specification, known, type)
+    if source.reader == "umls" and umls:
+        source = replace(source, options={**source.options, **umls})
+    return source
+
+
+def _from_path(specification: str, known: Mapping[str, Source], type: str | None) -> Source:
+    path = Path(specification)
+    if not path.exists():
+        raise VanerError(
+            f"{specification}: neither a file nor a registered vocabulary; choose from {', '.join(known)}"
+        )
+    kind = path.name.lower().removesuffix(".gz")
+    options: dict[str, Any] = {}
+    if path.is_dir():
+        reader = "taxonomy" if (path / "names.dmp").is_file() else "umls"
+        if reader == "taxonomy":
+            options = {"types": {"*": "Species"}}
+    elif kind.endswith((".obo", ".json")):
+        reader = "ontology"
+        if type is None:
+            raise VanerError(f"{path}: whose type are its terms? give --type Disease or the like")
+        options = {"prefixes": {"*": type}}
+    elif kind.endswith((".xml", ".bin")):
+        reader, options = "mesh", dict(known["mesh"].options) if "mesh" in known else {}
+    elif kind.endswith((".tsv", ".csv", ".txt")):
+        reader = "plain"
+    else:
+        raise VanerError(
+            f"{path}: unknown kind of file; give a META folder, .obo, .json, .xml, .bin, or .tsv/.csv "
+            "with id, name, type"
+        )
+    return Source(
+        name=path.name,
+        reader=reader,
+        files=(str(path.absolute()),),
+        licence="as its owner says",
+        version="unknown",
+        options=options,
+    )
+
+
+def semantic_types(path: str | os.PathLike | None = None) -> dict[str, str | None]:
+    """TUI -> canonical type, None where names of the semantic type are left out.
+
+    Raises:
+        FormatError: if a row is not TUI, name, group, type, or a TUI comes twice.
+    """
+    path = Path(path) if path else data_folder() / "semantic_types.tsv"
+    table: dict[str, str | None] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if not line or line.startswith("#"):
+            continue
+        cells = line.split("\t")
+        if len(cells) != 4 or cells[0] in table:
+            raise FormatError(f"{place(path, number)}: write TUI, name, group, type once for each TUI")
+        table[cells[0]] = None if cells[3] == "-" else cells[3]
+    return table
+
+
+def _umls(path: Path, options: Mapping[str, Any], report: Any) -> Iterator[Term]:
+    return read_umls(path, semantic_types(), report, **options)
+
+
+def _mesh(path: Path, options: Mapping[str, Any], report: Any) -> Iterator[Term]:
+    return _prefixed(read_mesh, path, {**options, "semantic_types": semantic_types()}, report)
+
+
+def _ontology(path: Path, options: Mapping[str, Any], report: Any) -> Iterator[Term]:
+    return _prefixed(read_ontology, path, options, report)
+
+
+def _prefixed(
+    read: Callable[..., Iterable[Term]], path: Path, options: Mapping[str, Any], report: Any
+) -> Iterator[Term]:
+    """Terms of a reader, ``id_prefix`` put before their ids."""
+    rest = dict(options)
+    prefix = rest.pop("id_prefix", "")
+    for term in read(path, report, **rest):
+        yield term._replace(id=prefix + term.id) if prefix and term.id else term
+
+
+def _table(path: Path, options: Mapping[str, Any], report: Any) -> Iterator[Term]:
+    try:
+        layout = Table(**{**options, "synonyms": tuple(options.get("synonyms", ()))})
+    except TypeError as error:
+        raise FormatError(f"{path}: {error}; see Table in vaner/knowledge/tables.py") from None
+    return read_table(path, layout, report)
+
+
+def _plain(path: Path, options: Mapping[str, Any], report: Any) -> Iterator[Term]:
+    return read_plain(path, report)
+
+
+def _jsonl(path: Path, options: Mapping[str, Any], report: Any) -> Iterator[Term]:
+    return read_jsonl(path, report, **options)
+
+
+def _taxonomy(path: Path, options: Mapping[str, Any], report: Any) -> Iterator[Term]:
+    return _prefixed(read_taxonomy, path, options, report)
+
+
+#: Reader name -> function of a path, the entry's other keys and a report.
+READERS: dict[str, Callable[[Path, Mapping[str, Any], Any], Iterator[Term]]] = {
+    "umls": _umls,
+    "ontology": _ontology,
+    "mesh": _mesh,
+    "table": _table,
+    "plain": _plain,
+    "jsonl": _jsonl,
+    "taxonomy": _taxonomy,
+}
