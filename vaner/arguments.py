@@ -1,0 +1,178 @@
+"""In: a YAML config and command-line flags. Out: typed training arguments; a wrong one is named with its flag.
+
+A config is the flags in a file (``learning_rate: 1e-3`` is ``--learning_rate 1e-3``); flags on the command line
+come after it and win. Flags that are not listed here are those of transformers' TrainingArguments.
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+import yaml
+from transformers import HfArgumentParser, TrainingArguments
+
+from vaner.errors import VanerError
+
+
+def _flag(default, help: str):
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata={"help": help})
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass
+class ModelArguments:
+    """What is trained."""
+
+    backbone: str = _flag("smollm2-135m", "Embedded backbone, hub id or local folder.")
+    revision: str | None = _flag(None, "Branch, tag or commit of a hub id.")
+    attention: str = _flag("bidirectional", "bidirectional or causal.")
+    head: str = _flag("typed", "typed: any set of types in one pass. shared: VANER's own, one type a pass.")
+    head_rank: int = _flag(128, "Size of the typed head's word-type interaction.")
+    adapter: str = _flag("lora", "lora, full (every weight) or none (frozen backbone, head only).")
+    lora_r: int = _flag(16, "Rank of LoRA.")
+    lora_alpha: int = _flag(32, "Scale of LoRA is lora_alpha / lora_r.")
+    lora_dropout: float = _flag(0.0, "Dropout in LoRA; 0 also runs faster.")
+    lora_targets: list[str] = _flag([], "Projections to adapt; by default the seven of LLaMA, or an encoder's.")
+    lora_upper_layers: int | None = _flag(None, "Adapt only so many layers from the top.")
+    quantization: str = _flag("none", "Of the frozen base: none, 8bit or 4bit (NF4, double quantisation).")
+    dtype: str = _flag("auto", "Of the frozen base: auto (bfloat16 where it is fast), float32 or bfloat16.")
+    max_tokens: int = _flag(512, "Longest row in tokens, instruction included; longer text is read in windows.")
+    max_words: int = _flag(96, "A unit is as many whole sentences as fit into this many words; 1: single sentences.")
+
+
+@dataclass
+class DataArguments:
+    """What it is trained on."""
+
+    mix: list[str] = _flag([], "Corpora of the registry, each as name or name:weight (0.5 draws half per epoch).")
+    data_root: str | None = _flag(None, "Folder of the corpora; by default the variable VANER_DATA.")
+    mix_temperature: float = _flag(1.0, "Above 1 draws less of the large corpora: shares follow size^(1/t).")
+    cap: int | None = _flag(None, "At most so many training documents of each corpus (chosen by the seed).")
+    train_splits: list[str] = _flag(["train"], "Splits to train on.")
+    dev: list[str] = _flag([], "Corpora whose dev split chooses the model; by default those of the mix.")
+    eval_documents: int | None = _flag(100, "At most so many dev documents of each corpus in a mid-run evaluation.")
+    held_out: list[str] = _flag(
+        [], "More corpora whose dev and test documents must not be trained on; those of the mix never are."
+    )
+    drop_overlap: bool = _flag(True, "Drop training documents that share a PMID or sentence with dev or test.")
+    drop_dataset: float = _flag(0.15, "Probability that the instruction does not name the dataset.")
+    one_type: float = _flag(0.15, "Probability that one type is asked alone.")
+    all_types: float = _flag(0.7, "Probability that, otherwise, all types of the corpus are asked.")
+    single_sentence: float = _flag(0.25, "Share of training units that are one sentence.")
+    keep_empty: float = _flag(1.0, "Share kept of the units in which nothing is annotated.")
+    template: str | None = _flag(None, "Wording in place of the default; must hold {types} and {dataset}.")
+    adaptive_template: str | None = _flag(None, "Wording without the dataset; must hold {types}.")
+
+
+@dataclass
+class VanerTrainingArguments(TrainingArguments):
+    """transformers' TrainingArguments with other defaults, and a token budget in place of a batch size."""
+
+    output_dir: str | None = _flag("runs/vaner", "Where checkpoints and the final model go.")
+    batch_tokens: int = _flag(2048, "Tokens a batch and process, padding included.")
+    max_minutes: float | None = _flag(
+        None, "Stop after so long; the learning rate then follows the clock. Such a run does not repeat exactly."
+    )
+    patience: int | None = _flag(None, "Stop after so many evaluations without a better mean dev F1.")
+    evaluations: int = _flag(5, "How many times dev is scored during training (and once at the end).")
+    save_dtype: str = _flag("float32", "Of the saved adapter and head: float32, or bfloat16 for half the size.")
+    learning_rate: float = _flag(1e-3, "Peak learning rate.")
+    num_train_epochs: float = _flag(3, "Passes over the mix.")
+    lr_scheduler_type: str = _flag("linear", "Learning rate schedule.")
+    warmup_steps: float = _flag(0.05, "Warm-up in steps, or as a share of all steps if below 1.")
+    weight_decay: float = _flag(0.01, "Weight decay of AdamW.")
+    logging_steps: float = _flag(20, "Log every so many updates.")
+    report_to: str | list[str] = _flag("none", "Trackers: none, tensorboard, wandb, mlflow, ...")
+    save_total_limit: int | None = _flag(2, "Checkpoints kept (the best is always one of them).")
+    seed: int = _flag(1, "Of everything drawn.")
+    dataloader_num_workers: int = _flag(0, "Processes that prepare batches.")
+
+    def __post_init__(self) -> None:
+        # A batch of the dataset is a whole token-budget batch already.
+        self.per_device_train_batch_size = 1
+        self.remove_unused_columns = False
+        self.label_names = ["labels"]
+        super().__post_init__()
+
+
+GROUPS = (ModelArguments, DataArguments, VanerTrainingArguments)
+
+
+class _Parser(HfArgumentParser):
+    def error(self, message: str):
+        raise VanerError(f"{message}; python train.py --help lists the flags")
+
+
+def parse(argv: Sequence[str]) -> tuple[ModelArguments, DataArguments, VanerTrainingArguments]:
+    """Read ``--config file.yaml`` and flags.
+
+    Raises:
+        VanerError: an unknown setting (with the nearest known one), a value of the wrong type, no corpora.
+    """
+    argv = list(argv)
+    words: list[str] = []
+    if "--config" in argv:
+        at = argv.index("--config")
+        if at + 1 >= len(argv):
+            raise VanerError("--config: name a YAML file, such as configs/quickstart.yaml")
+        words = _config_words(Path(argv[at + 1]))
+        del argv[at : at + 2]
+    known = {f.name for group in GROUPS for f in fields(group) if f.init}
+    for word in argv:
+        name = word[2:].split("=")[0].replace("-", "_") if word.startswith("--") else ""
+        if name and name not in known and name.removeprefix("no_") not in known and name != "help":
+            raise VanerError(f"unknown flag --{name}; {_near(name, known)}")
+    parser = _Parser(GROUPS, prog="train.py", description="Train a tagger.", allow_abbrev=False)
+    model, data, training = parser.parse_args_into_dataclasses(words + argv)
+    if not data.mix:
+        raise VanerError("no corpora to train on; name them with --mix, or in the config")
+    return model, data, training
+
+
+def _config_words(path: Path) -> list[str]:
+    if not path.is_file():
+        raise VanerError(f"{path}: no such config; configs/ holds those that come with the project")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise VanerError(f"{path}{line}: not YAML ({getattr(error, 'problem', error)})") from error
+    if not isinstance(values, dict):
+        raise VanerError(f"{path}: expected settings as 'name: value' lines")
+    known = {f.name for group in GROUPS for f in fields(group) if f.init}
+    words: list[str] = []
+    for name, value in values.items():
+        if name not in known:
+            raise VanerError(f"{path}: unknown setting {name!r}; {_near(name, known)}")
+        if value is None:
+            continue
+        if isinstance(value, dict):
+            # A mapping of corpora to weights, or of library options, as JSON where the library wants that.
+            if name == "mix":
+                value = [f"{corpus}:{weight}" for corpus, weight in value.items()]
+            else:
+                import json
+
+                value = json.dumps(value)
+        items = value if isinstance(value, list) else [value]
+        words.append(f"--{name}")
+        words += [str(item) for item in items]
+    return words
+
+
+def _near(name: str, known: set[str]) -> str:
+    close = difflib.get_close_matches(name, sorted(known), n=1)
+    return f"did you mean --{close[0]}?" if close else "python train.py --help lists them"
+
+
+def command_line() -> str:
+    """The command as typed, for the record of the run."""
+    import shlex
+
+    return shlex.join(["python", *sys.argv])

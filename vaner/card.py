@@ -1,0 +1,84 @@
+"""In: a trained model's ModelConfig. Out: its model card (README.md), written from the run, not by hand."""
+
+from __future__ import annotations
+
+from vaner.config import ModelConfig
+
+
+def render(settings: ModelConfig) -> str:
+    """The card in Markdown, with the metadata block that the hub reads."""
+    run = settings.training
+    example = settings.types[0] if settings.types else "Disease"
+    datasets = "\n".join(f"| `{name}` | {', '.join(types)} |" for name, types in settings.datasets.items())
+    scores = "\n".join(
+        f"| {name} | {kind} | {_percent(value)} |"
+        for name, one in run.get("dev", {}).items()
+        for kind, value in [("all", one["f1"]), *one["types"].items()]
+    )
+    corpora = "\n".join(
+        f"| {name} | {c['documents']:,} | {c['words']:,} | {c['weight']:g} | {c['dropped_as_held_out']} |"
+        for name, c in run.get("corpora", {}).items()
+    )
+    parts = [
+        "---",
+        "library_name: vaner",
+        f"base_model: {settings.backbone}",
+        "pipeline_tag: token-classification",
+        "tags: [biomedical, named-entity-recognition, lora]",
+        "---",
+        "",
+        f"# VANER tagger on {settings.backbone}",
+        "",
+        f"Finds {', '.join(settings.types)} mentions in biomedical text, with exact character offsets.",
+        "",
+        "```python",
+        "import vaner",
+        "",
+        'tagger = vaner.Vaner.from_pretrained("path/to/this/folder")',
+        f'tagger("...", types=["{example}"])',
+        "```",
+        "",
+        "## How it works",
+        "",
+        f"A `{settings.attention}` {settings.backbone} with a `{settings.head}` BIO head reads units of at most "
+        f"{settings.max_words} words (whole sentences) behind an instruction, in rows of at most "
+        f"{settings.max_tokens} tokens:",
+        "",
+        f"> {settings.template.known}",
+        "",
+        "Without a dataset's name (adaptive mode):",
+        "",
+        f"> {settings.template.adaptive}",
+        "",
+        f"Weights of the base, sha256 over its tensors: `{settings.weights_hash}`",
+        "",
+        "| dataset name | types |",
+        "|---|---|",
+        datasets,
+        "",
+        "## Training",
+        "",
+        f"`{run.get('command', '')}`",
+        "",
+        f"{run.get('updates', 0):,} updates, {run.get('tokens', 0):,} tokens, "
+        f"{run.get('training_minutes', 0):g} minutes on {run.get('processes', 1)} process(es), "
+        f"seed {run.get('seed')}, code {run.get('commit')}.",
+        "",
+        "| corpus | documents | words | weight | dropped, shared with dev or test |",
+        "|---|---|---|---|---|",
+        corpora,
+        "",
+        "## Scores on dev",
+        "",
+        "Strict micro-F1 (same start, end and type) in percent, of the model chosen on these documents.",
+        "",
+        "| corpus | type | F1 |",
+        "|---|---|---|",
+        scores,
+        "",
+    ]
+    return "\n".join(parts)
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.2f}"

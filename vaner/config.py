@@ -1,0 +1,86 @@
+"""In: a saved model's vaner.json, or values from training. Out: ModelConfig, checked field by field."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from vaner.errors import VanerError
+from vaner.instructions import Template
+
+CONFIG_NAME = "vaner.json"
+FORMAT_VERSION = 1
+
+
+@dataclass
+class ModelConfig:
+    """What a saved model must know besides its weights; ``vaner.json`` in its folder.
+
+    Attributes:
+        backbone: embedded name, hub id, or ``backbone`` for a folder of that name inside the model's folder.
+        revision: branch, tag or commit of a hub id.
+        weights_hash: sha256 of the backbone's tensors (`vaner.backbone.weights_hash`), checked on load.
+        attention: ``bidirectional`` or ``causal``.
+        head: ``typed`` (any set of types a pass) or ``shared`` (one type a pass).
+        head_rank: size of the typed head's interaction.
+        template: the instruction's wording.
+        types: entity types seen in training; the default question.
+        datasets: dataset name in the instruction -> the types that it annotates.
+        max_tokens: longest row in tokens, instruction included.
+        max_words: a unit is as many whole sentences as fit into this many words; 1 means single sentences.
+        labels: the tags, in the order of the head's scores.
+        training: what made the model: command, seed, versions, data hashes, scores.
+        version: of this file's layout.
+    """
+
+    backbone: str = "smollm2-135m"
+    revision: str | None = None
+    weights_hash: str | None = None
+    attention: str = "bidirectional"
+    head: str = "typed"
+    head_rank: int = 128
+    template: Template = field(default_factory=Template)
+    types: list[str] = field(default_factory=list)
+    datasets: dict[str, list[str]] = field(default_factory=dict)
+    max_tokens: int = 512
+    max_words: int = 96
+    labels: list[str] = field(default_factory=lambda: ["O", "B", "I"])
+    training: dict[str, Any] = field(default_factory=dict)
+    version: int = FORMAT_VERSION
+
+    def save(self, folder: str | Path) -> None:
+        """Write ``vaner.json``."""
+        text = json.dumps(asdict(self), indent=2, ensure_ascii=False, default=str)
+        (Path(folder) / CONFIG_NAME).write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: str | Path) -> ModelConfig:
+        """Read ``vaner.json``.
+
+        Raises:
+            VanerError: not a model folder, a damaged file, a newer layout, or an unknown field.
+        """
+        path = Path(folder) / CONFIG_NAME
+        if not path.is_file():
+            raise VanerError(f"{folder}: no {CONFIG_NAME} here, so not a VANER model; name a folder that train.py wrote")
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except json.JSONDecodeError as error:
+            raise VanerError(f"{path}:{error.lineno}: not JSON ({error.msg}); copy the model again") from error
+        if values.get("version", 0) > FORMAT_VERSION:
+            raise VanerError(f"{path}: written by a newer vaner (layout {values['version']}); upgrade vaner")
+        check_keys(values, [f.name for f in fields(cls)], str(path))
+        values["template"] = Template(**values.get("template", {}))
+        return cls(**values)
+
+
+def check_keys(found, known, where: str) -> None:
+    """Raise VanerError naming the first unknown key and the nearest known one."""
+    for key in found:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(known))}"
+            raise VanerError(f"{where}: unknown setting {key!r}; {hint}")

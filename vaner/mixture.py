@@ -1,0 +1,226 @@
+"""In: corpora's training Texts. Out: for every epoch a seeded list of rows to train on, batched under a budget.
+
+A row is drawn, not stored: which sentences share a unit, which types are asked in which order, and whether the
+dataset is named, are chosen anew in every epoch from the seed and the epoch's number, so that any process and
+any resumed run draws the same rows.
+"""
+
+from __future__ import annotations
+
+import functools
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from vaner.batching import collate, padding_share, plan
+from vaner.errors import VanerError
+from vaner.features import IGNORED, Features, Tokenisation, Window, windows
+from vaner.instructions import Template, Text, encode_tags, group
+
+
+@dataclass
+class Source:
+    """One corpus in the mix.
+
+    Attributes:
+        name: its name in the registry.
+        dataset: its name in the instruction.
+        texts: training documents, segmented.
+        types: what it annotates; only these are asked of it. A document may annotate fewer.
+        weight: how many times its units are drawn per epoch, relative to one pass; 0.5 draws every second unit.
+    """
+
+    name: str
+    dataset: str
+    texts: list[Text]
+    types: tuple[str, ...]
+    weight: float = 1.0
+    unreachable: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        if not self.texts:
+            raise VanerError(f"{self.name}: no training document is left; check its train split and --cap")
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One row to be: a window of a text and the question asked about it."""
+
+    source: int
+    text: int
+    window: Window
+    types: tuple[str, ...]
+    dataset: str | None
+
+
+@dataclass
+class Drawing:
+    """How rows are drawn.
+
+    Attributes:
+        head: ``typed`` asks several types in a row; ``shared`` makes one row a type.
+        max_words: the longest unit; units of training are drawn from one sentence up to this.
+        single_sentence: share of units that are one sentence, so that the model reads those too.
+        drop_dataset: probability that the dataset is not named (adaptive mode).
+        one_type: probability that one type is asked alone.
+        all_types: probability that, otherwise, all are; else a random number of them.
+        keep_empty: share kept of the units in which nothing is annotated.
+    """
+
+    head: str = "typed"
+    max_words: int = 96
+    single_sentence: float = 0.25
+    drop_dataset: float = 0.15
+    one_type: float = 0.15
+    all_types: float = 0.7
+    keep_empty: float = 1.0
+
+
+class Mixture:
+    """All batches of a training run, as a map-style dataset whose items are whole batches.
+
+    Args:
+        sources: the corpora.
+        tokenisation: of the backbone.
+        template: of the instruction.
+        drawing: how rows are drawn.
+        batch_tokens: tokens a batch, padding included.
+        epochs: passes over the mix.
+        seed: of everything drawn.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        tokenisation: Tokenisation,
+        template: Template,
+        drawing: Drawing,
+        *,
+        batch_tokens: int,
+        epochs: int,
+        seed: int,
+    ) -> None:
+        self.sources = list(sources)
+        self.tokenisation = tokenisation
+        self.template = template
+        self.drawing = drawing
+        self.batch_tokens = batch_tokens
+        self.seed = seed
+        self._tags: list[list[np.ndarray]] = []
+        self._token_counts: list[list[np.ndarray]] = []
+        for source in self.sources:
+            tags = []
+            for text in source.texts:
+                row, unreachable = encode_tags(text.offsets, text.document.spans, source.types)
+                source.unreachable += len(unreachable)
+                tags.append(row)
+            self._tags.append(tags)
+            self._token_counts.append(
+                [
+                    np.fromiter(map(len, tokenisation.words(t.words)), dtype=np.int64, count=len(t.words))
+                    for t in source.texts
+                ]
+            )
+        self._batch_ends: list[int] = []
+        self.padding: list[float] = []
+        self.tokens = 0
+        for epoch in range(epochs):
+            draws, batches = self._plan(epoch)
+            lengths = [self.length(d) for d in draws]
+            self.tokens += sum(lengths)
+            self.padding.append(padding_share(lengths, batches))
+            self._batch_ends.append((self._batch_ends[-1] if self._batch_ends else 0) + len(batches))
+        # Planning draws again whatever it is asked for; only the epoch at hand is remembered.
+        self._plan = functools.lru_cache(maxsize=2)(self._plan)
+
+    def __len__(self) -> int:
+        return self._batch_ends[-1]
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        epoch = bisect_right(self._batch_ends, index)
+        draws, batches = self._plan(epoch)
+        first = self._batch_ends[epoch - 1] if epoch else 0
+        rows = [self.row(draws[i]) for i in batches[index - first]]
+        return collate(rows, self.tokenisation.pad_id)
+
+    def _plan(self, epoch: int) -> tuple[list[Draw], list[list[int]]]:
+        draws = self.draws(epoch)
+        order = np.random.default_rng([self.seed, epoch, 1])
+        return draws, plan([self.length(d) for d in draws], self.batch_tokens, order)
+
+    def draws(self, epoch: int) -> list[Draw]:
+        """The rows of one epoch, before batching."""
+        found: list[Draw] = []
+        for index, source in enumerate(self.sources):
+            rng = np.random.default_rng([self.seed, epoch, 0, index])
+            for passing in range(int(np.ceil(source.weight))):
+                share = min(1.0, source.weight - passing)
+                for number in range(len(source.texts)):
+                    found += self._draw_text(rng, index, number, share)
+        return found
+
+    def _draw_text(self, rng: np.random.Generator, index: int, number: int, share: float) -> list[Draw]:
+        source = self.sources[index]
+        text = source.texts[number]
+        drawing = self.drawing
+
+        def limit() -> int:
+            return 1 if rng.random() < drawing.single_sentence else int(rng.integers(2, drawing.max_words + 1))
+
+        found: list[Draw] = []
+        annotated = source.types
+        if text.document.types is not None:
+            annotated = tuple(t for t in source.types if t in text.document.types)
+        for start, end in group(text.sentence_ranges(), limit):
+            if not annotated or (share < 1 and rng.random() >= share):
+                continue
+            empty = not self._tags[index][number][:, start:end].any()
+            if empty and drawing.keep_empty < 1 and rng.random() >= drawing.keep_empty:
+                continue
+            dataset = None if rng.random() < drawing.drop_dataset else source.dataset
+            order = [annotated[i] for i in rng.permutation(len(annotated))]
+            if drawing.head == "shared":
+                questions = [(t,) for t in order]
+            elif rng.random() < drawing.one_type:
+                questions = [(order[0],)]
+            elif rng.random() < drawing.all_types:
+                questions = [tuple(order)]
+            else:
+                questions = [tuple(order[: int(rng.integers(1, len(order) + 1))])]
+            counts = self._token_counts[index][number][start:end]
+            for types in questions:
+                room = self.tokenisation.room(self.template.render(types, dataset))
+                found += [Draw(index, number, w, types, dataset) for w in windows(start, end, counts, room)]
+        return found
+
+    def length(self, draw: Draw) -> int:
+        """Tokens of a row, without building it."""
+        head, _ = self.tokenisation.instruction(self.template.render(draw.types, draw.dataset))
+        counts = self._token_counts[draw.source][draw.text][draw.window.start : draw.window.end]
+        return len(head) + int(counts.sum()) + len(self.tokenisation.suffix)
+
+    def row(self, draw: Draw) -> Features:
+        """Build a row; in an overlapping window only the words that are kept carry labels."""
+        source = self.sources[draw.source]
+        window = draw.window
+        rows = [source.types.index(t) for t in draw.types]
+        labels = self._tags[draw.source][draw.text][rows, window.start : window.end].copy()
+        labels[:, : window.keep_start - window.start] = IGNORED
+        labels[:, window.keep_end - window.start :] = IGNORED
+        words = source.texts[draw.text].words[window.start : window.end]
+        return self.tokenisation.row(self.template.render(draw.types, draw.dataset), words, labels)
+
+
+def temperature_weights(sizes: Sequence[int], temperature: float) -> list[float]:
+    """How often to draw from each corpus so that corpus shares follow size ** (1 / temperature).
+
+    Temperature 1 keeps every corpus as it is; a higher one draws less of the large corpora. The smallest keeps
+    weight 1 (Arivazhagan et al. 2019, arXiv:1907.05019, for languages).
+    """
+    if temperature < 1:
+        raise VanerError(f"mix_temperature is {temperature}; choose 1 or more")
+    sizes = np.asarray(sizes, dtype=float)
+    wanted = sizes ** (1 / temperature) / sizes
+    return (wanted / wanted.max()).tolist()

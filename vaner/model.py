@@ -1,0 +1,431 @@
+"""In: token ids, and where words and types lie. Out: BIO scores for every (type, word), and the loss.
+
+    input_ids -> backbone (+ LoRA) -> hidden states -> states of first sub-tokens and of type names -> head
+
+A saved model is one folder::
+
+    vaner.json                   what it is: backbone, template, types, attention, window, what made it
+    head.safetensors             the head
+    adapter_model.safetensors    LoRA, with adapter_config.json as peft writes it   (adapter: lora)
+    backbone/                    the whole backbone                                 (full, or merged)
+    tokenizer files, README.md   the model card
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import AutoConfig, AutoModel, AutoTokenizer, BitsAndBytesConfig
+
+from vaner import backbone as backbones
+from vaner.attention import set_attention
+from vaner.config import CONFIG_NAME, ModelConfig
+from vaner.errors import VanerError
+from vaner.features import IGNORED
+from vaner.heads import build_head
+from vaner.lora import fuse
+
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+ADAPTER_CONFIG = "adapter_config.json"
+HEAD_WEIGHTS = "head.safetensors"
+BACKBONE_FOLDER = "backbone"
+
+# The projections of LLaMA, Mistral and Qwen; then those of BERT-type encoders.
+LLAMA_PROJECTIONS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+BERT_PROJECTIONS = ["query", "key", "value", "dense", "query_proj", "key_proj", "value_proj"]
+
+
+@dataclass
+class Adapter:
+    """How the backbone is trained.
+
+    Attributes:
+        kind: ``lora``, ``full`` (every weight) or ``none`` (frozen backbone, head only).
+        r, alpha, dropout: LoRA's rank, scale (alpha / r) and dropout. Without dropout the layers run faster.
+        targets: names of the projections; by default the seven of LLaMA, or an encoder's.
+        upper_layers: adapt only so many layers from the top; the backward pass then stops below them.
+    """
+
+    kind: str = "lora"
+    r: int = 16
+    alpha: int = 32
+    dropout: float = 0.0
+    targets: list[str] = field(default_factory=list)
+    upper_layers: int | None = None
+
+
+def choose_dtype(name: str, device: str | torch.device = "cpu") -> torch.dtype:
+    """``auto`` is bfloat16 where the machine multiplies it natively, else float32."""
+    if name != "auto":
+        try:
+            return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
+        except KeyError:
+            raise VanerError(f"dtype: unknown {name!r}; choose auto, float32, bfloat16 or float16") from None
+    if torch.device(device).type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.bfloat16 if fast else torch.float32
+
+
+class VanerModel(nn.Module):
+    """A backbone without its causal mask, and a BIO head over words.
+
+    Attributes:
+        settings: the ModelConfig that is saved with the weights.
+        backbone: a transformers model, or a peft model around one.
+        head: TypedHead or SharedHead, always float32.
+    """
+
+    # Trainer asks whether the forward scales its own loss by num_items_in_batch: it does.
+    accepts_loss_kwargs = True
+
+    def __init__(self, backbone: nn.Module, head: nn.Module, settings: ModelConfig) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head.float()
+        self.settings = settings
+        self.max_positions = getattr(backbone.config, "max_position_embeddings", None)
+        if self.max_positions and settings.max_tokens > self.max_positions:
+            raise VanerError(
+                f"max_tokens is {settings.max_tokens} but {settings.backbone} reads at most "
+                f"{self.max_positions}; lower --max_tokens"
+            )
+
+    @property
+    def config(self):
+        """The backbone's transformers config, which Trainer and DeepSpeed ask for sizes."""
+        return self.backbone.config
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.head.parameters()).device
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        word_positions: torch.Tensor,
+        type_positions: torch.Tensor,
+        labels: torch.Tensor | None = None,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> dict[str, torch.Tensor]:
+        """Score every asked type at every word.
+
+        Args:
+            input_ids, attention_mask: ``(batch, tokens)``; 0 in the mask is padding, on either side.
+            word_positions: ``(batch, words)``, -1 where a row has fewer words.
+            type_positions: ``(batch, types)``, -1 where a row asks fewer types.
+            labels: ``(batch, types, words)`` of O, B, I or IGNORED.
+            num_items_in_batch: labels counted over all accumulated batches and all processes; the loss is the
+                sum over this batch divided by it, so that accumulation does not change the gradient.
+
+        Returns:
+            ``logits``: float32 ``(batch, types, words, 3)``; ``loss`` if there are labels.
+        """
+        # Positions count real tokens only: a text's logits must not depend on which side was padded.
+        position_ids = (attention_mask.cumsum(-1) - 1).clamp_(min=0)
+        hidden = self.backbone(
+            input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids
+        ).last_hidden_state
+        rows = torch.arange(len(hidden), device=hidden.device)[:, None]
+        logits = self.head(
+            hidden[rows, word_positions.clamp(min=0)], hidden[rows, type_positions.clamp(min=0)]
+        )
+        output = {"logits": logits}
+        if labels is not None:
+            total = F.cross_entropy(logits.flatten(0, 2), labels.flatten(), ignore_index=IGNORED, reduction="sum")
+            items = num_items_in_batch if num_items_in_batch is not None else (labels != IGNORED).sum().clamp(min=1)
+            output = {"loss": total / items, **output}
+        return output
+
+    def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict | None = None) -> None:
+        """Recompute activations in the backward pass; called by Trainer."""
+        self.backbone.enable_input_require_grads()
+        self.backbone.gradient_checkpointing_enable(
+            gradient_checkpointing_kwargs=gradient_checkpointing_kwargs or {"use_reentrant": False}
+        )
+
+    @property
+    def is_adapted(self) -> bool:
+        return isinstance(self.backbone, PeftModel)
+
+    def merge(self) -> VanerModel:
+        """Fold LoRA into the backbone's weights, in place; the sum is taken in float32 and rounded once."""
+        if self.is_adapted:
+            for module in self.backbone.modules():
+                # The fused forward looks at `merged` itself, but a merged layer has no use for it.
+                module.__dict__.pop("forward", None)
+            self.backbone = self.backbone.merge_and_unload()
+        return self
+
+    # --- building, saving, loading ---
+
+    @classmethod
+    def build(
+        cls,
+        settings: ModelConfig,
+        adapter: Adapter | None = None,
+        *,
+        dtype: str = "auto",
+        quantization: str = "none",
+        device: str | None = None,
+        seed: int = 0,
+    ) -> VanerModel:
+        """A fresh model for training: pretrained backbone, new adapter, new head.
+
+        Args:
+            settings: ``weights_hash`` is filled in.
+            adapter: LoRA with its defaults when None.
+            dtype: of the frozen weights and the activations: ``auto``, ``float32``, ``bfloat16``.
+            quantization: ``none``, ``8bit`` or ``4bit`` (NF4, double quantisation) through bitsandbytes.
+            device: for a quantised base, where it is put while loading.
+            seed: of the new weights.
+        """
+        adapter = adapter or Adapter()
+        folder = backbones.resolve(settings.backbone, settings.revision)
+        settings = dataclasses.replace(settings, weights_hash=backbones.weights_hash(folder))
+        model_dtype = choose_dtype(dtype, device or "cpu")
+        if adapter.kind == "full" and quantization != "none":
+            raise VanerError("a quantised backbone cannot be trained in full; use --adapter lora")
+        if adapter.kind == "full":
+            # These weights are the optimiser's master weights; rounding them would stop small steps.
+            model_dtype = torch.float32
+        backbone = load_backbone(folder, settings, model_dtype, quantization, device)
+        # Adapter and head are drawn on their own generator state: same seed, same weights.
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            backbone = _adapt(backbone, adapter, settings)
+            head = build_head(settings.head, backbone.config.hidden_size, settings.head_rank)
+        return cls(backbone, head, settings)
+
+    def save_pretrained(
+        self,
+        folder: str | Path,
+        tokenizer=None,
+        *,
+        dtype: torch.dtype | None = None,
+        state_dict: dict[str, torch.Tensor] | None = None,
+    ) -> None:
+        """Write the model's folder.
+
+        Args:
+            folder: made if missing; ``vaner.json`` is written last, so a folder that has one is whole.
+            tokenizer: saved beside the weights.
+            dtype: round adapter and head to this (to ship a small file); None keeps float32.
+            state_dict: this model's gathered weights where they are sharded over processes.
+        """
+        state = state_dict or self.state_dict()
+        backbone_state = {k.removeprefix("backbone."): v for k, v in state.items() if k.startswith("backbone.")}
+        head_state = {k.removeprefix("head."): v for k, v in state.items() if k.startswith("head.")}
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / CONFIG_NAME).unlink(missing_ok=True)
+        settings = self.settings
+        if self.is_adapted:
+            name = self.backbone.active_adapter
+            weights = get_peft_model_state_dict(self.backbone, state_dict=backbone_state)
+            _save_tensors(weights, folder / ADAPTER_WEIGHTS, dtype)
+            config = self.backbone.peft_config[name]
+            shown = dataclasses.replace(config, base_model_name_or_path=settings.backbone, inference_mode=True)
+            shown.save_pretrained(str(folder))
+        elif any(p.requires_grad for p in self.backbone.parameters()) or settings.backbone == BACKBONE_FOLDER:
+            self.backbone.save_pretrained(folder / BACKBONE_FOLDER, state_dict=backbone_state)
+            backbone_hash = backbones.weights_hash(folder / BACKBONE_FOLDER)
+            settings = dataclasses.replace(
+                settings, backbone=BACKBONE_FOLDER, revision=None, weights_hash=backbone_hash
+            )
+        _save_tensors(head_state, folder / HEAD_WEIGHTS, dtype)
+        if tokenizer is not None:
+            tokenizer.save_pretrained(folder)
+        settings.save(folder)
+
+    def save_merged(self, folder: str | Path, tokenizer) -> None:
+        """Write a folder that stands alone: merged backbone and head, no adapter, no peft needed to load."""
+        self.merge()
+        self.settings = dataclasses.replace(self.settings, backbone=BACKBONE_FOLDER)
+        self.save_pretrained(folder, tokenizer)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        folder: str | Path,
+        *,
+        dtype: str = "auto",
+        device: str | torch.device | None = None,
+        quantization: str = "none",
+        merge: bool = False,
+        check_hash: bool = True,
+    ) -> VanerModel:
+        """Load a saved model.
+
+        Args:
+            folder: what `save_pretrained` wrote.
+            dtype: ``auto``, ``float32``, ``bfloat16``.
+            device: ``cuda`` where there is one, by default.
+            quantization: of the base: ``none``, ``8bit``, ``4bit``.
+            merge: fold LoRA into the base, for tagging.
+            check_hash: refuse a base whose weights are not those that the adapter was trained on.
+
+        Raises:
+            VanerError: not a model folder, missing weights, or another base.
+        """
+        folder = Path(folder)
+        settings = ModelConfig.load(folder)
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        own = settings.backbone == BACKBONE_FOLDER
+        base = str(folder / BACKBONE_FOLDER) if own else backbones.resolve(settings.backbone, settings.revision)
+        if check_hash and settings.weights_hash:
+            found = backbones.weights_hash(base)
+            if found != settings.weights_hash:
+                raise VanerError(
+                    f"{folder}: was trained on a {settings.backbone} whose weights hash to "
+                    f"{settings.weights_hash[:12]}..., but {base} hashes to {found[:12]}...; its scores do not "
+                    "hold for other weights: fetch the original base, or train again on this one"
+                )
+        backbone = load_backbone(base, settings, choose_dtype(dtype, device), quantization, str(device))
+        with torch.random.fork_rng():
+            head = build_head(settings.head, backbone.config.hidden_size, settings.head_rank)
+            if (folder / ADAPTER_CONFIG).is_file():
+                config = LoraConfig.from_pretrained(str(folder))
+                config.inference_mode = False
+                backbone = get_peft_model(backbone, config)
+                fuse(backbone)
+        model = cls(backbone, head, settings)
+        model.load_trained(folder)
+        if quantization == "none":
+            model.to(device)
+        else:
+            model.head.to(device)
+        return (model.merge() if merge else model).eval()
+
+    def load_trained(self, folder: str | Path) -> None:
+        """Put the trained weights of a folder (adapter and head, or backbone and head) into this model."""
+        folder = Path(folder)
+        for name in [HEAD_WEIGHTS] + [ADAPTER_WEIGHTS] * self.is_adapted:
+            if not (folder / name).is_file():
+                raise VanerError(f"{folder}: {name} is missing; copy the whole model folder")
+        self.head.load_state_dict(load_file(folder / HEAD_WEIGHTS))
+        if self.is_adapted:
+            result = set_peft_model_state_dict(self.backbone, load_file(folder / ADAPTER_WEIGHTS))
+            missing = [k for k in getattr(result, "missing_keys", []) if "lora_" in k]
+            if missing or getattr(result, "unexpected_keys", None):
+                raise VanerError(f"{folder}: {ADAPTER_WEIGHTS} does not fit its config; copy the model again")
+        elif (folder / BACKBONE_FOLDER).is_dir():
+            state = {}
+            for path in sorted((folder / BACKBONE_FOLDER).glob("*.safetensors")):
+                state |= load_file(path)
+            self.backbone.load_state_dict(state)
+
+
+def load_backbone(
+    folder: str, settings: ModelConfig, dtype: torch.dtype, quantization: str = "none", device: str | None = None
+) -> nn.Module:
+    """A pretrained backbone from a local folder, its attention switched; pickled weights are refused."""
+    if not list(Path(folder).glob("*.safetensors")):
+        raise VanerError(f"{folder}: no .safetensors files; pickled weights are not loaded, convert them first")
+    options: dict = {"dtype": dtype, "use_safetensors": True, "trust_remote_code": False}
+    if quantization == "4bit":
+        options["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=dtype,
+            # What FSDP needs to shard a quantised base; harmless without it.
+            bnb_4bit_quant_storage=dtype,
+        )
+    elif quantization == "8bit":
+        options["quantization_config"] = BitsAndBytesConfig(load_in_8bit=True)
+    elif quantization != "none":
+        raise VanerError(f"quantization: unknown {quantization!r}; choose none, 8bit or 4bit")
+    if quantization != "none":
+        options["device_map"] = {"": device or os.environ.get("LOCAL_RANK", "cpu")}
+    with _quiet():
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        model = AutoModel.from_pretrained(folder, config=config, **options)
+    set_attention(model, settings.attention)
+    model.config.use_cache = False
+    model.eval()
+    return model
+
+
+def load_tokenizer(folder: str | Path):
+    """The tokenizer of a model's or a backbone's folder."""
+    with _quiet():
+        return AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
+
+
+@contextlib.contextmanager
+def _quiet():
+    # A bar for a load that takes a second, and a warning that AutoModel leaves lm_head out, tell nobody anything.
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    bars = logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _adapt(backbone: nn.Module, adapter: Adapter, settings: ModelConfig) -> nn.Module:
+    if adapter.kind == "full":
+        return backbone.train()
+    for parameter in backbone.parameters():
+        parameter.requires_grad_(False)
+    if adapter.kind == "none":
+        return backbone
+    if adapter.kind != "lora":
+        raise VanerError(f"adapter: unknown kind {adapter.kind!r}; choose lora, full or none")
+    leaves = {name.rsplit(".", 1)[-1] for name, _ in backbone.named_modules()}
+    targets = adapter.targets or [p for p in LLAMA_PROJECTIONS if p in leaves]
+    targets = targets or [p for p in BERT_PROJECTIONS if p in leaves]
+    if absent := [t for t in targets if t not in leaves]:
+        raise VanerError(f"lora_targets: {settings.backbone} has no module named {absent[0]!r}")
+    if not targets:
+        raise VanerError(f"{settings.backbone}: unknown layout; name its projections with --lora_targets")
+    layers = None
+    if adapter.upper_layers is not None:
+        count = backbone.config.num_hidden_layers
+        if not 0 < adapter.upper_layers <= count:
+            raise VanerError(f"lora_upper_layers: {adapter.upper_layers} of {count} layers; choose 1 to {count}")
+        layers = list(range(count - adapter.upper_layers, count))
+    config = LoraConfig(
+        r=adapter.r,
+        lora_alpha=adapter.alpha,
+        lora_dropout=adapter.dropout,
+        target_modules=targets,
+        layers_to_transform=layers,
+    )
+    adapted = get_peft_model(backbone, config)
+    fuse(adapted)
+    return adapted
+
+
+def _save_tensors(tensors: dict[str, torch.Tensor], path: Path, dtype: torch.dtype | None) -> None:
+    tensors = {k: v.detach().to("cpu", dtype or v.dtype).contiguous() for k, v in tensors.items()}
+    scratch = path.with_name(f".{path.name}.tmp")
+    save_file(tensors, scratch, metadata={"format": "pt"})
+    os.replace(scratch, path)
+
+
+def describe(model: VanerModel) -> str:
+    """One line: trained and all parameters, in millions."""
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    everything = sum(p.numel() for p in model.parameters())
+    return f"{trained / 1e6:.2f} M trained parameters of {everything / 1e6:.1f} M"
+
+
+__all__ = ["Adapter", "VanerModel", "choose_dtype", "describe", "load_backbone", "load_tokenizer"]
