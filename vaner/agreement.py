@@ -77,9 +77,13 @@ def agreement(pairing: Pairing, columns: tuple[Columns, Columns] | None = None) 
                     ("predicted", pair.predicted, predicted_tags),
                 ):
                     sequences.append(bio(pair.words, [m for m in mentions if m.type == type], lost, side))
-    if all(tag == "O" for sequence in gold_tags + predicted_tags for tag in sequence):
+    # Sequences without any mention change no score and are most of seqeval's work.
+    tagged = [
+        i for i, both in enumerate(zip(gold_tags, predicted_tags, strict=True)) if set().union(*both) - {"O"}
+    ]
+    if not tagged:
         return None
-    default, strict = seqeval_scores(gold_tags, predicted_tags)
+    default, strict = seqeval_scores([gold_tags[i] for i in tagged], [predicted_tags[i] for i in tagged])
     return Agreement(tags, default, strict, lost)
 
 

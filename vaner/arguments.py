@@ -87,7 +87,6 @@ class VanerTrainingArguments(TrainingArguments):
     warmup_steps: float = _flag(0.05, "Warm-up in steps, or as a share of all steps if below 1.")
     weight_decay: float = _flag(0.01, "Weight decay of AdamW.")
     logging_steps: float = _flag(20, "Log every so many updates.")
-    report_to: str | list[str] = _flag("none", "Trackers: none, tensorboard, wandb, mlflow, ...")
     save_total_limit: int | None = _flag(2, "Checkpoints kept (the best is always one of them).")
     seed: int = _flag(1, "Of everything drawn.")
     dataloader_num_workers: int = _flag(0, "Processes that prepare batches.")

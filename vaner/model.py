@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -297,8 +298,7 @@ class VanerModel(nn.Module):
             if (folder / ADAPTER_CONFIG).is_file():
                 config = LoraConfig.from_pretrained(str(folder))
                 config.inference_mode = False
-                backbone = get_peft_model(backbone, config)
-                fuse(backbone)
+                backbone = _with_lora(backbone, config)
         model = cls(backbone, head, settings)
         model.load_trained(folder)
         if quantization == "none":
@@ -373,7 +373,10 @@ def _quiet():
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            # peft still asks transformers by the old name of a property.
+            warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
+            yield
     finally:
         logging.set_verbosity(level)
         if bars:
@@ -409,7 +412,12 @@ def _adapt(backbone: nn.Module, adapter: Adapter, settings: ModelConfig) -> nn.M
         target_modules=targets,
         layers_to_transform=layers,
     )
-    adapted = get_peft_model(backbone, config)
+    return _with_lora(backbone, config)
+
+
+def _with_lora(backbone: nn.Module, config: LoraConfig) -> PeftModel:
+    with _quiet():
+        adapted = get_peft_model(backbone, config)
     fuse(adapted)
     return adapted
 

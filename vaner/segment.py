@@ -42,7 +42,7 @@ _STOP = regex.compile(
     )""",
     regex.VERBOSE,
 )
-_PARAGRAPH = regex.compile(r"\n[^\S\n]*\n\s*")
+_LINE_BREAK = regex.compile(r"\n\s*+(?=\S)")
 
 # What a sentence begins with: a capital, a digit, something that opens, or a name in lower case that no
 # ordinary word looks like (p53, mRNA, c-Myc, alpha-synuclein).
@@ -106,6 +106,19 @@ def _ends_sentence(text: str, stop: int, after: int) -> bool:
     return not _MAYBE.search(text, first, stop + 1) or bool(_OPENER.match(text, after))
 
 
+def _lines(text: str) -> list[int]:
+    """Where lines start that are headings or paragraphs of their own, not the rest of a wrapped one.
+
+    A blank line always ends a paragraph. Single line breaks are all of one kind in a text: where more than
+    a third of them go on with a small letter, it is wrapped to a width and they mean no more than a space.
+    """
+    after_blank, after_single = [], []
+    for match in _LINE_BREAK.finditer(text):
+        (after_blank if match[0].count("\n") > 1 else after_single).append(match.end())
+    wrapped = 3 * sum(text[start].islower() for start in after_single) > len(after_single)
+    return after_blank if wrapped else after_blank + after_single
+
+
 def sentences(text: str, passages: Iterable[Passage] = ()) -> list[tuple[int, int]]:
     """Offsets of the sentences.
 
@@ -120,7 +133,7 @@ def sentences(text: str, passages: Iterable[Passage] = ()) -> list[tuple[int, in
     cuts = {0, len(text)}
     for passage in passages:
         cuts |= {passage.start, passage.end}
-    cuts.update(match.end() for match in _PARAGRAPH.finditer(text))
+    cuts.update(_lines(text))
     for match in _STOP.finditer(text):
         if match["stop"] and _ends_sentence(text, match.start(), match.end()):
             cuts.add(match.end())

@@ -16,13 +16,14 @@ those are read and made here.
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from functools import partial
-from itertools import chain
+from itertools import chain, count
 from typing import Any
 
 import ijson
@@ -32,7 +33,8 @@ from vaner.document import Concept, Document, Passage, Span
 from vaner.errors import FormatError, OffsetError, VanerError, place
 from vaner.formats import concepts
 from vaner.formats.blocks import documents
-from vaner.formats.files import BROKEN_GZIP, open_bytes, replacing, replacing_text
+from vaner.formats.files import BOM, BROKEN_GZIP, open_bytes, replacing, replacing_text
+from vaner.formats.ids import renew
 from vaner.formats.losses import tell
 from vaner.formats.offsets import Placer, check_options, width
 from vaner.formats.report import Report
@@ -68,8 +70,9 @@ _SOURCES = {key.casefold(): None if key == "identifier" else key for key in CONC
 _KNOWN_INFONS = {"type", "score", "CompositeRole"}
 _PART = "IndividualMention"
 _HOLDS = {"scores", "fragments", "concept ids", "concept sources", "passages"}
-_KEPT = {"relations", "individual_mentions", "infons", "passage_infons"}
+_KEPT = {"relations", "annotation_ids", "individual_mentions", "infons", "passage_infons"}
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_CHUNK = 1 << 16
 _FIRST = re.compile(rb'"(documents|PubTator3)"\s*:\s*\[')
 
 
@@ -86,9 +89,10 @@ def read(
     """Stream the Documents of a BioC file: XML, a JSON collection, or JSON with one document a line.
 
     Parts of a composite mention (infon ``CompositeRole`` ``IndividualMention``) are not mentions of their
-    own; they go to ``metadata["individual_mentions"]``, relations to ``metadata["relations"]``, other
-    infons of the document and its passages to ``metadata["infons"]`` and ``metadata["passage_infons"]``.
-    Other infons of annotations are counted in ``report``.
+    own; they go to ``metadata["individual_mentions"]``, relations to ``metadata["relations"]`` (with
+    ``metadata["annotation_ids"]`` where they point at annotations), other infons of the document and its
+    passages to ``metadata["infons"]`` and ``metadata["passage_infons"]``. Other infons of annotations are
+    counted in ``report``.
 
     Args:
         offsets: what to do with a mention whose words are not at its offsets: ``raise``, ``repair``
@@ -114,16 +118,15 @@ def _syntax(path: str | os.PathLike) -> str:
     if str(path) == "-":
         raise VanerError("standard input is read once; say which it is: syntax='xml' or 'json'")
     with open_bytes(path) as file:
-        first = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+        first = file.read(64).removeprefix(BOM).lstrip()[:1]
     return "json" if first in (b"{", b"[") else "xml"
 
 
 # From XML and JSON to one tree of dictionaries.
 
 
-def _xml_documents(path: str | os.PathLike) -> Iterator[tuple[int, dict[str, Any]]]:
-    for element in elements(path, ["document"]):
-        yield element.sourceline, _xml_part(element)
+def _xml_documents(path: str | os.PathLike) -> Iterator[tuple[int, etree._Element]]:
+    return ((element.sourceline, element) for element in elements(path, ["document"]))
 
 
 def _xml_part(element: etree._Element) -> dict[str, Any]:
@@ -164,13 +167,12 @@ def _xml_infons(element: etree._Element) -> dict[str, str]:
 def _json_documents(path: str | os.PathLike) -> Iterator[tuple[None, dict[str, Any]]]:
     with open_bytes(path) as file:
         try:
-            start = file.read(1 << 16)
+            start = file.read(_CHUNK).removeprefix(BOM)
             match = _FIRST.search(start)
-            prefix = f"{match[1].decode()}.item" if match else ""
-            if not match and start.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"[":
-                prefix = "item"
-            rest = chain([start.removeprefix(b"\xef\xbb\xbf")], iter(lambda: file.read(1 << 16), b""))
-            for item in ijson.items(_Stream(rest), prefix, multiple_values=not prefix, use_float=True):
+            prefix = "item" if start.lstrip()[:1] == b"[" else ""
+            prefix = f"{match[1].decode()}.item" if match else prefix
+            source = _Utf8(path, chain([start], iter(partial(file.read, _CHUNK), b"")))
+            for item in ijson.items(source, prefix, multiple_values=not prefix, use_float=True):
                 yield None, item
         except ijson.JSONError as error:
             message = " ".join(str(error).split())[:80]
@@ -179,14 +181,27 @@ def _json_documents(path: str | os.PathLike) -> Iterator[tuple[None, dict[str, A
             raise FormatError(f"{path}: the gzip file is broken ({error}); fetch it again") from None
 
 
-class _Stream:
-    """Chunks of bytes as the file that ijson reads from."""
+class _Utf8:
+    """Chunks of bytes as the file that ijson reads from; says where they are not UTF-8."""
 
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
+    def __init__(self, path: str | os.PathLike, chunks: Iterator[bytes]) -> None:
+        self.path = path
+        self.chunks = chunks
+        self.decoder = codecs.getincrementaldecoder("utf-8")()
+        self.passed = 0
 
     def read(self, size: int = -1) -> bytes:
-        return b"" if size == 0 else next(self._chunks, b"")
+        chunk = b"" if size == 0 else next(self.chunks, b"")
+        begin = self.passed - len(self.decoder.getstate()[0])
+        try:
+            self.decoder.decode(chunk)
+        except UnicodeDecodeError as error:
+            raise FormatError(
+                f"{self.path}: byte {begin + error.start} (0x{error.object[error.start]:02x}) is not UTF-8; "
+                "convert the file, for instance: iconv -f LATIN1 -t UTF-8"
+            ) from None
+        self.passed += len(chunk)
+        return chunk
 
 
 # From the tree to a Document.
@@ -202,6 +217,8 @@ def _document(
     report: Report,
 ) -> Document:
     where = place(path, line)
+    if isinstance(tree, etree._Element):
+        tree = _xml_part(tree)
     if not isinstance(tree, dict) or not tree.get("id"):
         raise FormatError(f"{where}: a BioC document has no id; give it one")
     id = str(tree["id"]).strip()
@@ -254,9 +271,15 @@ class _Builder:
                 self.passage_infons.append(infons)
         text = "".join(self.pieces)
         self.placer = Placer(text, self.id, self.offsets, self.unit, self.report)
-        spans = [span for a in annotations if (span := self._span(a)) is not None]
+        spans, ids = [], {}
+        for annotation in annotations:
+            span = self._span(annotation)
+            if span is not None:
+                spans.append(span)
+                ids[str(annotation.get("id"))] = list(span.key)
         metadata = {
             "relations": relations,
+            "annotation_ids": ids if any(relation.get("nodes") for relation in relations) else None,
             "individual_mentions": self.individual,
             "infons": tree.get("infons"),
             "passage_infons": self.passage_infons if any(self.passage_infons) else None,
@@ -306,6 +329,7 @@ class _Builder:
             points = [[self.placer.point(start), self.placer.point(end)] for start, end in pieces]
             self.individual.append(
                 {
+                    "id": str(annotation.get("id")),
                     "fragments": points,
                     "type": type,
                     "text": words,
@@ -374,14 +398,32 @@ def _trees(documents: Iterable[Document], path: object, report: Report) -> Itera
 
 
 def _tree(document: Document, path: object, report: Report) -> dict[str, Any]:
-    metadata = document.metadata
-    extra = metadata.get("passage_infons") or []
+    where = f"{path}: document {document.id}"
+    passages = _passages(document, where, report)
+    starts = [passage["offset"] for passage in passages]
+    annotations = _annotations(document, where, report)
+    for annotation in annotations:
+        holder = max(0, bisect_right(starts, annotation["locations"][0]["offset"]) - 1)
+        passages[holder]["annotations"].append(annotation)
+    ids = {annotation["id"] for annotation in annotations}
+    return {
+        "id": document.id,
+        "infons": document.metadata.get("infons") or {},
+        "passages": passages,
+        "annotations": [],
+        "relations": _relations(document, ids, where, report),
+    }
+
+
+def _passages(document: Document, where: str, report: Report) -> list[dict[str, Any]]:
+    """Passages that hold all the text but the line breaks between them."""
+    extra = document.metadata.get("passage_infons") or []
     if len(extra) != len(document.passages):
         extra = [{}] * len(document.passages)
-    ranges = _cover(document, path, report)
-    passages = []
-    for start, end, index in ranges:
-        infons = {} if index is None else {"type": document.passages[index].kind, **extra[index]}
+    passages: list[dict[str, Any]] = []
+    reached = 0
+
+    def add(start: int, end: int, infons: dict[str, Any]) -> None:
         passages.append(
             {
                 "offset": start,
@@ -392,63 +434,62 @@ def _tree(document: Document, path: object, report: Report) -> dict[str, Any]:
                 "relations": [],
             }
         )
-    starts = [start for start, _, _ in ranges]
-    where = f"{path}: document {document.id}"
-    annotations = []
-    for span in document.spans:
-        pieces = span.fragments or ((span.start, span.end),)
-        words = " ".join(document.text[start:end] for start, end in pieces)
-        annotation = _annotation(pieces, words, span.type, span.concepts, where, report)
-        if span.score is not None:
-            annotation["infons"]["score"] = repr(span.score)
-        annotations.append(annotation)
-    for part in metadata.get("individual_mentions", ()):
-        ids = [Concept(*concept) for concept in part["concepts"]]
-        annotation = _annotation(part["fragments"], part["text"], part["type"], ids, where, report)
-        annotation["infons"]["CompositeRole"] = _PART
-        annotations.append(annotation)
-    for number, annotation in enumerate(annotations):
-        annotation["id"] = str(number)
-        holder = max(0, bisect_right(starts, annotation["locations"][0]["offset"]) - 1)
-        passages[holder]["annotations"].append(annotation)
-    relations = []
-    for relation in metadata.get("relations", ()):
-        if isinstance(relation, dict):
-            relations.append(relation)
-        else:
-            report.warn(
-                "relation not written", f"{path}: document {document.id}: not BioC's kind: {relation}"
-            )
-    return {
-        "id": document.id,
-        "infons": metadata.get("infons") or {},
-        "passages": passages,
-        "annotations": [],
-        "relations": relations,
-    }
 
-
-def _cover(document: Document, path: object, report: Report) -> list[tuple[int, int, int | None]]:
-    """``(start, end, passage)`` pieces that hold all the text but the line breaks between passages."""
-    pieces: list[tuple[int, int, int | None]] = []
-    reached = 0
-    for index, passage in enumerate(document.passages):
+    for passage, infons in zip(document.passages, extra, strict=True):
         if passage.start < reached:
             report.warn(
                 "overlapping passage not written",
-                f"{path}: document {document.id}: {passage.kind} at {passage.start}-{passage.end}",
+                f"{where}: {passage.kind} at {passage.start}-{passage.end} begins before {reached}",
             )
             continue
         if document.text[reached : passage.start].strip("\n"):
-            pieces.append((reached, passage.start, None))
-        pieces.append((passage.start, passage.end, index))
+            add(reached, passage.start, {})
+        add(passage.start, passage.end, {"type": passage.kind, **infons})
         reached = passage.end
-    if reached < len(document.text) or not pieces:
-        pieces.append((reached, len(document.text), None))
-    return pieces
+    if reached < len(document.text) or not passages:
+        add(reached, len(document.text), {})
+    return passages
+
+
+def _annotations(document: Document, where: str, report: Report) -> list[dict[str, Any]]:
+    parts = document.metadata.get("individual_mentions", ())
+    taken = {part["id"] for part in parts}
+    fresh = (str(n) for n in count() if str(n) not in taken)
+    names = renew(document.spans, document.metadata.get("annotation_ids", {}), fresh)
+    annotations = []
+    for span, name in zip(document.spans, names, strict=True):
+        pieces = span.fragments or ((span.start, span.end),)
+        words = " ".join(document.text[start:end] for start, end in pieces)
+        annotation = _annotation(name, pieces, words, span.type, span.concepts, where, report)
+        if span.score is not None:
+            annotation["infons"]["score"] = repr(span.score)
+        annotations.append(annotation)
+    for part in parts:
+        ids = [Concept(*concept) for concept in part["concepts"]]
+        annotation = _annotation(
+            part["id"], part["fragments"], part["text"], part["type"], ids, where, report
+        )
+        annotation["infons"]["CompositeRole"] = _PART
+        annotations.append(annotation)
+    return annotations
+
+
+def _relations(document: Document, ids: Set[str], where: str, report: Report) -> list[dict[str, Any]]:
+    """The relations of BioC's kind whose annotations are still there."""
+    gone = document.metadata.get("annotation_ids", {}).keys() - ids
+    kept = []
+    for relation in document.metadata.get("relations", ()):
+        if not isinstance(relation, dict):
+            report.warn("relation not written", f"{where}: not BioC's kind: {relation}")
+        elif any(node.get("refid") in gone for node in relation.get("nodes") or ()):
+            report.warn("relation not written", f"{where}: an annotation it joins is gone: {relation}")
+        else:
+            kept.append(relation)
+    return kept
 
 
 def _annotation(
+    id: str,
     pieces: Iterable[tuple[int, int]],
     words: str,
     type: str,
@@ -466,7 +507,7 @@ def _annotation(
     if [(c.id, c.source) for c in _read_back(infons)] != [(c.id, c.source) for c in ids]:
         report.warn("concept ids changed", f"{where}: the ids of {words[:60]!r} will be read as {infons}")
     return {
-        "id": "",
+        "id": id,
         "infons": {"type": type, **infons},
         "text": words,
         "locations": [{"offset": start, "length": end - start} for start, end in pieces],
@@ -478,19 +519,19 @@ def _read_back(infons: dict[str, str]) -> list[Concept]:
 
 
 def _write_json(path: str | os.PathLike, trees: Iterable[dict[str, Any]]) -> int:
-    count = 0
+    written = 0
     with replacing_text(path) as file:
         file.write('{"source": "VANER", "date": "", "key": "", "infons": {}, "documents": [')
         for tree in trees:
-            file.write(",\n" if count else "\n")
+            file.write(",\n" if written else "\n")
             file.write(json.dumps(tree, ensure_ascii=False))
-            count += 1
+            written += 1
         file.write("\n]}\n")
-    return count
+    return written
 
 
 def _write_xml(path: str | os.PathLike, trees: Iterable[dict[str, Any]], report: Report) -> int:
-    count = 0
+    written = 0
     with replacing(path) as file, etree.xmlfile(file, encoding="UTF-8") as xml:
         xml.write_declaration()
         xml.write_doctype('<!DOCTYPE collection SYSTEM "BioC.dtd">')
@@ -501,8 +542,8 @@ def _write_xml(path: str | os.PathLike, trees: Iterable[dict[str, Any]], report:
             for tree in trees:
                 xml.write(_xml_element("document", tree, path, report))
                 xml.write("\n")
-                count += 1
-    return count
+                written += 1
+    return written
 
 
 def _xml_element(name: str, part: dict[str, Any], path: object, report: Report) -> etree._Element:

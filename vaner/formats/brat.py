@@ -18,13 +18,15 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import count
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
 from vaner.document import Concept, Document, Span
 from vaner.errors import FormatError, VanerError
 from vaner.formats.blocks import documents
-from vaner.formats.files import check_parent, decode, replacing
+from vaner.formats.files import BOM, check_parent, decode, replacing
+from vaner.formats.ids import renew
 from vaner.formats.losses import tell
 from vaner.formats.offsets import Placer, check_options
 from vaner.formats.report import Report
@@ -121,7 +123,7 @@ def _document(line: None, pair: Pair, offsets: str, unit: str, report: Report) -
     spans: dict[str, Span | None] = {}
     references: list[tuple[str, str, Concept]] = []
     kept: list[str] = []
-    for number, raw in enumerate(raw_annotations.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
+    for number, raw in enumerate(raw_annotations.removeprefix(BOM).split(b"\n"), 1):
         at = f"{where}:{number}"
         entry = decode(raw.removesuffix(b"\r"), at)
         if not entry.strip():
@@ -236,7 +238,6 @@ def _new_folder(path: str | os.PathLike) -> Iterator[Path]:
 def _write_all(
     path: str | os.PathLike, documents: Iterable[Document], put: Callable[[str, bytes], None], report: Report
 ) -> int:
-    count = 0
     written: dict[str, str] = {}
     for document in documents:
         tell(document, "brat", _HOLDS, {"brat"}, path, report)
@@ -260,8 +261,7 @@ def _write_all(
             ) from None
         put(f"{name}.txt", text)
         put(f"{name}.ann", "".join(f"{line}\n" for line in _lines(document, path, report)).encode())
-        count += 1
-    return count
+    return len(written)
 
 
 def _file_name(id: str) -> str:
@@ -288,7 +288,7 @@ def _lines(document: Document, path: object, report: Report) -> Iterator[str]:
         return cleaned
 
     kept = document.metadata.get("brat") or {"lines": [], "ids": {}}
-    names = _number(document.spans, kept["ids"])
+    names = renew(document.spans, kept["ids"], (f"T{n}" for n in count(1)))
     notes = 0
     for span, name in zip(document.spans, names, strict=True):
         pieces = [
@@ -321,17 +321,6 @@ def _lines(document: Document, path: object, report: Report) -> Iterator[str]:
             report.warn("line not written", f"{path}: document {document.id}: {line!r}: {missing[0]} is gone")
         else:
             yield line
-
-
-def _number(spans: list[Span], before: dict[str, list]) -> list[str]:
-    """T ids: those that the spans had when they were read, new numbers for the others."""
-    old: dict[tuple, list[str]] = {}
-    for name, key in before.items():
-        old.setdefault(tuple(key), []).append(name)
-    names = [old[span.key].pop(0) if old.get(span.key) else "" for span in spans]
-    used = set(names)
-    fresh = (f"T{n}" for n in range(1, len(spans) + len(before) + 1) if f"T{n}" not in used)
-    return [name or next(fresh) for name in names]
 
 
 def _split(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:

@@ -33,10 +33,13 @@ def parse(column: str, source: str | None = None) -> tuple[Concept, ...]:
 
 
 def join(concepts: Iterable[Concept]) -> str:
-    """The id column: ids as they are, separated as :func:`parse` will read them."""
+    """The id column: ids as they are, with the separator at which :func:`parse` will cut them again."""
     ids = [concept.id for concept in concepts]
-    separator = ";" if any(_TMVAR.search(id) for id in ids) else "|"
-    return separator.join(ids)
+    for separator in ("|", ";"):
+        column = separator.join(ids)
+        if [concept.id for concept in parse(column)] == ids:
+            return column
+    return "|".join(ids)
 
 
 def _prefix(id: str) -> str | None:

@@ -22,7 +22,7 @@ from lxml import etree
 from vaner.document import Document, Passage
 from vaner.errors import FormatError, place
 from vaner.formats.blocks import documents
-from vaner.formats.files import decode, lines, open_bytes
+from vaner.formats.files import BOM, decode, lines, open_bytes
 from vaner.formats.report import Report
 from vaner.formats.xml import content, elements
 
@@ -47,7 +47,7 @@ def _is_xml(path: str | os.PathLike) -> bool:
         with open_bytes(path) as file:
             return file.peek(1)[:1] == b"<"
     with open_bytes(path) as file:
-        return file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"<"
+        return file.read(64).removeprefix(BOM).lstrip()[:1] == b"<"
 
 
 def _document(id: str, title: str, abstract: str) -> Document:

@@ -39,16 +39,31 @@ def elements(path: str | os.PathLike, names: Sequence[str]) -> Iterator[etree._E
                 while element.getprevious() is not None:
                     del element.getparent()[0]
         except etree.XMLSyntaxError as error:
-            raise FormatError(f"{path}:{error.lineno}: no well-formed XML: {_one_line(error)}") from None
+            raise FormatError(_problem(path, error)) from None
         except BROKEN_GZIP as error:
             raise FormatError(f"{path}: the gzip file is broken ({error}); fetch it again") from None
 
 
 def content(element: etree._Element | None) -> str:
-    """All the text inside an element, its markup left out; empty for None."""
-    return "" if element is None else "".join(element.itertext())
+    """All the text inside an element, its markup left out; empty for None.
+
+    Raises:
+        FormatError: for an entity that only the type definition, which is not loaded, could explain.
+    """
+    if element is None:
+        return ""
+    if not len(element):
+        return element.text or ""
+    unknown = next(element.iter(etree.Entity), None)
+    if unknown is not None:
+        raise FormatError(f"the entity {unknown.text} is not known here; write the character itself")
+    return "".join(element.itertext())
 
 
-def _one_line(error: etree.XMLSyntaxError) -> str:
-    message = str(error.msg).splitlines()
-    return message[0] if message else "the file is empty"
+def _problem(path: str | os.PathLike, error: etree.XMLSyntaxError) -> str:
+    if not error.lineno:
+        return f"{path}: the file is empty; check that it was written or fetched completely"
+    remedy = "is the file cut short?"
+    if "encoding" in str(error.msg):
+        remedy = "correct the encoding it declares, or convert it to UTF-8"
+    return f"{path}:{error.lineno}: no well-formed XML: {error.msg}; {remedy}"

@@ -3,10 +3,11 @@
 What the file holds (N names, K keys, C concepts, W words; 32 bits where nothing else is said):
 
     hash of a normal form --> keys[K] (64 bits, sorted) --> key_name[K]: the first of the names with that key
-      bucket[]: where each leading-bits value begins in keys      key_any, key_plain: types it may match as
+      bucket[]: where each value of the leading bits begins       key_types[K] --> key_masks[., 3]: types it
+      in keys                                                     may match as, by capitals in the text: 0, 1, 2
       prefixes[]: Bloom filter of the hashes of all beginnings of names, whole names among them
     names[N] (packed strings), name_flags[N], name_concept[N] --> concept, or a list of them in more_concepts
-    concept_id (packed strings), concept_source, concept_types, concept_name[C]
+    concept_id (packed strings), concept_source, concept_types (--> concept_masks), concept_name[C]
     words[W] (64 bits, sorted) --> word_names[W + 1]: the names whose rarest word it is lie side by side
                                --> second_start[W + 1], second[]: the names whose second rarest word it is
       grams[G], gram_start[G + 1], gram_word[]: the words with each three-letter sequence
@@ -27,7 +28,7 @@ import numpy as np
 from vaner.errors import VanerError
 from vaner.knowledge import store
 from vaner.knowledge.normalise import NORMAL_FORM, Words, join, normal_words, surface_keys
-from vaner.knowledge.rules import LAST, MUTED, ACRONYM, Rules
+from vaner.knowledge.rules import CAPITALS, LAST, MUTED, Rules
 from vaner.knowledge.terms import Term
 
 
@@ -191,28 +192,23 @@ class Compiler:
         flags_of_row = np.concatenate(rows.flags)[order]
         preferred = np.concatenate(rows.preferred)[order]
         # A name is muted or an acronym only if it is so for every concept of it.
-        flags = np.bitwise_and.reduceat(flags_of_row, first_row)
+        flags = np.minimum.reduceat(flags_of_row, first_row)
         flags |= np.where(np.append(new_key[first_row][1:], True), LAST, 0).astype(np.uint8)
 
         masks = np.array(self._concept_types, np.uint64)
-        row_mask = masks[concept]
-        any_mask = np.where(flags_of_row & MUTED, np.uint64(0), row_mask)
-        plain_mask = np.where(flags_of_row & (MUTED | ACRONYM), np.uint64(0), row_mask)
+        row_mask = np.where(flags_of_row & MUTED, np.uint64(0), masks[concept])
+        needed = (flags_of_row & CAPITALS) >> 2
         first_of_key = np.flatnonzero(new_key)
-        mask_table, key_masks = np.unique(
-            np.stack(
-                [
-                    np.bitwise_or.reduceat(any_mask, first_of_key),
-                    np.bitwise_or.reduceat(plain_mask, first_of_key),
-                ],
-                axis=1,
-            ).reshape(-1),
-            return_inverse=True,
-        )
-        key_masks = key_masks.reshape(-1, 2).astype(np.uint16)
-        if len(mask_table) > 1 << 16:
+        # The types that a key may match as where the text has no capital, one, or two and more.
+        by_capitals = [
+            np.bitwise_or.reduceat(np.where(needed <= capitals, row_mask, np.uint64(0)), first_of_key)
+            for capitals in range(3)
+        ]
+        key_masks, key_types = np.unique(np.stack(by_capitals, axis=1), axis=0, return_inverse=True)
+        concept_masks, concept_types = np.unique(masks, return_inverse=True)
+        if max(len(key_masks), len(concept_masks)) > 1 << 16:
             raise VanerError(f"{path}: over 65,536 combinations of types; use fewer types")
-        del row_mask, any_mask, plain_mask, flags_of_row
+        del row_mask, needed, by_capitals, flags_of_row
 
         name_concept, more = _postings(concept[new_row], name_of_row[new_row], names)
         concept_name = _preferred_names(concept, name_of_row, preferred, order, len(self._ids))
@@ -224,9 +220,8 @@ class Compiler:
         arrays = {
             "keys": keys,
             "key_name": name_of_row[first_of_key].astype(np.uint32)[by_hash],
-            "key_any": key_masks[by_hash, 0],
-            "key_plain": key_masks[by_hash, 1],
-            "masks": mask_table,
+            "key_types": key_types.reshape(-1)[by_hash].astype(np.uint16),
+            "key_masks": key_masks,
             "bucket": _buckets(keys),
             "prefixes": _bloom(self._prefixes),
             "names": packed,
@@ -236,7 +231,8 @@ class Compiler:
             "more_concepts": more,
             **_pack_ids(self._ids),
             "concept_source": np.array(self._concept_source, np.uint16),
-            "concept_types": masks,
+            "concept_types": concept_types.astype(np.uint16),
+            "concept_masks": concept_masks,
             "concept_name": concept_name,
             "words": word_hash,
             "word_count": word_count,

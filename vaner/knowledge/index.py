@@ -118,7 +118,7 @@ class KnowledgeBase:
         return Entry(
             id=self._ids[number],
             source=self._sources[arrays["concept_source"][number]],
-            types=self._names_of(int(arrays["concept_types"][number])),
+            types=self._names_of(self._concept_mask(number)),
             preferred_name="" if name == _NO_NAME else self._names[name],
             number=number,
         )
@@ -144,6 +144,9 @@ class KnowledgeBase:
         place &= LISTED - 1
         more = self._arrays["more_concepts"]
         return more[place + 1 : place + 1 + int(more[place])].tolist()
+
+    def _concept_mask(self, number: int) -> int:
+        return int(self._arrays["concept_masks"][self._arrays["concept_types"][number]])
 
     def _names_of(self, mask: int) -> tuple[str, ...]:
         return tuple(name for bit, name in enumerate(self.types) if mask >> bit & 1)
@@ -181,11 +184,12 @@ class KnowledgeBase:
         arrays = self._arrays
         place = arrays["name_concept"]
         listed = (place & np.uint32(LISTED)) > 0
+        is_wanted = (arrays["concept_masks"] & mask) > 0
         concept_types = arrays["concept_types"]
         wanted = np.zeros(len(self), bool)
-        wanted[~listed] = (concept_types[place[~listed]] & mask) > 0
+        wanted[~listed] = is_wanted[concept_types[place[~listed]]]
         for number in np.flatnonzero(listed):
-            wanted[number] = any(int(concept_types[c]) & int(mask) for c in self.concepts_of(number))
+            wanted[number] = is_wanted[concept_types[self.concepts_of(number)]].any()
         wanted &= (arrays["name_flags"] & MUTED) == 0
         return np.flatnonzero(wanted)
 
@@ -294,7 +298,7 @@ class KnowledgeBase:
         arrays = self._arrays
         if arrays["name_flags"][number] & MUTED:
             return False
-        return any(int(arrays["concept_types"][c]) & mask for c in self.concepts_of(number))
+        return any(self._concept_mask(c) & mask for c in self.concepts_of(number))
 
     def _similar_words(self, mention: str) -> list[int]:
         """Words of the index that are, or are spelt like, a word of the mention; rarest first."""

@@ -46,8 +46,8 @@ class Finder:
     def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
         self._keys, self._bucket = arrays["keys"], arrays["bucket"]
         self._key_name = arrays["key_name"]
-        self._any, self._plain = arrays["key_any"], arrays["key_plain"]
-        self._masks, self._prefixes = arrays["masks"], arrays["prefixes"]
+        self._key_types, self._masks = arrays["key_types"], arrays["key_masks"]
+        self._prefixes = arrays["prefixes"]
         self._shift = np.uint64(64 - int(np.log2(len(self._bucket) - 1)))
 
     def slots(self, keys: np.ndarray) -> np.ndarray:
@@ -89,9 +89,7 @@ class Finder:
             hit = slots >= 0
             ends, slots = ends[hit], slots[hit]
             capitals = words.uppercase[ends + length] - words.uppercase[ends]
-            types = np.where(
-                capitals >= 2, self._masks[self._any[slots]], self._masks[self._plain[slots]]
-            )
+            types = self._masks[self._key_types[slots], np.minimum(capitals, 2)]
             types &= wanted
             kept = types > 0
             found.append((ends[kept], np.full(kept.sum(), length), slots[kept], types[kept]))

@@ -19,7 +19,8 @@ import yaml
 from vaner.errors import FormatError, place
 from vaner.knowledge.normalise import BREAK, DIGITS, GREEK, LETTERS, Words, key_of
 
-LAST, MUTED, ACRONYM = 1, 2, 4  # bits of a name's flags; LAST marks the last name of a key
+# Bits of a name's flags: the last name of its key; not matched; two bits for the capitals that the text needs.
+LAST, MUTED, CAPITALS = 1, 2, 4 + 8
 
 _SETTINGS = {
     "shortest": int,
@@ -38,7 +39,8 @@ class Rules:
         shortest: letters and digits that a name needs to be matched in text.
         shortest_by_type: canonical type -> the same for names of that type.
         longest: code points; longer names are dropped.
-        acronym: a name without spaces of up to this many characters, two of them capitals, needs capitals.
+        acronym: a name without spaces of up to this many characters needs capitals in the text: two if it has
+            two or more (``CAT``), one if it is one capital and digits (``A26``).
         undo_inversion: whether ``Abdomen, Acute`` also becomes ``Acute Abdomen``.
         strip: regular expressions, what they match is cut off names.
         stoplist: key of a normal form -> (types it is muted for, or None for all; reason).
@@ -131,7 +133,7 @@ class Rules:
         count: np.ndarray,
         report: Any,
     ) -> np.ndarray:
-        """MUTED and ACRONYM bits of each usable name, shape ``(len(names),)`` uint8.
+        """MUTED and CAPITALS bits of each usable name, shape ``(len(names),)`` uint8.
 
         Args:
             names: as cleaned.
@@ -162,9 +164,10 @@ class Rules:
         _count(report, "muted: too short", short)
         flags = np.where(number | short | stopped, MUTED, 0).astype(np.uint8)
         capitals = words.uppercase[first + count] - words.uppercase[first]
-        for i in np.flatnonzero(capitals >= 2):
+        alphabetic = _per_name(words.size * (words.kind == LETTERS), first, count)
+        for i in np.flatnonzero((capitals >= 2) | (capitals == 1) & (alphabetic == 1)):
             if len(names[i]) <= self.acronym and " " not in names[i]:
-                flags[i] |= ACRONYM
+                flags[i] |= min(2, capitals[i]) << 2
         return flags
 
 
