@@ -153,14 +153,25 @@ def seqeval_scores(
     by default and none in strict mode.
     """
     # Here and not above: seqeval imports scikit-learn, seconds that no other command should wait.
-    from seqeval.metrics.sequence_labeling import precision_recall_fscore_support as default
-    from seqeval.metrics.v1 import precision_recall_fscore_support as strict
+    from seqeval.metrics import classification_report
+    from seqeval.metrics.sequence_labeling import precision_recall_fscore_support
     from seqeval.scheme import IOB2
 
     gold, predicted = [list(tags) for tags in gold], [list(tags) for tags in predicted]
-    scores = []
-    for measure, scheme in ((default, {}), (strict, {"scheme": IOB2})):
-        precision, recall, f1, _ = measure(gold, predicted, average="micro", zero_division=0, **scheme)
-        macro_f1 = measure(gold, predicted, average="macro", zero_division=0, **scheme)[2]
-        scores.append(SeqevalScore(float(precision), float(recall), float(f1), float(macro_f1)))
-    return scores[0], scores[1]
+    micro, macro = (
+        precision_recall_fscore_support(gold, predicted, average=average, zero_division=0)
+        for average in ("micro", "macro")
+    )
+    report = classification_report(
+        gold, predicted, output_dict=True, mode="strict", scheme=IOB2, zero_division=0
+    )
+    averaged = report["micro avg"]
+    return (
+        SeqevalScore(float(micro[0]), float(micro[1]), float(micro[2]), float(macro[2])),
+        SeqevalScore(
+            float(averaged["precision"]),
+            float(averaged["recall"]),
+            float(averaged["f1-score"]),
+            float(report["macro avg"]["f1-score"]),
+        ),
+    )
