@@ -121,8 +121,14 @@ def test_a_blank_line_ends_a_sentence_and_a_wrapped_line_does_not():
     assert pieces(text, sentences(text)) == ["A title without a stop", "The first line\nis wrapped."]
 
 
+def test_lines_that_are_not_wrapped_are_sentences_of_their_own():
+    lines = ["Results", "Figure 2", "The dose was low.", "It fell to 0.5 mg/kg", "o A bullet", "- B", "Then"]
+    text = "\n".join(lines)
+    assert pieces(text, sentences(text)) == lines
+
+
 def test_a_passage_is_never_crossed():
-    text = "Title without stop\nThe abstract."
+    text = "Title without stop The abstract."
     passages = [Passage(0, 18, "title"), Passage(19, len(text), "abstract")]
     assert len(sentences(text)) == 1
     assert pieces(text, sentences(text, passages)) == ["Title without stop", "The abstract."]

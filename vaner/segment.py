@@ -42,7 +42,7 @@ _STOP = regex.compile(
     )""",
     regex.VERBOSE,
 )
-_LINE_BREAK = regex.compile(r"\n\s*+(?=\S)")
+_LINE_BREAK = regex.compile(r"\n\s*+")
 
 # What a sentence begins with: a capital, a digit, something that opens, or a name in lower case that no
 # ordinary word looks like (p53, mRNA, c-Myc, alpha-synuclein).
@@ -57,8 +57,8 @@ _UNIT = regex.compile(r"(?:kg|mg|ml|l|min|mol|cm|mm|m|h|d|s)(?:\s?\(?[-−]\s?\d
 # Abbreviations that never end a sentence.
 _NEVER = regex.compile(
     r"""(?<![\p{L}\p{N}])(?:
-        e\.\s?g | i\.\s?e | vs | cf | viz | ca | approx | resp | [Ff]igs? | [Ee]qs? | [Rr]efs? | [Ss]uppl | [Nn]os
-        | Drs? | Prof | Mrs? | Ms | St | Mt
+        e\.\s?g | i\.\s?e | vs | cf | viz | ca | approx | resp | [Ff]igs? | [Ee]qs? | [Rr]efs? | [Ss]uppl
+        | [Nn]os | Drs? | Prof | Mrs? | Ms | St | Mt
     )\.$""",
     regex.VERBOSE,
 )
@@ -69,8 +69,9 @@ _MAYBE = regex.compile(
         (?<!(?:[Gg]roups?|[Tt]ypes?|[Hh]epatitis|[Vv]itamin|[Dd]egrees|[Ff]actor|\b\p{Lu}\s(?:and|or))\s)\p{Lu}
         | (?<!\d\s)\p{Ll} | \p{L}(?:\.\s?\p{L})+
         | al | etc | spp? | subsp | ssp | var | [Nn]o | [Vv]ol | pp | Inc | Ltd | Co | Corp | Jr | Dept | Univ
-        | Acad | Am | Ann | Assoc | Biochem | Biol | Biophys | Chem | Clin | Dis | Engl | Exp | Genet | Hum | Immunol
-        | Int | Med | Mol | Nat | Natl | Neurobiol | Neurosci | Pharm | Pharmacol | Proc | Rep | Res | Rev | Sci
+        | Acad | Am | Ann | Assoc | Biochem | Biol | Biophys | Chem | Clin | Dis | Engl | Exp | Genet | Hum
+        | Immunol | Int | Med | Mol | Nat | Natl | Neurobiol | Neurosci | Pharm | Pharmacol | Proc | Rep | Res
+        | Rev | Sci
     )\.$""",
     regex.VERBOSE,
 )
