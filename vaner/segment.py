@@ -116,7 +116,7 @@ def _lines(text: str) -> list[int]:
     after_blank, after_single = [], []
     for match in _LINE_BREAK.finditer(text):
         (after_blank if match[0].count("\n") > 1 else after_single).append(match.end())
-    wrapped = 3 * sum(text[start].islower() for start in after_single) > len(after_single)
+    wrapped = 3 * sum(text[start : start + 1].islower() for start in after_single) > len(after_single)
     return after_blank if wrapped else after_blank + after_single
 
 
