@@ -206,10 +206,10 @@ def test_bad_input_is_one_line_and_status_2(files, capsys, words, said):
         ["--gold", "gold.pubtator", "--predictions", "found.conll", "--no_such_flag"],
     ],
 )
-def test_wrong_flags_are_status_2(files, words):
-    with pytest.raises(SystemExit) as stopped:
-        evaluate(*words)
-    assert stopped.value.code == 2
+def test_wrong_flags_are_status_2(files, capsys, words):
+    assert evaluate(*words) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1
 
 
 def test_a_bad_document_is_skipped_on_request_and_counted(files, capsys):
@@ -284,6 +284,21 @@ def test_a_model_on_a_corpus(tagger, capsys):
     assert "m against one, dev split: 2 documents" in capsys.readouterr().out
     tp = page()["results"][0]["overall"]["micro"]["predicted"]
     assert sum(len(d.spans) for d in formats.read("found.jsonl")) == tp > 0
+
+
+def test_mentions_that_the_model_cannot_reach_are_counted(tagger, capsys):
+    tagger.settings = SimpleNamespace(max_words=1)
+    gold = Document("1", "In T-cells. Then so.", types=frozenset({"Disease"}))
+    whole, cut, across = gold.span(3, 10, "Disease"), gold.span(5, 9, "Disease"), gold.span(5, 16, "Disease")
+    formats.write("gold.jsonl", [gold.with_spans([whole, cut, across])], "jsonl")
+    words = ["--model", "m", "--gold", "gold.jsonl", "--json", "scores.json"]
+    assert evaluate(*words) == 0
+    # The longest takes the words of the other two, and crosses a sentence itself.
+    assert page()["results"][0]["notes"] == {"unreachable_gold_mentions": 3}
+    tagger.settings.max_words = 100
+    assert evaluate(*words) == 0
+    assert page()["results"][0]["notes"] == {"unreachable_gold_mentions": 2}
+    assert "2 gold mentions that a limit put out of reach" in capsys.readouterr().out
 
 
 def test_adaptive_mode_names_no_dataset_and_types_restrict_what_is_asked(tagger):

@@ -29,13 +29,13 @@ _STRICT = "Strict: same start, end and type"
 _TITLES = {
     "relaxed": "Relaxed (SemEval-2013 task 9)",
     "length": "By length in words (a punctuation mark is a word)",
-    "seen": "By whether surface and type were a mention in training",
+    "seen": "By whether surface and type were a mention in training (a prediction by its own surface)",
 }
 _ROW_NAMES = {
-    "strict": "strict: borders and type",
-    "exact": "exact: borders, any type",
-    "partial": "partial: overlap counts half, any type",
-    "type": "type: any overlap, same type",
+    "strict": "strict",
+    "exact": "exact: any type",
+    "partial": "partial: any type, overlap 1/2",
+    "type": "type: any overlap",
 }
 _NOTES = {
     "documents_without_prediction": "gold documents without a prediction: all their mentions count as misses",
@@ -146,18 +146,17 @@ def sha256(path: str | os.PathLike[str]) -> str:
 
 def terminal(report: Mapping[str, Any]) -> str:
     """The report as plain text, tables aligned."""
-    parts = ["\n".join(_protocol(report))]
-    for found, tables in _sections(report):
-        if len(report["results"]) > 1:
-            continue  # the overview has a row for each; JSON and Markdown have the rest
-        parts += [f"{t.title}\n{_plain(t)}" for t in tables]
-        parts += [f"note: {remark}" for remark in remarks(found)]
-    if len(report["results"]) > 1:
-        parts.append(f"{_STRICT}\n{_plain(_overview(report))}")
-        parts += [
-            f"note: {found['name']}: {remark}" for found in report["results"] for remark in remarks(found)
-        ]
-    return "\n\n".join(parts) + "\n"
+    results = report["results"]
+    # Of several corpora the overview has a row each; JSON and Markdown have the rest.
+    several = len(results) > 1
+    tables = [_overview(report)] if several else _tables(results[0])
+    notes = [
+        f"note: {found['name']}: {remark}" if several else f"note: {remark}"
+        for found in results
+        for remark in remarks(found)
+    ]
+    parts = ["\n".join(_protocol(report)), *(f"{t.title}\n{_plain(t)}" for t in tables), "\n".join(notes)]
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def markdown(report: Mapping[str, Any]) -> str:
@@ -165,9 +164,9 @@ def markdown(report: Mapping[str, Any]) -> str:
     parts = ["# Evaluation", "\n".join(f"- {_escaped(line)}" for line in _protocol(report))]
     if len(report["results"]) > 1:
         parts += [f"## {_STRICT}", _github(_overview(report))]
-    for found, tables in _sections(report):
+    for found in report["results"]:
         parts.append(f"## {_escaped(_title(found))}")
-        for table in tables:
+        for table in _tables(found):
             parts += [f"### {table.title}", _github(table)]
         if said := remarks(found):
             parts.append("\n".join(f"- {_escaped(remark)}" for remark in said))
@@ -231,10 +230,6 @@ def _entry(score: Score | Macro, interval: Mapping[str, Interval] | None) -> dic
     if interval is not None:
         entry["interval"] = {measure: list(interval[measure]) for measure in MEASURES}
     return entry
-
-
-def _sections(report: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], list[Table]]]:
-    return [(found, list(_tables(found))) for found in report["results"]]
 
 
 def _tables(found: Mapping[str, Any]) -> Iterable[Table]:

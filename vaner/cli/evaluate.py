@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vaner.document import Document
@@ -103,12 +103,15 @@ def run(args: argparse.Namespace) -> None:
 
     results, types = [], set()
     for gold in golds:
+        unreachable = 0
         if tagger is None:
             predicted = _read(args.predictions, args.predictions_format, args, gold.read)
         else:
-            predicted = _tag(tagger, gold, args, type_map)
+            asked = _asked(gold, args, type_map)
+            predicted = _tag(tagger, gold, asked, args)
+            unreachable = _unreachable(tagger, gold, asked, type_map)
         pairing = pair(gold.documents, predicted, **settings)
-        scores = score(pairing, training_mentions=training_mentions)
+        scores = score(pairing, training_mentions=training_mentions, unreachable=unreachable)
         difference = None
         if args.compare:
             others = pair(
@@ -280,10 +283,8 @@ def _tagger(args: argparse.Namespace):
     return load(args.model, **({"batch_tokens": args.batch_tokens} if args.batch_tokens else {}))
 
 
-def _tag(tagger, gold: _Gold, args: argparse.Namespace, type_map: Mapping[str, str]) -> list[Document]:
-    """What the model finds in the gold documents' texts, asked for the types that gold annotates."""
-    from vaner.formats import write
-
+def _asked(gold: _Gold, args: argparse.Namespace, type_map: Mapping[str, str]) -> list[str]:
+    """The types to ask the model for: those that gold annotates, as far as they are scored."""
     annotated: set[str] = set()
     for document in gold.documents:
         found = {span.type for span in document.spans} if document.types is None else document.types
@@ -292,6 +293,12 @@ def _tag(tagger, gold: _Gold, args: argparse.Namespace, type_map: Mapping[str, s
     if not types:
         known = ", ".join(sorted(annotated)) or "none"
         raise VanerError(f"{gold.name}: no type to ask the model for; the types annotated there: {known}")
+    return types
+
+
+def _tag(tagger, gold: _Gold, types: list[str], args: argparse.Namespace) -> list[Document]:
+    from vaner.formats import write
+
     # The model gets the text alone, so that nothing it returns can come from gold.
     bare = [document.with_spans([]) for document in gold.documents]
     tagged = tagger.tag_documents(bare, types=types, dataset=None if args.adaptive else gold.dataset)
@@ -299,6 +306,24 @@ def _tag(tagger, gold: _Gold, args: argparse.Namespace, type_map: Mapping[str, s
     if args.output:
         write(args.output, predicted, args.output_format)
     return predicted
+
+
+def _unreachable(tagger, gold: _Gold, types: list[str], type_map: Mapping[str, str]) -> int:
+    """How many gold mentions cut a word of the model, share words, or cross from one of its units to the next."""
+    from vaner.instructions import Text, encode_tags
+
+    settings = getattr(tagger, "settings", None)
+    if settings is None:  # a dictionary matches in the whole text
+        return 0
+    count = 0
+    for document in gold.documents:
+        text = Text.of(document)
+        spans = [replace(span, type=type_map.get(span.type, span.type)) for span in document.spans]
+        _, lost = encode_tags(text.offsets, spans, types)
+        borders = [text.offsets[first][0] for first, _ in text.units(settings.max_words)]
+        across = {s for s in spans if s.type in types and any(s.start < border < s.end for border in borders)}
+        count += len(across.union(lost))
+    return count
 
 
 def _remarks(args: argparse.Namespace) -> list[str]:
