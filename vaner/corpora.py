@@ -155,16 +155,7 @@ class Corpus:
         return {split: paths for split, paths in found.items() if paths is not None}
 
     def _root(self, data_root: str | os.PathLike | None) -> Path | None:
-        if self.shipped:
-            return self.folder
-        root = data_root if data_root is not None else os.environ.get(ROOT_VARIABLE)
-        if not root:
-            return None
-        if not os.path.isdir(root):
-            raise VanerError(
-                f"{root}: is no folder; give the data root (--data_root or {ROOT_VARIABLE}) that is one"
-            )
-        return Path(root)
+        return self.folder if self.shipped else root_folder(data_root)
 
     def _find(self, split: str, root: Path) -> tuple[Path, ...] | None:
         for files in self.files[split]:
@@ -259,6 +250,22 @@ def registry(path: str | os.PathLike | None = None) -> Registry:
     return found
 
 
+def root_folder(data_root: str | os.PathLike | None = None) -> Path | None:
+    """The data root: the argument, else the variable VANER_DATA, else None.
+
+    Raises:
+        VanerError: where it is no folder.
+    """
+    root = data_root if data_root is not None else os.environ.get(ROOT_VARIABLE)
+    if not root:
+        return None
+    if not os.path.isdir(root):
+        raise VanerError(
+            f"{root}: is no folder; give the data root (--data_root or {ROOT_VARIABLE}) that is one"
+        )
+    return Path(root)
+
+
 def data_folder() -> Path:
     """The folder that is shipped: corpora.yaml and samples/."""
     package = Path(__file__).resolve().parent
@@ -346,7 +353,7 @@ def _below(root: Path, file: str) -> Path | None:
 
 def _suggest(name: str, names: Iterable[str]) -> str:
     names = list(names)
-    near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.65)
     if near:
         return f"did you mean {' or '.join(near)}?"
     return f"choose from {', '.join(names)}" if names else "there is none to give"

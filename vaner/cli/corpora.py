@@ -47,19 +47,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from tqdm import tqdm
 
-    from vaner.corpora import registry
+    from vaner.corpora import registry, root_folder
     from vaner.counting import count
-    from vaner.formats.files import replacing_text
+    from vaner.formats.files import check_parent, replacing_text
 
+    if args.json:
+        check_parent(args.json)
+    root = root_folder(args.data_root)
     known = registry(args.registry)
     chosen = [known[name] for name in args.names] or list(known.values())
     counted: list[Counts] = []
-    expected = sum(len(corpus.present(args.data_root)) for corpus in chosen)
+    expected = sum(len(corpus.present(root)) for corpus in chosen)
     # The bar appears only where counting takes longer than two seconds.
     with tqdm(total=expected, unit="split", delay=2, leave=False) as bar:
         for corpus in chosen:
             bar.set_description(corpus.name, refresh=False)
-            for found in count(corpus, args.data_root, args.on_error):
+            for found in count(corpus, root, args.on_error):
                 counted.append(found)
                 bar.update()
     missing = {corpus.name: splits for corpus in chosen if (splits := _missing(corpus, counted))}
@@ -68,7 +71,8 @@ def run(args: argparse.Namespace) -> None:
             json.dump(_as_json(chosen, counted, missing), file, indent=2, ensure_ascii=False)
             file.write("\n")
     width = None if args.markdown else shutil.get_terminal_size().columns
-    print("\n\n".join(_tables(chosen, counted, missing, width)))
+    parts = _tables(counted, width) + _absent(chosen, missing, root is not None, width)
+    print("\n\n".join(parts))
 
 
 def _missing(corpus: Corpus, counted: Sequence[Counts]) -> list[str]:
@@ -96,10 +100,8 @@ def _as_json(
     ]
 
 
-def _tables(
-    chosen: Sequence[Corpus], counted: Sequence[Counts], missing: dict[str, list[str]], width: int | None
-) -> list[str]:
-    """Both tables, a legend, notes of the readers, and what is missing; ``width`` None is Markdown."""
+def _tables(counted: Sequence[Counts], width: int | None) -> list[str]:
+    """Both tables, a legend, and what the readers repaired; ``width`` None is Markdown."""
     parts = []
     if counted:
         parts = [
@@ -107,19 +109,27 @@ def _tables(
             _filled(_LEGEND, width),
             _table(_MENTIONS, [_mentions(found) for found in counted], width),
         ]
-    bullet = "- " if width is None else "  "
     notes = [f"{found.corpus} {found.split}: {note}" for found in counted for note in found.notes]
-    if notes:
-        parts.append("\n".join(["While reading:", "", *(_filled(bullet + note, width) for note in notes)]))
-    absent = []
+    return parts + _listed("While reading:", notes, width)
+
+
+def _absent(
+    chosen: Sequence[Corpus], missing: dict[str, list[str]], root_is_set: bool, width: int | None
+) -> list[str]:
+    """What is not there, and where it is to be had."""
+    lines = []
     for corpus in chosen:
         if splits := missing.get(corpus.name):
             expected = corpus.files[splits[0]][0][0]
-            absent.append(f"{corpus.name} ({', '.join(splits)}): expected {expected}; from {corpus.url}")
-    if absent:
-        head = "Not found below the data root (--data_root, or the variable VANER_DATA):"
-        parts.append("\n".join([head, "", *(_filled(bullet + line, width) for line in absent)]))
-    return parts
+            lines.append(f"{corpus.name} ({', '.join(splits)}): expected {expected}; from {corpus.url}")
+    head = "No data root is set (--data_root, or VANER_DATA), so that only samples are found. Missing:"
+    return _listed("Not found below the data root:" if root_is_set else head, lines, width)
+
+
+def _listed(head: str, lines: Sequence[str], width: int | None) -> list[str]:
+    bullet = "- " if width is None else "  "
+    filled = [_filled(bullet + line, width) for line in lines]
+    return ["\n".join([_filled(head, width), "", *filled])] if lines else []
 
 
 def _sizes(found: Counts) -> list[str]:
@@ -156,4 +166,7 @@ def _table(header: Sequence[str], rows: list[list[str]], width: int | None) -> s
 def _filled(text: str, width: int | None) -> str:
     if width is None:
         return text
-    return textwrap.fill(text, max(width, 40), subsequent_indent="    ", break_long_words=False)
+    # Paths and addresses stay whole, to be copied.
+    return textwrap.fill(
+        text, max(width, 40), subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+    )
