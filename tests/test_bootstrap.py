@@ -34,12 +34,12 @@ def test_interval_agrees_with_scipy():
         paired=True,
         vectorized=True,
         method="percentile",
-        n_resamples=4000,
+        n_resamples=20_000,
         rng=np.random.default_rng(5),
     ).confidence_interval
-    low, high = intervals(s, samples=4000, seed=3)[MICRO]["f1"]
-    # Both have sampling error; 4,000 draws place a 2.5 % point within a few per cent of the width.
-    assert (low, high) == pytest.approx((peer.low, peer.high), abs=0.1 * (peer.high - peer.low))
+    low, high = intervals(s, samples=20_000, seed=3)[MICRO]["f1"]
+    # Both have sampling error; 20,000 draws place a 2.5 % point within about one per cent of the width.
+    assert (low, high) == pytest.approx((peer.low, peer.high), abs=0.03 * (peer.high - peer.low))
 
 
 @settings(max_examples=30, deadline=None)

@@ -41,6 +41,12 @@ def test_strict_scores_by_hand():
     assert list(s.table("type")) == ["A", "B"] and s.documents == 2
 
 
+def test_a_type_without_any_mention_is_no_part_of_the_macro_mean():
+    gold = document([(0, 1, "A")], types=frozenset("AB"))
+    s = score(pair([gold], [gold], types=["A", "B"]))
+    assert s["type", "B"].f1 is None and s.macro.f1 == 1
+
+
 def test_ratios_without_mentions():
     assert Score(0, 0, 0).f1 is None and Score(0, 0, 0).precision is None and Score(0, 0, 0).recall is None
     assert prf(Score(0, 0, 5)) == (0, 0, 0) and prf(Score(0, 5, 0)) == (0, 0, 0)

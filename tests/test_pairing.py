@@ -120,6 +120,8 @@ def test_types_are_renamed_on_both_sides_and_in_what_gold_annotates():
     predicted = document(spans=[(0, 5, "Gene"), (10, 23, "DNA")])
     found = pair([gold], [predicted], type_map={"protein": "Gene", "DNA": "Gene"})
     assert found.types == ("Gene",) and found.pairs[0].gold < found.pairs[0].predicted
+    empty = pair([document(types=frozenset({"protein"}))], [predicted], type_map={"protein": "Gene"})
+    assert {m.type for m in empty.pairs[0].predicted} == {"Gene"} and empty.unannotated == {"DNA": 1}
     with pytest.raises(VanerError, match="--type_map: no document has the entity type 'protien'"):
         pair([gold], [predicted], type_map={"protien": "Gene"})
 

@@ -309,7 +309,7 @@ def _tag(tagger, gold: _Gold, types: list[str], args: argparse.Namespace) -> lis
 
 
 def _unreachable(tagger, gold: _Gold, types: list[str], type_map: Mapping[str, str]) -> int:
-    """How many gold mentions cut a word of the model, share words, or cross from one of its units to the next."""
+    """How many gold mentions cut a word of the model, share words, or cross from one unit to the next."""
     from vaner.instructions import Text, encode_tags
 
     settings = getattr(tagger, "settings", None)
