@@ -326,6 +326,8 @@ def test_several_corpora_get_a_row_each_and_a_mean(tagger, capsys):
         (["--corpus", "one", "two", "--predictions", "found.conll"], "--predictions is one file"),
         (["--corpus", "one", "two", "--model", "m", "--output", "x"], "--output is one file"),
         (["--corpus", "one", "--model", "m", "--types", "Gene"], "one: no type to ask the model for"),
+        (["--corpus", "one", "--model", "m", "--json", "no/scores.json"], "the folder"),
+        (["--corpus", "one", "--model", "m", "--output", "no/found.jsonl"], "the folder"),
     ],
 )
 def test_bad_input_with_corpora(tagger, capsys, words, said):
