@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+import torch
 import yaml
 from transformers import HfArgumentParser, TrainingArguments
 
@@ -37,29 +38,41 @@ class ModelArguments:
     lora_r: int = _flag(16, "Rank of LoRA.")
     lora_alpha: int = _flag(32, "Scale of LoRA is lora_alpha / lora_r.")
     lora_dropout: float = _flag(0.0, "Dropout in LoRA; 0 also runs faster.")
-    lora_targets: list[str] = _flag([], "Projections to adapt; by default the seven of LLaMA, or an encoder's.")
+    lora_targets: list[str] = _flag(
+        [], "Projections to adapt; by default the seven of LLaMA, or an encoder's."
+    )
     lora_upper_layers: int | None = _flag(None, "Adapt only so many layers from the top.")
     quantization: str = _flag("none", "Of the frozen base: none, 8bit or 4bit (NF4, double quantisation).")
     dtype: str = _flag("auto", "Of the frozen base: auto (bfloat16 where it is fast), float32 or bfloat16.")
-    max_tokens: int = _flag(512, "Longest row in tokens, instruction included; longer text is read in windows.")
-    max_words: int = _flag(96, "A unit is as many whole sentences as fit into this many words; 1: single sentences.")
+    max_tokens: int = _flag(
+        512, "Longest row in tokens, instruction included; longer text is read in windows."
+    )
+    max_words: int = _flag(
+        96, "A unit is as many whole sentences as fit into this many words; 1: single sentences."
+    )
 
 
 @dataclass
 class DataArguments:
     """What it is trained on."""
 
-    mix: list[str] = _flag([], "Corpora of the registry, each as name or name:weight (0.5 draws half per epoch).")
+    mix: list[str] = _flag(
+        [], "Corpora of the registry, each as name or name:weight (0.5 draws half per epoch)."
+    )
     data_root: str | None = _flag(None, "Folder of the corpora; by default the variable VANER_DATA.")
     mix_temperature: float = _flag(1.0, "Above 1 draws less of the large corpora: shares follow size^(1/t).")
     cap: int | None = _flag(None, "At most so many training documents of each corpus (chosen by the seed).")
     train_splits: list[str] = _flag(["train"], "Splits to train on.")
     dev: list[str] = _flag([], "Corpora whose dev split chooses the model; by default those of the mix.")
-    eval_documents: int | None = _flag(100, "At most so many dev documents of each corpus in a mid-run evaluation.")
+    eval_documents: int | None = _flag(
+        100, "At most so many dev documents of each corpus in a mid-run evaluation."
+    )
     held_out: list[str] = _flag(
         [], "More corpora whose dev and test documents must not be trained on; those of the mix never are."
     )
-    drop_overlap: bool = _flag(True, "Drop training documents that share a PMID or sentence with dev or test.")
+    drop_overlap: bool = _flag(
+        True, "Drop training documents that share a PMID or sentence with dev or test."
+    )
     drop_dataset: float = _flag(0.15, "Probability that the instruction does not name the dataset.")
     one_type: float = _flag(0.15, "Probability that one type is asked alone.")
     all_types: float = _flag(0.7, "Probability that, otherwise, all types of the corpus are asked.")
@@ -76,11 +89,14 @@ class VanerTrainingArguments(TrainingArguments):
     output_dir: str | None = _flag("runs/vaner", "Where checkpoints and the final model go.")
     batch_tokens: int = _flag(2048, "Tokens a batch and process, padding included.")
     max_minutes: float | None = _flag(
-        None, "Stop after so long; the learning rate then follows the clock. Such a run does not repeat exactly."
+        None,
+        "Stop after so long; the learning rate then follows the clock. Such a run does not repeat exactly.",
     )
     patience: int | None = _flag(None, "Stop after so many evaluations without a better mean dev F1.")
     evaluations: int = _flag(5, "How many times dev is scored during training (and once at the end).")
-    save_dtype: str = _flag("float32", "Of the saved adapter and head: float32, or bfloat16 for half the size.")
+    save_dtype: str = _flag(
+        "float32", "Of the saved adapter and head: float32, or bfloat16 for half the size."
+    )
     learning_rate: float = _flag(1e-3, "Peak learning rate.")
     num_train_epochs: float = _flag(3, "Passes over the mix.")
     lr_scheduler_type: str = _flag("linear", "Learning rate schedule.")
@@ -96,6 +112,9 @@ class VanerTrainingArguments(TrainingArguments):
         self.per_device_train_batch_size = 1
         self.remove_unused_columns = False
         self.label_names = ["labels"]
+        self.restore_callback_states_from_checkpoint = True
+        # Pinned memory is of use to an accelerator only, and torch warns without one.
+        self.dataloader_pin_memory = self.dataloader_pin_memory and torch.cuda.is_available()
         super().__post_init__()
 
 

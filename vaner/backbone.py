@@ -99,7 +99,9 @@ def _embedded(name: str) -> Path:
         converted = Path(scratch) / "converted"
         _convert(gguf, converted)
         (converted / "SOURCE.json").write_text(
-            json.dumps({"source": backbone.source, "licence": backbone.licence, **backbone.__dict__}, indent=2)
+            json.dumps(
+                {"source": backbone.source, "licence": backbone.licence, **backbone.__dict__}, indent=2
+            )
         )
         try:
             os.replace(converted, folder)
@@ -148,7 +150,9 @@ def _convert(gguf: Path, folder: Path) -> None:
 def sha256_file(path: str | Path) -> str:
     """sha256 of a file's bytes, as hexadecimal digits."""
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() if sys.version_info >= (3, 11) else _digest(file)
+        return (
+            hashlib.file_digest(file, "sha256").hexdigest() if sys.version_info >= (3, 11) else _digest(file)
+        )
 
 
 def _digest(file) -> str:

@@ -65,11 +65,15 @@ class ModelConfig:
         """
         path = Path(folder) / CONFIG_NAME
         if not path.is_file():
-            raise VanerError(f"{folder}: no {CONFIG_NAME} here, so not a VANER model; name a folder that train.py wrote")
+            raise VanerError(
+                f"{folder}: no {CONFIG_NAME} here, so not a VANER model; name a folder that train.py wrote"
+            )
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
         except json.JSONDecodeError as error:
-            raise VanerError(f"{path}:{error.lineno}: not JSON ({error.msg}); copy the model again") from error
+            raise VanerError(
+                f"{path}:{error.lineno}: not JSON ({error.msg}); copy the model again"
+            ) from error
         if values.get("version", 0) > FORMAT_VERSION:
             raise VanerError(f"{path}: written by a newer vaner (layout {values['version']}); upgrade vaner")
         check_keys(values, [f.name for f in fields(cls)], str(path))

@@ -69,6 +69,7 @@ def mentions(tags: np.ndarray) -> list[tuple[int, int]]:
     """
     ranges: list[tuple[int, int]] = []
     open_at: int | None = None
+    last = -1
     for position in np.flatnonzero(np.asarray(tags)):
         tag = tags[position]
         if open_at is not None and (tag == B or position != last + 1):

@@ -78,9 +78,7 @@ class Tokenisation:
         at = _find(with_specials, self._carrier)
         self.prefix = np.array(with_specials[:at], dtype=np.int32)
         self.suffix = np.array(with_specials[at + len(self._carrier) :], dtype=np.int32)
-        self.pad_id = next(
-            (i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id) if i is not None), 0
-        )
+        self.pad_id = next((i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id) if i is not None), 0)
 
     def _encode(self, texts: Sequence[str], specials: bool = False) -> list[list[int]]:
         return self.tokenizer(
@@ -109,9 +107,7 @@ class Tokenisation:
     def instruction(self, instruction: Instruction) -> tuple[np.ndarray, np.ndarray]:
         """Token ids of the instruction with the special tokens in front, and its type positions."""
         if instruction not in self._instructions:
-            encoded = self.tokenizer(
-                instruction.text, add_special_tokens=False, return_offsets_mapping=True
-            )
+            encoded = self.tokenizer(instruction.text, add_special_tokens=False, return_offsets_mapping=True)
             ends = [end for _, end in encoded["offset_mapping"]]
             # The token that holds the last character of the type's name.
             last = [int(np.searchsorted(ends, at, side="left")) for at in instruction.type_ends]
@@ -157,7 +153,9 @@ def _find(sequence: Sequence[int], part: Sequence[int]) -> int:
     raise VanerError("the tokenizer changes a plain letter next to its special tokens; it cannot be used")
 
 
-def windows(start: int, end: int, token_counts: Sequence[int], room: int, overlap: float = 0.25) -> list[Window]:
+def windows(
+    start: int, end: int, token_counts: Sequence[int], room: int, overlap: float = 0.25
+) -> list[Window]:
     """Cut a unit that is too long into overlapping word windows.
 
     Every word's prediction is taken from the window in which it lies deepest, so a mention across a window's

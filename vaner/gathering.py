@@ -100,7 +100,9 @@ def gather(data: DataArguments, seed: int) -> Gathered:
         )
         sizes.append(sum(len(t.words) for t in texts))
         gathered.sources.append(source)
-    for source, factor in zip(gathered.sources, temperature_weights(sizes, data.mix_temperature), strict=True):
+    for source, factor in zip(
+        gathered.sources, temperature_weights(sizes, data.mix_temperature), strict=True
+    ):
         source.weight *= factor
     gathered.repaired = dict(report.counts)
     return gathered
@@ -112,7 +114,9 @@ def _training_documents(
     documents: list[Document] = []
     for split in data.train_splits:
         if split == "test":
-            raise VanerError("--train_splits test: test splits are for the final score; train on train and dev")
+            raise VanerError(
+                "--train_splits test: test splits are for the final score; train on train and dev"
+            )
         gathered.files += [str(p) for p in corpus.paths(split, data.data_root)]
         found = corpus.documents(split, data.data_root, "skip", report)
         documents += progress(found, f"reading {corpus.name} {split}")

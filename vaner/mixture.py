@@ -167,7 +167,9 @@ class Mixture:
         drawing = self.drawing
 
         def limit() -> int:
-            return 1 if rng.random() < drawing.single_sentence else int(rng.integers(2, drawing.max_words + 1))
+            return (
+                1 if rng.random() < drawing.single_sentence else int(rng.integers(2, drawing.max_words + 1))
+            )
 
         found: list[Draw] = []
         annotated = source.types

@@ -143,8 +143,14 @@ class VanerModel(nn.Module):
         )
         output = {"logits": logits}
         if labels is not None:
-            total = F.cross_entropy(logits.flatten(0, 2), labels.flatten(), ignore_index=IGNORED, reduction="sum")
-            items = num_items_in_batch if num_items_in_batch is not None else (labels != IGNORED).sum().clamp(min=1)
+            total = F.cross_entropy(
+                logits.flatten(0, 2), labels.flatten(), ignore_index=IGNORED, reduction="sum"
+            )
+            items = (
+                num_items_in_batch
+                if num_items_in_batch is not None
+                else (labels != IGNORED).sum().clamp(min=1)
+            )
             output = {"loss": total / items, **output}
         return output
 
@@ -225,7 +231,9 @@ class VanerModel(nn.Module):
             state_dict: this model's gathered weights where they are sharded over processes.
         """
         state = state_dict or self.state_dict()
-        backbone_state = {k.removeprefix("backbone."): v for k, v in state.items() if k.startswith("backbone.")}
+        backbone_state = {
+            k.removeprefix("backbone."): v for k, v in state.items() if k.startswith("backbone.")
+        }
         head_state = {k.removeprefix("head."): v for k, v in state.items() if k.startswith("head.")}
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -236,7 +244,9 @@ class VanerModel(nn.Module):
             weights = get_peft_model_state_dict(self.backbone, state_dict=backbone_state)
             _save_tensors(weights, folder / ADAPTER_WEIGHTS, dtype)
             config = self.backbone.peft_config[name]
-            shown = dataclasses.replace(config, base_model_name_or_path=settings.backbone, inference_mode=True)
+            shown = dataclasses.replace(
+                config, base_model_name_or_path=settings.backbone, inference_mode=True
+            )
             shown.save_pretrained(str(folder))
         elif any(p.requires_grad for p in self.backbone.parameters()) or settings.backbone == BACKBONE_FOLDER:
             self.backbone.save_pretrained(folder / BACKBONE_FOLDER, state_dict=backbone_state)
@@ -283,7 +293,9 @@ class VanerModel(nn.Module):
         settings = ModelConfig.load(folder)
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         own = settings.backbone == BACKBONE_FOLDER
-        base = str(folder / BACKBONE_FOLDER) if own else backbones.resolve(settings.backbone, settings.revision)
+        base = (
+            str(folder / BACKBONE_FOLDER) if own else backbones.resolve(settings.backbone, settings.revision)
+        )
         if check_hash and settings.weights_hash:
             found = backbones.weights_hash(base)
             if found != settings.weights_hash:
@@ -327,11 +339,17 @@ class VanerModel(nn.Module):
 
 
 def load_backbone(
-    folder: str, settings: ModelConfig, dtype: torch.dtype, quantization: str = "none", device: str | None = None
+    folder: str,
+    settings: ModelConfig,
+    dtype: torch.dtype,
+    quantization: str = "none",
+    device: str | None = None,
 ) -> nn.Module:
     """A pretrained backbone from a local folder, its attention switched; pickled weights are refused."""
     if not list(Path(folder).glob("*.safetensors")):
-        raise VanerError(f"{folder}: no .safetensors files; pickled weights are not loaded, convert them first")
+        raise VanerError(
+            f"{folder}: no .safetensors files; pickled weights are not loaded, convert them first"
+        )
     options: dict = {"dtype": dtype, "use_safetensors": True, "trust_remote_code": False}
     if quantization == "4bit":
         options["quantization_config"] = BitsAndBytesConfig(
@@ -376,6 +394,8 @@ def _quiet():
         with warnings.catch_warnings():
             # peft still asks transformers by the old name of a property.
             warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
+            # The adapter names the backbone as people do; here it lies in the cache.
+            warnings.filterwarnings("ignore", message=".*base_model_name_or_path.*")
             yield
     finally:
         logging.set_verbosity(level)
@@ -403,7 +423,9 @@ def _adapt(backbone: nn.Module, adapter: Adapter, settings: ModelConfig) -> nn.M
     if adapter.upper_layers is not None:
         count = backbone.config.num_hidden_layers
         if not 0 < adapter.upper_layers <= count:
-            raise VanerError(f"lora_upper_layers: {adapter.upper_layers} of {count} layers; choose 1 to {count}")
+            raise VanerError(
+                f"lora_upper_layers: {adapter.upper_layers} of {count} layers; choose 1 to {count}"
+            )
         layers = list(range(count - adapter.upper_layers, count))
     config = LoraConfig(
         r=adapter.r,

@@ -1,8 +1,8 @@
 """In: texts or Documents, entity types, a saved model. Out: the same, in the same order, with Spans.
 
-    Document -> Text (words) -> units -> windows -> rows -> batches -> log-probabilities
-                                                                         | stitched word by word
-    Document + Spans  <-  decode  <-  one (types, words, 3) array a document
+Document -> Text (words) -> units -> windows -> rows -> batches -> log-probabilities
+                                                                     | stitched word by word
+Document + Spans  <-  decode  <-  one (types, words, 3) array a document
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ class Vaner:
         batch_tokens: tokens a batch, padding included.
         decoding: ``viterbi``, or ``argmax`` (then an I without a B starts a mention).
         flat: of overlapping spans keep only the best-scored; by default types may overlap and nest.
+        allow_new_types: answer types that training never asked, without any promise, instead of refusing them.
         buffer_batches: about how many batches' worth of documents are read ahead, so that rows of like length
             meet; results come back in input order after each buffer.
     """
@@ -57,6 +58,7 @@ class Vaner:
         batch_tokens: int = 4096,
         decoding: str = "viterbi",
         flat: bool = False,
+        allow_new_types: bool = False,
         buffer_batches: int = 8,
     ) -> None:
         if decoding not in ("viterbi", "argmax"):
@@ -67,6 +69,7 @@ class Vaner:
         self.batch_tokens = batch_tokens
         self.decoding = decoding
         self.flat = flat
+        self.allow_new_types = allow_new_types
         self.buffer_batches = buffer_batches
         # What the last run did; `predict.py` prints it.
         self.tokens = 0
@@ -98,9 +101,13 @@ class Vaner:
         Raises:
             VanerError: no such model, a damaged folder, or a base with other weights.
         """
-        folder = _model_folder(str(name), revision)
+        folder = model_folder(str(name), revision)
         model = VanerModel.from_pretrained(
-            folder, dtype=dtype, device=device, quantization=quantization, merge=merge and quantization == "none"
+            folder,
+            dtype=dtype,
+            device=device,
+            quantization=quantization,
+            merge=merge and quantization == "none",
         )
         return cls(model, load_tokenizer(folder), **options)
 
@@ -115,7 +122,9 @@ class Vaner:
         return dict(self.settings.datasets)
 
     @overload
-    def __call__(self, text: str, types: Sequence[str] | None = ..., dataset: str | None = ...) -> list[Span]: ...
+    def __call__(
+        self, text: str, types: Sequence[str] | None = ..., dataset: str | None = ...
+    ) -> list[Span]: ...
     @overload
     def __call__(
         self, text: Iterable[str], types: Sequence[str] | None = ..., dataset: str | None = ...
@@ -159,23 +168,37 @@ class Vaner:
         known = self.settings.datasets
         if dataset is not None and dataset not in known:
             hint = _near(dataset, known) or f"known: {', '.join(known) or 'none'}"
-            raise VanerError(f"dataset {dataset!r} was not in training ({hint}); leave it out for adaptive mode")
+            raise VanerError(
+                f"dataset {dataset!r} was not in training ({hint}); leave it out for adaptive mode"
+            )
         if types is None:
             types = known[dataset] if dataset is not None else self.settings.types
         asked = list(dict.fromkeys([types] if isinstance(types, str) else types))
         if not asked:
             raise VanerError("no entity type asked; name at least one, such as Disease")
         for kind in asked:
-            near = _near(kind, self.settings.types)
-            if kind not in self.settings.types and (near or not kind.strip()):
-                raise VanerError(f"type {kind!r} was not in training; {near or 'name a type'}")
+            if kind not in self.settings.types and not self.allow_new_types:
+                hint = _near(kind, self.settings.types) or f"known: {', '.join(self.settings.types)}"
+                raise VanerError(
+                    f"type {kind!r} was not in training ({hint}); allow_new_types (--allow_new_types) asks it anyway"
+                )
         return asked
 
-    def new_types(self, types: Sequence[str]) -> list[str]:
-        """Of these types, those that training never asked; they may be tagged, without any promise."""
-        return [t for t in types if t not in self.settings.types]
+    def remarks(self) -> list[str]:
+        """What a user should know of the last run: words read only in part, padding."""
+        found = []
+        if self.tokenisation.shortened:
+            found.append(
+                f"{len(self.tokenisation.shortened)} very long words were read by their first tokens only"
+            )
+        if self.padded_tokens:
+            share = 1 - self.tokens / self.padded_tokens
+            found.append(f"{self.tokens:,} tokens, padding {100 * share:.1f} %")
+        return found
 
-    def _stream(self, documents: Iterable[Document], asked: list[str], dataset: str | None) -> Iterator[Document]:
+    def _stream(
+        self, documents: Iterable[Document], asked: list[str], dataset: str | None
+    ) -> Iterator[Document]:
         self.tokens = self.padded_tokens = 0
         enough = self.batch_tokens * self.buffer_batches
         buffer: list[Text] = []
@@ -190,9 +213,7 @@ class Vaner:
             yield from self._tag(buffer, asked, dataset)
 
     def _tag(self, texts: list[Text], asked: list[str], dataset: str | None) -> Iterator[Document]:
-        pending = [
-            _Pending(t, np.zeros((len(asked), len(t.words), 3), dtype=np.float32), []) for t in texts
-        ]
+        pending = [_Pending(t, np.zeros((len(asked), len(t.words), 3), dtype=np.float32), []) for t in texts]
         questions = [asked] if self.settings.head == "typed" else [[t] for t in asked]
         rows: list[Features] = []
         places: list[tuple[_Pending, list[int], Window]] = []
@@ -246,16 +267,25 @@ def _near(word: str, known: Iterable[str]) -> str | None:
     return f"did you mean {folded[close[0]]}?" if close else None
 
 
-def _model_folder(name: str, revision: str | None = None) -> str:
+def model_folder(name: str, revision: str | None = None) -> str:
+    """The local folder of a model named by folder or hub id.
+
+    Raises:
+        VanerError: neither a folder here nor to be had from the hub.
+    """
     if Path(name).is_dir():
         return name
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
-        raise VanerError(f"{name}: no such model folder; train one with train.py, or name a hub id (owner/name)")
+        raise VanerError(
+            f"{name}: no such model folder; train one with train.py, or name a hub id (owner/name)"
+        )
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        return snapshot_download(name, revision=revision, allow_patterns=["*.json", "*.safetensors", "*.model", "*.txt"])
+        return snapshot_download(
+            name, revision=revision, allow_patterns=["*.json", "*.safetensors", "*.model", "*.txt"]
+        )
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise VanerError(f"{name}: no such folder here, and the hub did not give it ({reason})") from error

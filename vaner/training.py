@@ -1,6 +1,6 @@
 """In: training arguments. Out: a model folder, chosen on dev, with the record of what made it.
 
-    corpora -> gathering -> Mixture (batches of all epochs) -> Trainer -> best on dev -> folder
+corpora -> gathering -> Mixture (batches of all epochs) -> Trainer -> best on dev -> folder
 """
 
 from __future__ import annotations
@@ -121,8 +121,12 @@ class Printer(TrainerCallback):
 class VanerTrainer(Trainer):
     """transformers' Trainer over a Mixture: its items are batches, its score is dev F1, its files are a model's."""
 
-    def __init__(self, *args, mixture: Mixture, dev: dict[str, list[Document]], progress: Progress, tokenizer, **kw):
-        super().__init__(*args, train_dataset=mixture, data_collator=_as_tensors, callbacks=[progress, Printer()], **kw)
+    def __init__(
+        self, *args, mixture: Mixture, dev: dict[str, list[Document]], progress: Progress, tokenizer, **kw
+    ):
+        super().__init__(
+            *args, train_dataset=mixture, data_collator=_as_tensors, callbacks=[progress, Printer()], **kw
+        )
         self.remove_callback(PrinterCallback)
         self.mixture = mixture
         self.dev = dev
@@ -154,13 +158,17 @@ class VanerTrainer(Trainer):
             seconds = self.progress.seconds()
             per_step = self.mixture.tokens / steps
             before_step, before_seconds = self._logged
-            logs["tokens_per_second"] = round((step - before_step) * per_step / max(seconds - before_seconds, 1e-9))
+            logs["tokens_per_second"] = round(
+                (step - before_step) * per_step / max(seconds - before_seconds, 1e-9)
+            )
             share = self.progress.share(step, steps)
             logs["minutes_left"] = round(seconds / max(share, 1e-9) * (1 - share) / 60, 1)
             self._logged = (step, seconds)
         super().log(logs, start_time)
 
-    def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix: str = "eval") -> dict[str, float]:
+    def evaluate(
+        self, eval_dataset=None, ignore_keys=None, metric_key_prefix: str = "eval"
+    ) -> dict[str, float]:
         """Mean strict micro-F1 over the dev corpora, each process scoring a share of the documents."""
         documents = {
             name: sample(found, self.args.eval_documents, self.args.seed) for name, found in self.dev.items()
@@ -289,7 +297,10 @@ def run(argv: list[str]) -> Path:
         device=device,
         seed=args.seed,
     )
-    say(f"model: {model_args.backbone}, {settings.attention}, {settings.head} head, {describe(model)}", flush=True)
+    say(
+        f"model: {model_args.backbone}, {settings.attention}, {settings.head} head, {describe(model)}",
+        flush=True,
+    )
 
     # Trainer runs one long epoch: the mixture already holds all of them.
     args.num_train_epochs = 1
@@ -366,10 +377,14 @@ def _checkpoint(args: VanerTrainingArguments) -> str | None:
             p for p in Path(args.output_dir).glob("checkpoint-*") if (p / "trainer_state.json").is_file()
         ]
         if not found:
-            raise VanerError(f"{args.output_dir}: no checkpoint to resume from; leave --resume_from_checkpoint out")
+            raise VanerError(
+                f"{args.output_dir}: no checkpoint to resume from; leave --resume_from_checkpoint out"
+            )
         return str(max(found, key=lambda p: int(p.name.split("-")[1])))
     if not (Path(wanted) / "trainer_state.json").is_file():
-        raise VanerError(f"{wanted}: not a checkpoint; name a folder such as {args.output_dir}/checkpoint-100")
+        raise VanerError(
+            f"{wanted}: not a checkpoint; name a folder such as {args.output_dir}/checkpoint-100"
+        )
     return wanted
 
 
@@ -391,7 +406,9 @@ def _finish(trainer: VanerTrainer, gathered, settings: ModelConfig, groups, star
             "minutes": round((time.monotonic() - started) / 60, 1),
             "training_minutes": round(trainer.progress.seconds() / 60, 1),
             "updates": trainer.state.global_step,
-            "tokens": round(trainer.mixture.tokens * trainer.state.global_step / max(trainer.state.max_steps, 1)),
+            "tokens": round(
+                trainer.mixture.tokens * trainer.state.global_step / max(trainer.state.max_steps, 1)
+            ),
             "processes": args.world_size,
             "chosen_at_update": trainer.progress.best_step,
             "seed": args.seed,
@@ -420,7 +437,9 @@ def _finish(trainer: VanerTrainer, gathered, settings: ModelConfig, groups, star
         shutil.rmtree(best, ignore_errors=True)
         for name, one in scores.items():
             say(f"dev {name}: F1 {one['f1']:.4f} (P {one['precision']:.4f}, R {one['recall']:.4f})")
-        say(f"model written to {folder} ({record['minutes']:.1f} min); tag with: python predict.py --model {folder} ...")
+        say(
+            f"model written to {folder} ({record['minutes']:.1f} min); tag with: python predict.py --model {folder} ..."
+        )
     return folder
 
 
@@ -433,4 +452,3 @@ def _plain(args: VanerTrainingArguments) -> dict[str, Any]:
     }  # fmt: skip
     found = {name: str(getattr(args, name)) for name in sorted(own | named)}
     return {**found, "num_train_epochs": args.passes}
-

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import logging
 import os
 import pkgutil
 import sys
@@ -17,6 +18,8 @@ from vaner.errors import VanerError
 
 def guarded(run: Callable[[], int | None]) -> int:
     """Run a command; print bad input as one ``error:`` line and return status 2."""
+    # It says at every start that it lacks a kernel for 4-bit on CPU, which hardly anyone asks for.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     try:
         return run() or 0
     except VanerError as error:
@@ -34,13 +37,26 @@ def guarded(run: Callable[[], int | None]) -> int:
         return 130
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m vaner", description="Biomedical entity tagging.")
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str):
+        raise VanerError(f"{message}; see {self.prog} --help")
+
+
+def main(argv: list[str] | None = None, prog: str | None = None) -> int:
+    """Run a subcommand; ``prog`` is what help calls it where a script of its own starts it."""
+    argv = sys.argv[1:] if argv is None else argv
+    parser = _Parser(prog="python -m vaner", description="Biomedical entity tagging.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     for info in sorted(pkgutil.iter_modules(__path__), key=lambda m: m.name):
         module = importlib.import_module(f"{__name__}.{info.name}")
-        sub = commands.add_parser(info.name, help=module.HELP, description=module.HELP)
+        sub = commands.add_parser(
+            info.name, prog=prog or f"python -m vaner {info.name}", help=module.HELP, description=module.HELP
+        )
         module.add_arguments(sub)
         sub.set_defaults(run=module.run)
-    args = parser.parse_args(argv)
-    return guarded(lambda: args.run(args))
+
+    def parse_and_run() -> int | None:
+        args = parser.parse_args(argv)
+        return args.run(args)
+
+    return guarded(parse_and_run)

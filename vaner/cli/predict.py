@@ -1,0 +1,110 @@
+"""In: a file of documents, a model, entity types. Out: the same documents with spans, in another file."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from tqdm import tqdm
+
+from vaner.document import Document
+from vaner.errors import VanerError
+from vaner.formats import READERS, WRITERS, Report, read, write
+
+HELP = "tag a file"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--model", required=True, help="model folder or hub id; kb:INDEX for a dictionary")
+    add(
+        "--input", required=True, metavar="FILE", help="documents to tag; - for standard input, *.gz accepted"
+    )
+    add("--input_format", default="auto", metavar="FORMAT", help=f"auto, {', '.join(READERS)}; default: auto")
+    add("--output", required=True, metavar="FILE", help="where to write; - for standard output")
+    add("--output_format", metavar="FORMAT", help=f"{', '.join(WRITERS)}; default: by the output's extension")
+    add("--types", nargs="+", metavar="TYPE", help="entity types; default: those of --dataset, or all")
+    add("--dataset", metavar="NAME", help="tag as this training dataset does; default: adaptive")
+    add("--allow_new_types", action="store_true", help="accept types that training never asked")
+    add("--flat", action="store_true", help="of overlapping spans keep only the best-scored")
+    add("--decoding", default="viterbi", choices=("viterbi", "argmax"), help="default: %(default)s")
+    add("--batch_tokens", type=int, default=4096, metavar="N", help="tokens a batch; default: %(default)s")
+    add("--dtype", default="auto", help="auto, float32 or bfloat16; default: %(default)s")
+    add("--device", help="cpu, cuda, ...; default: cuda where there is one")
+    add("--quantization", default="none", choices=("none", "8bit", "4bit"), help="of the base; default: none")
+    add(
+        "--on_error",
+        choices=("raise", "skip"),
+        default="raise",
+        help="on a bad document: stop, or leave it out and count it; default: %(default)s",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    output_format = args.output_format or _format_of(args.output)
+    if output_format not in WRITERS:
+        raise VanerError(f"--output_format {output_format!r} is unknown; choose {', '.join(WRITERS)}")
+    if args.input_format not in ("auto", *READERS):
+        raise VanerError(
+            f"--input_format {args.input_format!r} is unknown; choose auto, {', '.join(READERS)}"
+        )
+    if args.input != "-" and not os.path.exists(args.input):
+        raise VanerError(f"--input {args.input}: no such file")
+    if args.input != "-" and os.path.exists(args.output) and os.path.samefile(args.input, args.output):
+        raise VanerError(f"--output {args.output} is the input; name another file")
+    from vaner import tagging
+
+    tagger = tagging.load(
+        args.model,
+        dtype=args.dtype,
+        device=args.device,
+        quantization=args.quantization,
+        batch_tokens=args.batch_tokens,
+        decoding=args.decoding,
+        flat=args.flat,
+        allow_new_types=args.allow_new_types,
+    )
+    report = Report()
+    documents = read(args.input, args.input_format, on_error=args.on_error, report=report)
+    counts = {"documents": 0, "characters": 0, "spans": 0}
+    started = time.monotonic()
+    bar = tqdm(desc="tagging", unit=" documents", delay=2, file=sys.stderr)
+    tagged = _counted(tagger.tag_documents(documents, args.types, args.dataset), counts, bar)
+    write(args.output, tagged, output_format, report=report)
+    bar.close()
+    seconds = time.monotonic() - started
+    for line in report.summary():
+        print(f"note: {line}", file=sys.stderr)
+    print(
+        f"{counts['documents']:,} documents, {counts['characters']:,} characters, {counts['spans']:,} spans "
+        f"in {seconds:.1f} s ({counts['documents'] / max(seconds, 1e-9):.2f} documents/s) -> {args.output}",
+        file=sys.stderr,
+    )
+    for line in tagger.remarks():
+        print(f"note: {line}", file=sys.stderr)
+    return 0
+
+
+def _format_of(path: str) -> str:
+    name = Path(path).name.removesuffix(".gz")
+    for ending, found in ((".html", "html"), (".htm", "html"), (".conll", "conll"), (".tsv", "conll")):
+        if name.endswith(ending):
+            return found
+    if "pubtator" in name.lower():
+        return "pubtator"
+    if name.endswith(".xml"):
+        return "bioc"
+    return "jsonl"
+
+
+def _counted(documents: Iterable[Document], counts: dict[str, int], bar) -> Iterator[Document]:
+    for document in documents:
+        counts["documents"] += 1
+        counts["characters"] += len(document.text)
+        counts["spans"] += len(document.spans)
+        bar.update()
+        yield document
