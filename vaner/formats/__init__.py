@@ -22,7 +22,7 @@ from typing import Any
 from vaner.document import Document
 from vaner.errors import FormatError, VanerError
 from vaner.formats import bioc, brat, conll, html, jsonl, medline, pubtator, text
-from vaner.formats.files import BOM, BROKEN_GZIP, open_bytes
+from vaner.formats.files import BOM, BROKEN_GZIP, UTF16, open_bytes
 from vaner.formats.report import Report
 
 __all__ = ["READERS", "WRITERS", "Report", "detect", "read", "write"]
@@ -178,6 +178,8 @@ def detect(path: str | os.PathLike) -> str:
             raise FormatError(f"{path}: the gzip file is broken ({error}); fetch it again") from None
     if not start.strip():
         raise FormatError(f"{path}: the file is empty; check that it was written or fetched completely")
+    if start.startswith(UTF16):
+        raise FormatError(f"{path}: the file is UTF-16; convert it: iconv -f UTF-16 -t UTF-8")
     if extension in _EXTENSIONS:
         return _EXTENSIONS[extension]
     found = _sniff(start)

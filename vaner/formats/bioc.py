@@ -118,7 +118,9 @@ def _syntax(path: str | os.PathLike) -> str:
     if str(path) == "-":
         raise VanerError("standard input is read once; say which it is: syntax='xml' or 'json'")
     with open_bytes(path) as file:
-        first = file.read(64).removeprefix(BOM).lstrip()[:1]
+        # Whatever the encoding: that of JSON is checked when it is read, that of XML is the parser's affair.
+        start = file.read(64).removeprefix(BOM).removeprefix(b"\xff\xfe").removeprefix(b"\xfe\xff")
+    first = start.replace(b"\0", b"").lstrip()[:1]
     return "json" if first in (b"{", b"[") else "xml"
 
 
@@ -244,8 +246,7 @@ class _Builder:
         self.pieces: list[str] = []
         self.length = 0  # code points so far
         self.reached = 0  # the same in the file's unit
-        self.passages: list[Passage] = []
-        self.passage_infons: list[dict[str, Any]] = []
+        self.parts: list[tuple[int, int, dict[str, Any]]] = []
         self.sentences: list[tuple[int, int]] = []
         self.individual: list[dict[str, Any]] = []
 
@@ -264,11 +265,8 @@ class _Builder:
             for part in (passage, *sentences):
                 annotations += part.get("annotations") or ()
                 relations += part.get("relations") or ()
-            infons = dict(passage.get("infons") or {})
-            kind = infons.pop("type", None)
-            if kind is not None:
-                self.passages.append(Passage(start, self.length, str(kind)))
-                self.passage_infons.append(infons)
+            self.parts.append((start, self.length, dict(passage.get("infons") or {})))
+        passages, passage_infons = self._passages()
         text = "".join(self.pieces)
         self.placer = Placer(text, self.id, self.offsets, self.unit, self.report)
         spans, ids = [], {}
@@ -282,16 +280,30 @@ class _Builder:
             "annotation_ids": ids if any(relation.get("nodes") for relation in relations) else None,
             "individual_mentions": self.individual,
             "infons": tree.get("infons"),
-            "passage_infons": self.passage_infons if any(self.passage_infons) else None,
+            "passage_infons": passage_infons if any(passage_infons) else None,
         }
         return Document(
             self.id,
             text,
             spans,
-            self.passages,
+            passages,
             sentences=self.sentences or None,
             metadata={key: value for key, value in metadata.items() if value},
         )
+
+    def _passages(self) -> tuple[list[Passage], list[dict[str, Any]]]:
+        """The passages that the file names, and their other infons.
+
+        Where it names none, several are called ``passage``, and a single one is no part but the whole.
+        """
+        named = any("type" in infons for _, _, infons in self.parts)
+        passages, others = [], []
+        for start, end, infons in self.parts:
+            kind = infons.pop("type", None if named or len(self.parts) == 1 else "passage")
+            if kind is not None:
+                passages.append(Passage(start, end, str(kind)))
+                others.append(infons)
+        return passages, others
 
     def _add(self, part: dict[str, Any]) -> int:
         """Append a passage's or sentence's text at its offset; returns the code point it starts at."""
@@ -497,14 +509,8 @@ def _annotation(
     where: str,
     report: Report,
 ) -> dict[str, Any]:
-    infons: dict[str, str] = {}
-    by_key: dict[str, list[Concept]] = {}
-    for concept in ids:
-        key = concept.source if (concept.source or "").casefold() in _SOURCES else "identifier"
-        by_key.setdefault(key, []).append(concept)
-    for key, group in by_key.items():
-        infons[key] = concepts.join(group)
-    if [(c.id, c.source) for c in _read_back(infons)] != [(c.id, c.source) for c in ids]:
+    infons = _concept_infons(ids)
+    if _read_back(infons) != [(c.id, c.source) for c in ids]:
         report.warn("concept ids changed", f"{where}: the ids of {words[:60]!r} will be read as {infons}")
     return {
         "id": id,
@@ -514,8 +520,23 @@ def _annotation(
     }
 
 
-def _read_back(infons: dict[str, str]) -> list[Concept]:
-    return [c for key, value in infons.items() for c in concepts.parse(value, _SOURCES[key.casefold()])]
+def _concept_infons(ids: Sequence[Concept]) -> dict[str, str]:
+    """One infon where it can say all, in order; else one for each source."""
+    if not ids:
+        return {}
+    together = {"identifier": concepts.join(ids)}
+    if _read_back(together) == [(c.id, c.source) for c in ids]:
+        return together
+    by_key: dict[str, list[Concept]] = {}
+    for concept in ids:
+        known = concept.source is not None and concept.source.casefold() in _SOURCES
+        by_key.setdefault(concept.source if known else "identifier", []).append(concept)
+    return {key: concepts.join(group) for key, group in by_key.items()}
+
+
+def _read_back(infons: dict[str, str]) -> list[tuple[str, str | None]]:
+    found = [c for key, value in infons.items() for c in concepts.parse(value, _SOURCES[key.casefold()])]
+    return [(c.id, c.source) for c in found]
 
 
 def _write_json(path: str | os.PathLike, trees: Iterable[dict[str, Any]]) -> int:

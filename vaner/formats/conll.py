@@ -81,9 +81,8 @@ def read(
         scheme = detect_scheme(path, tag_column)
     elif scheme not in SCHEMES:
         raise VanerError(f"tag scheme {scheme!r} is unknown; choose auto, {', '.join(SCHEMES)}")
-    build = partial(
-        _document, path=path, layout=_Layout(tag_column), scheme=scheme, default_type=type, report=report
-    )
+    layout = _Layout(path, tag_column, type)
+    build = partial(_document, layout=layout, scheme=scheme, report=report)
     return documents(path, _blocks(path, sentences_per_document), build, on_error, report)
 
 
@@ -93,6 +92,9 @@ def detect_scheme(path: str | os.PathLike, tag_column: int = -1) -> str:
     before = None
     for _, line in lines(path):
         line = line.rstrip(b" \t\r")
+        if tag_column == -1 and line.endswith((b"\tO", b" O")):
+            before = None  # most lines end here; splitting them is most of the time
+            continue
         columns = line.split(b"\t") if b"\t" in line else line.split()
         if len(columns) < 2 or line.startswith(_START):
             before = None
@@ -110,19 +112,42 @@ def detect_scheme(path: str | os.PathLike, tag_column: int = -1) -> str:
 
 
 class _Layout:
-    """Splits lines into columns; all lines must have as many as the first."""
+    """Splits lines into words and tags; all lines must have as many columns as the first.
 
-    def __init__(self, tag_column: int) -> None:
+    Args:
+        path: the file, for messages.
+        tag_column: index of the tag's column.
+        default_type: the type of bare tags.
+    """
+
+    def __init__(self, path: str | os.PathLike, tag_column: int, default_type: str) -> None:
+        self.path = path
         self.tag_column = tag_column
+        self.default_type = default_type
         self.width = 0
+        self.tags = {"O": ("O", "")}  # tag as written -> role (B, I, E, S or O) and type
 
-    def word_and_tag(self, line: str, where: str) -> tuple[str, str]:
+    def word_and_tag(self, line: str, number: int) -> tuple[str, tuple[str, str]]:
+        """The word, and its tag's role and type."""
         line = line.rstrip(_BLANK)
         columns = line.split("\t") if "\t" in line else _COLUMNS.split(line.lstrip(_BLANK))
         width = len(columns)
+        if width != self.width:
+            self._check_width(width, line, number)
+        word, tag = columns[0], columns[self.tag_column]
+        if not word:
+            raise FormatError(
+                f"{self.path}:{number}: the word column is empty; write the word or delete the line"
+            )
+        if tag not in self.tags:
+            self.tags[tag] = self._split(tag, number)
+        return word, self.tags[tag]
+
+    def _check_width(self, width: int, line: str, number: int) -> None:
+        where = f"{self.path}:{number}"
         if width < 2:
             raise FormatError(f"{where}: {line[:60]!r} has no tag column; each line needs a word and a tag")
-        if width != (self.width or width):
+        if self.width:
             raise FormatError(
                 f"{where}: {width} columns where the lines before have {self.width}; add what is missing"
             )
@@ -131,10 +156,15 @@ class _Layout:
                 f"{where}: no column {self.tag_column} among {width}; choose another tag_column"
             )
         self.width = width
-        word, tag = columns[0], columns[self.tag_column]
-        if not word:
-            raise FormatError(f"{where}: the word column is empty; write the word or delete the line")
-        return word, tag
+
+    def _split(self, tag: str, number: int) -> tuple[str, str]:
+        match = _TAG.fullmatch(tag)
+        if match is None:
+            raise FormatError(
+                f"{self.path}:{number}: {tag!r} is no tag (O, B-Type, I-Type, E-Type, S-Type); "
+                "if the tags stand in another column, choose it with tag_column"
+            )
+        return _SAME_ROLE.get(match[1], match[1]), match[2] or self.default_type
 
 
 def _blocks(
@@ -180,30 +210,22 @@ def _blocks(
 
 
 def _document(
-    line: int,
-    block: tuple[str, bytes, list[Sentence]],
-    path: str | os.PathLike,
-    layout: _Layout,
-    scheme: str,
-    default_type: str,
-    report: Report,
+    line: int, block: tuple[str, bytes, list[Sentence]], layout: _Layout, scheme: str, report: Report
 ) -> Document:
     id, header, sentences = block
+    path = layout.path
     id = _header_id(decode(header, f"{path}:{line}")) or id
     texts, words, bounds, spans = [], [], [], []
     at = 0
     for sentence in sentences:
-        begin = at
+        begin, first_word = at, len(words)
         tags = []
-        first_word = len(words)
-        for number, raw in sentence:
-            where = f"{path}:{number}"
-            word, tag = layout.word_and_tag(decode(raw, where), where)
-            texts.append(word)
-            texts.append(" ")
+        for number, entry in _decoded(sentence, path):
+            word, tag = layout.word_and_tag(entry, number)
+            tags.append(tag)
             words.append((at, at + len(word)))
             at += len(word) + 1
-            tags.append(_split_tag(tag, default_type, where))
+            texts += (word, " ")
         texts[-1] = "\n"
         bounds.append((begin, at - 1))
         found, breaks = mentions(tags, scheme)
@@ -215,23 +237,19 @@ def _document(
     return Document(id, text, [Span(s, e, t, text[s:e]) for s, e, t in spans], sentences=bounds, words=words)
 
 
+def _decoded(sentence: Sentence, path: str | os.PathLike) -> Iterable[tuple[int, str]]:
+    try:
+        entries = b"\n".join(entry for _, entry in sentence).decode("utf-8").split("\n")
+    except UnicodeDecodeError:
+        # Line by line, to name the bad one.
+        return [(number, decode(entry, f"{path}:{number}")) for number, entry in sentence]
+    return zip((number for number, _ in sentence), entries, strict=True)
+
+
 def _header_id(header: str) -> str:
     rest = header.removeprefix("-DOCSTART-").removeprefix("###MEDLINE:")
     named = next((word for word in _COLUMNS.split(rest.strip(_BLANK)) if word not in _NO_ID), "")
     return named[1:-1] if named.startswith("(") and named.endswith(")") else named
-
-
-def _split_tag(tag: str, default_type: str, where: str) -> tuple[str, str]:
-    """Role (B, I, E, S or O) and type."""
-    if tag == "O":
-        return "O", ""
-    match = _TAG.fullmatch(tag)
-    if match is None:
-        raise FormatError(
-            f"{where}: {tag!r} is no tag (O, B-Type, I-Type, E-Type, S-Type); "
-            "if the tags stand in another column, choose it with tag_column"
-        )
-    return _SAME_ROLE.get(match[1], match[1]), match[2] or default_type
 
 
 def mentions(

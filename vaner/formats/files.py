@@ -21,7 +21,7 @@ from typing import BinaryIO, TextIO
 from vaner.errors import FormatError, VanerError, place
 
 BOM = b"\xef\xbb\xbf"
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+UTF16 = (b"\xff\xfe", b"\xfe\xff")
 BROKEN_GZIP = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
@@ -49,7 +49,7 @@ def lines(path: str | os.PathLike) -> Iterator[tuple[int, bytes]]:
         try:
             for number, line in enumerate(file, 1):
                 if number == 1:
-                    if line.startswith(_UTF16):
+                    if line.startswith(UTF16):
                         raise FormatError(
                             f"{path}:1: the file is UTF-16; convert it: iconv -f UTF-16 -t UTF-8"
                         )

@@ -50,6 +50,8 @@ nav.legend {{ order: -2; position: sticky; top: 0; z-index: 1; padding: .6rem 0;
 nav.legend label {{ cursor: pointer; padding: .1rem .6rem; border-radius: 1rem; color: var(--ink);
   background: hsl(var(--h) var(--fill)); border: 1px solid hsl(var(--h) var(--edge)); }}
 nav.legend input {{ accent-color: hsl(var(--h) 55% 45%); margin: 0 .35rem 0 0; vertical-align: -1px; }}
+nav.legend label.plain {{ background: none; border-color: var(--line); color: var(--soft); }}
+body:has(#labels:not(:checked)) mark::after {{ content: none; }}
 nav.legend b {{ font-weight: 400; color: var(--soft); margin-left: .35rem; }}
 nav.contents {{ order: -1; padding: .6rem 0; color: var(--soft); }}
 nav.contents ul {{ columns: 12rem; list-style: none; margin: .4rem 0 0; padding: 0; }}
@@ -65,7 +67,8 @@ p.empty {{ color: var(--soft); font-style: italic; }}
 mark {{ color: inherit; background: hsl(var(--h) var(--fill)); border: 1px solid hsl(var(--h) var(--edge));
   border-radius: .3rem; padding: .1rem .2rem; -webkit-box-decoration-break: clone;
   box-decoration-break: clone; }}
-mark mark {{ padding-block: 0; }}
+mark:has(mark) {{ padding-block: .28rem; }}
+mark:has(mark mark) {{ padding-block: .46rem; }}
 mark.from {{ border-left-style: none; border-top-left-radius: 0; border-bottom-left-radius: 0;
   padding-left: 0; }}
 mark.to {{ border-right-style: none; border-top-right-radius: 0; border-bottom-right-radius: 0;
@@ -246,6 +249,7 @@ def _legend(types: dict[str, int], counts: Counter[str]) -> str:
         off = f"body:has(#t{number}:not(:checked)) mark.t{number}"
         rules.append(f"{off} {{ background: none; border-color: transparent; padding-inline: 0; }}")
         rules.append(f"{off}::after {{ content: none; }}")
+    labels.append('<label class="plain"><input type="checkbox" id="labels" checked>labels</label>')
     return (
         f'<nav class="legend" aria-label="Entity types">{"".join(labels)}</nav>\n'
         "<style>\n{}\n</style>\n".format("\n".join(rules))

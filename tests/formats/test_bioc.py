@@ -1,0 +1,235 @@
+"""In: BioC in XML and JSON, sound and broken. Out: that both read alike and nothing else is touched."""
+
+import json
+
+import pytest
+
+from vaner.document import Concept, Document, Passage, Span
+from vaner.errors import FormatError, OffsetError, VanerError
+from vaner.formats import Report, read, write
+
+
+def collection(*documents: str) -> str:
+    return f'<?xml version="1.0"?><collection>{"".join(documents)}</collection>'
+
+
+def document(passages: str, id: str = "1") -> str:
+    return f"<document><id>{id}</id>{passages}</document>"
+
+
+def passage(text: str, offset: int = 0, inside: str = "") -> str:
+    return f"<passage><offset>{offset}</offset><text>{text}</text>{inside}</passage>"
+
+
+def annotation(text: str, *locations: tuple[int, int], infons: str = "") -> str:
+    places = "".join(f'<location offset="{o}" length="{n}"/>' for o, n in locations)
+    return f'<annotation id="0"><infon key="type">X</infon>{infons}{places}<text>{text}</text></annotation>'
+
+
+def test_a_document_with_everything(data):
+    report = Report()
+    first, second = read(data / "mini.BioC.xml", report=report)
+    assert first.text == "Naloxone & clonidine 😀\n\n\nocular and auditory toxicity"
+    assert first.passages == [Passage(0, 22, "title"), Passage(25, 53, "abstract")]
+    mesh = [Concept("D014786", "MESH"), Concept("D006311", "MESH")]
+    assert first.spans == [
+        Span(0, 8, "Chemical", "Naloxone", concepts=(Concept("D009270", "MESH"),)),
+        Span(11, 20, "Chemical", "clonidine", concepts=(Concept("MESH:D003000", "MESH"),)),
+        Span(25, 53, "Disease", "ocular and auditory toxicity", concepts=tuple(mesh)),
+        Span(25, 53, "Part", "ocular and auditory toxicity", fragments=((25, 31), (45, 53))),
+    ]
+    assert [part["text"] for part in first.metadata["individual_mentions"]] == ["ocular toxicities"]
+    assert first.metadata["relations"][0]["infons"] == {"relation": "CID"}
+    assert first.metadata["infons"] == {"journal": "J"}
+    assert first.metadata["passage_infons"] == [{}, {"section": "x"}]
+    assert (second.text, second.passages) == ("no type", [])
+    assert report.counts == {"annotation infon 'annotator' ignored": 1}
+
+
+@pytest.mark.parametrize("name", ["out.xml", "out.json", "out.xml.gz", "out.json.gz"])
+def test_round_trip(data, tmp_path, name):
+    before = list(read(data / "mini.BioC.xml"))
+    report = Report()
+    assert write(tmp_path / name, before, "bioc", report=report) == 2
+    assert list(read(tmp_path / name)) == before
+    assert not report.counts
+
+
+def test_relations_follow_their_annotations(data, tmp_path):
+    first = next(read(data / "mini.BioC.xml"))
+    report = Report()
+    write(tmp_path / "out.xml", [first.with_spans(first.spans[1:])], "bioc", report=report)
+    assert report.counts == {"relation not written": 1}
+    (back,) = read(tmp_path / "out.xml")
+    assert "relations" not in back.metadata
+
+
+def test_json_forms(make):
+    one = {"id": 7, "passages": [{"offset": 0, "text": "abc", "annotations": []}]}
+    two = {"id": "8", "passages": [{"offset": 2, "text": "d"}]}
+    expected = [("7", "abc"), ("8", "\n\nd")]
+    for name, content in [
+        ("collection.json", json.dumps({"source": "", "documents": [one, two]})),
+        ("pubtator3.json", json.dumps({"PubTator3": [one, two]})),
+        ("list.json", json.dumps([one, two])),
+        ("lines.json", json.dumps(one) + "\n" + json.dumps(two) + "\n"),
+    ]:
+        assert [(d.id, d.text) for d in read(make(name, content), "bioc")] == expected
+    with pytest.raises(VanerError, match="standard input is read once"):
+        read("-", "bioc")
+    with pytest.raises(VanerError, match="syntax='yaml' is unknown"):
+        read(make("x.json", "{}"), "bioc", syntax="yaml")
+
+
+def test_passages_without_type(make):
+    two = make("x.xml", collection(document(passage("a") + passage("b", 2))))
+    assert next(read(two)).passages == [Passage(0, 1, "passage"), Passage(2, 3, "passage")]
+    one = make("y.xml", collection(document(passage("a"))))
+    assert next(read(one)).passages == []
+
+
+def test_sentences(make):
+    inside = (
+        "<sentence><offset>0</offset><text>One.</text>"
+        + annotation("One", (0, 3))
+        + "</sentence><sentence><offset>6</offset><text>Two.</text></sentence>"
+    )
+    path = make(
+        "x.xml",
+        collection(document(f"<passage><infon key='type'>p</infon><offset>0</offset>{inside}</passage>")),
+    )
+    (read_document,) = read(path)
+    assert read_document.text == "One.\n\nTwo."
+    assert read_document.sentences == [(0, 4), (6, 10)]
+    assert read_document.passages == [Passage(0, 10, "p")]
+    assert read_document.spans == [Span(0, 3, "X", "One")]
+
+
+def test_units(make):
+    body = passage("😀 é", 0) + passage("b", 5, annotation("b", (5, 1)))
+    path = make("x.xml", collection(document(body)))
+    (read_document,) = read(path, unit="utf16")
+    assert (read_document.text, read_document.spans) == ("😀 é\nb", [Span(4, 5, "X", "b")])
+
+
+def test_score_and_unplaced_annotations(make):
+    report = Report()
+    inside = annotation("ab", (0, 2), infons='<infon key="score">0.25</infon>') + annotation("doc")
+    (read_document,) = read(make("x.xml", collection(document(passage("ab", 0, inside)))), report=report)
+    assert read_document.spans == [Span(0, 2, "X", "ab", 0.25)]
+    assert report.counts == {"annotation without location": 1}
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (
+            passage("abc", 0, annotation("abd", (0, 3))),
+            "document 1: X mention at 0-3 says 'abd' but the text there is 'abc'",
+        ),
+        (
+            passage("abc", 0, annotation("a d", (0, 1), (2, 1))),
+            "X mention at 0-1;2-3 says 'a d' but the text there is 'a c'",
+        ),
+        (passage("abc") + passage("d", 2), "passage at offset 2 begins before the one before it ends"),
+    ],
+)
+def test_wrong_offsets(make, body, message):
+    path = make("x.xml", collection(document(body), document(passage("ok"), "2")))
+    with pytest.raises(OffsetError, match=rf"x\.xml:1: .*{message}"):
+        list(read(path))
+    report = Report()
+    assert [d.id for d in read(path, on_error="skip", report=report)] == ["2"]
+    assert report.counts == {"document skipped": 1}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (collection("<document>" + passage("a") + "</document>"), r"x\.xml:1: a BioC document has no id"),
+        (collection(document("<passage><text>a</text></passage>")), "document 1: not the form of BioC"),
+        (collection(document(passage("a"))) + "<", r"x\.xml:1: no well-formed XML"),
+        (collection(document(passage("a")))[:-20], r"x\.xml:1: no well-formed XML: .*cut short"),
+        (collection(document(passage("\xe9"))).encode("latin-1"), r"x\.xml:1: .*convert it to UTF-8"),
+        ("<collection></collection>", r"x\.xml: holds no document"),
+        (
+            collection(document(passage("a")), document(passage("b"))),
+            "document id '1' was used before on line 1",
+        ),
+    ],
+)
+def test_broken_xml(make, content, message):
+    with pytest.raises(FormatError, match=message) as error:
+        list(read(make("x.xml", content), "bioc"))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"documents": [{"id": "1", "passages": [{"offset": 0, "te', "no well-formed JSON: .*cut short"),
+        (
+            b'{"documents": [{"id": "1", "passages": [{"offset": 0, "text": "caf\xe9"}]}]}',
+            r"byte 66 \(0xe9\) is not UTF-8",
+        ),
+        (b'{"documents": [{"id": "1", "passages": 7}]}', "document 1: not the form of BioC"),
+        (b'{"documents": ["x"]}', "a BioC document has no id"),
+    ],
+)
+def test_broken_json(make, content, message):
+    with pytest.raises(FormatError, match=message) as error:
+        list(read(make("x.json", content), "bioc"))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        '<!ENTITY x SYSTEM "file://{secret}">',
+        '<!ENTITY x "ha"><!ENTITY y "&x;&x;">',
+        '<!ENTITY % x SYSTEM "file://{secret}"> %x;',
+    ],
+)
+def test_entities_are_refused(make, definition):
+    secret = make("secret", "SECRET")
+    content = collection(document(passage("a")))
+    content = content.replace(
+        "<collection>", f"<!DOCTYPE collection [{definition.format(secret=secret)}]><collection>"
+    )
+    with pytest.raises(FormatError, match="declares XML entities"):
+        list(read(make("x.xml", content)))
+
+
+def test_unknown_entities_are_refused(make):
+    content = collection(document(passage("a &alpha; b"))).replace(
+        "<collection>", '<!DOCTYPE collection SYSTEM "BioC.dtd"><collection>'
+    )
+    with pytest.raises(FormatError, match=r"x\.xml:1: the entity &alpha; is not known"):
+        list(read(make("x.xml", content)))
+
+
+def test_what_bioc_cannot_hold_is_counted(tmp_path):
+    text = "ab\x0ccd ef"
+    bad = Document(
+        "1",
+        text,
+        [Span(0, 5, "X", text[:5], concepts=(Concept("a|b"), Concept("c", "Elsewhere", 0.5)))],
+        [Passage(0, 5, "p"), Passage(3, 8, "q")],
+        sentences=[(0, 8)],
+        metadata={"relations": [["CID", "a", "b"]], "y": 1},
+    )
+    report = Report()
+    write(tmp_path / "x.xml", [bad], "bioc", report=report)
+    assert dict(report.counts) == {
+        "concept scores not written": 1,
+        "sentences not written": 1,
+        "metadata 'y' not written": 1,
+        "overlapping passage not written": 1,
+        "concept ids changed": 1,
+        "relation not written": 1,
+        "character that XML cannot hold": 2,
+    }
+    (back,) = read(tmp_path / "x.xml")
+    assert back.text == "ab\ufffdcd ef" and [s.key for s in back.spans] == [(0, 5, "X")]
+    write(tmp_path / "x.json", [bad], "bioc", report=report)
+    assert next(read(tmp_path / "x.json")).text == text
