@@ -166,7 +166,8 @@ def main() -> None:
     borders = {
         raw: align(texts[raw], read(corpora[mtl], args.splits, args.data_root))
         for raw, mtl in SAME_TEXTS.items()
-        if raw in texts
+        if set(args.splits) & set(corpora[raw].present(args.data_root))
+        and set(args.splits) & set(corpora[mtl].present(args.data_root))
     }
     results = []
     for name in tqdm(args.splitters, desc="splitters", delay=2, leave=False):
