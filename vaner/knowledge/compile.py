@@ -31,8 +31,6 @@ from vaner.knowledge.normalise import NORMAL_FORM, Words, join, normal_words, su
 from vaner.knowledge.rules import CAPITALS, LAST, MUTED, Rules
 from vaner.knowledge.terms import Term
 
-
-
 #: ``name_concept`` with this bit is a place in ``more_concepts``: a count, then that many concepts.
 LISTED = 1 << 31
 

@@ -12,7 +12,7 @@ import numpy as np
 from vaner.errors import FormatError, VanerError
 from vaner.knowledge.compile import LISTED, trigrams
 from vaner.knowledge.match import Finder, Match
-from vaner.knowledge.normalise import NORMAL_FORM, normal_words, normalise
+from vaner.knowledge.normalise import NORMAL_FORM, normal_words, normalise_all
 from vaner.knowledge.rules import LAST, MUTED
 from vaner.knowledge.store import Store, Strings
 
@@ -151,6 +151,14 @@ class KnowledgeBase:
     def _names_of(self, mask: int) -> tuple[str, ...]:
         return tuple(name for bit, name in enumerate(self.types) if mask >> bit & 1)
 
+    def check_sources(self, names: Collection[str] | None) -> None:
+        """Raise VanerError if one of the vocabularies is not in this index."""
+        missing = [name for name in names or () if name not in self._sources]
+        if missing:
+            raise VanerError(
+                f"{self.path}: no vocabulary {', '.join(missing)}; it has {', '.join(self._sources)}"
+            )
+
     def mask(self, types: Collection[str] | None) -> int:
         """Bits of the canonical types; all of them for None.
 
@@ -285,11 +293,10 @@ class KnowledgeBase:
             candidates.update(dict.fromkeys(arrays["second"][start : min(end, start + _PER_WORD)].tolist()))
             if len(candidates) >= _CANDIDATES:
                 break
-        wanted = [n for n in candidates if self._is_wanted(n, mask)][:_CANDIDATES]
+        wanted = sorted([n for n in candidates if self._is_wanted(n, mask)][:_CANDIDATES])
         if not wanted:
             return []
-        normal = normalise(mention)
-        forms = [normalise(self._names[n]) for n in wanted]
+        normal, *forms = normalise_all([mention, *(self._names[n] for n in wanted)])
         similarity = dice(normal, forms)
         ranked = sorted(zip(wanted, similarity.tolist(), strict=True), key=lambda pair: (-pair[1], pair[0]))
         return [(n, s) for n, s in ranked if s >= least][:limit]

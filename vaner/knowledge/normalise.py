@@ -215,6 +215,14 @@ class Words:
         text = chars.astype("<u4").tobytes().decode("utf-32-le")
         return text + "y" if self._ies[word] else text
 
+    def normals(self) -> list[str]:
+        """All normal words."""
+        text = self._chars.astype("<u4").tobytes().decode("utf-32-le")
+        spelt = [text[a:b] for a, b in zip(self._from.tolist(), self._to.tolist(), strict=True)]
+        for word in np.flatnonzero(self._ies):
+            spelt[word] += "y"
+        return spelt
+
 
 def normal_words(text: str) -> Words:
     """Split a text, or many joined with BREAK, into normal words.
@@ -346,6 +354,16 @@ def normalise(name: str) -> str:
     """
     words = normal_words(name)
     return " ".join(words.normal(i) for i in range(len(words)))
+
+
+def normalise_all(names: Sequence[str]) -> list[str]:
+    """``normalise`` of each name, much faster for many."""
+    joined, starts = join(names)
+    words = normal_words(joined)
+    spelt = words.normals()
+    first = np.searchsorted(words.start, starts[:-1]).tolist()
+    end = np.searchsorted(words.start, starts[1:] - 1).tolist()
+    return [" ".join(spelt[a:b]) for a, b in zip(first, end, strict=True)]
 
 
 def key_of(name: str) -> int:

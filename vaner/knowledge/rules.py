@@ -22,6 +22,9 @@ from vaner.knowledge.normalise import BREAK, DIGITS, GREEK, LETTERS, Words, key_
 # Bits of a name's flags: the last name of its key; not matched; two bits for the capitals that the text needs.
 LAST, MUTED, CAPITALS = 1, 2, 4 + 8
 
+# Reasons whose words say nothing in a name of numbers and such words only ("in 2", "12 mg").
+_EMPTY = ("a function word", "a unit or reference")
+
 _SETTINGS = {
     "shortest": int,
     "shortest_by_type": dict,
@@ -60,6 +63,7 @@ class Rules:
         self.longest, self.acronym, self.undo_inversion = longest, acronym, undo_inversion
         self._strip = re.compile("|".join(f"(?:{pattern})" for pattern in strip)) if strip else None
         self._stoplist = dict(stoplist or {})
+        self._empty_words = np.sort(np.array([key for key, (_, r) in self._stoplist.items() if r in _EMPTY], np.uint64))
         self._stop_keys = np.sort(np.array(list(self._stoplist), np.uint64))
         self.description: dict[str, Any] = {
             "shortest": shortest,
@@ -151,18 +155,23 @@ class Rules:
             if name in bits:
                 shortest[(type_masks >> np.uint64(bits[name])) & np.uint64(1) > 0] = least
         number = letters == 0
-        short = (size < shortest) & ~number
+        # The key of a single word is that of a run of one word.
+        one = words.keys(np.arange(len(words)), 1)
+        says_nothing = ~((words.kind == LETTERS) | (words.kind == GREEK)) | np.isin(one, self._empty_words)
+        empty = (_per_name(~says_nothing, first, count) == 0) & ~number & (count > 1)
+        short = (size < shortest) & ~number & ~empty
         stopped = np.zeros(len(names), bool)
         for i in np.flatnonzero(np.isin(keys, self._stop_keys)):
             types, reason = self._stoplist[int(keys[i])]
             among = sum(1 << bits[t] for t in types if t in bits) if types is not None else -1
             # Muted only if every type of the concept is among those listed.
-            if not masks[i] & ~among and not number[i] and not short[i]:
+            if not masks[i] & ~among and not (number[i] or short[i] or empty[i]):
                 stopped[i] = True
                 report.counts[f"muted: {reason}"] += 1
         _count(report, "muted: a number", number)
         _count(report, "muted: too short", short)
-        flags = np.where(number | short | stopped, MUTED, 0).astype(np.uint8)
+        _count(report, "muted: function words, units and numbers only", empty)
+        flags = np.where(number | short | empty | stopped, MUTED, 0).astype(np.uint8)
         capitals = words.uppercase[first + count] - words.uppercase[first]
         alphabetic = _per_name(words.size * (words.kind == LETTERS), first, count)
         for i in np.flatnonzero((capitals >= 2) | (capitals == 1) & (alphabetic == 1)):

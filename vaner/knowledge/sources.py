@@ -66,18 +66,16 @@ class Source:
         Raises:
             VanerError: if no folder is known or a file is not there.
         """
+        return [self._path(name, root) for name in self.files]
+
+    def _path(self, name: str, root: str | os.PathLike | None) -> Path:
         root = root or os.environ.get(ROOT_VARIABLE)
-        found = []
-        for name in self.files:
-            if not root and not os.path.isabs(name):
-                raise VanerError(
-                    f"{self.name}: no folder of vocabularies; give --kb_root or set {ROOT_VARIABLE}"
-                )
-            path = Path(root or "", name)
-            if not path.exists():
-                raise VanerError(f"{path}: not there; put {self.title or self.name} there ({self.url})")
-            found.append(path)
-        return found
+        if not root and not os.path.isabs(name):
+            raise VanerError(f"{self.name}: no folder of vocabularies; give --kb_root or set {ROOT_VARIABLE}")
+        path = Path(root or "", name)
+        if not path.exists():
+            raise VanerError(f"{path}: not there; put {self.title or self.name} there ({self.url})")
+        return path
 
     def terms(self, root: str | os.PathLike | None, report: Any) -> Iterator[Term]:
         """Stream its terms.
@@ -85,8 +83,12 @@ class Source:
         Raises:
             VanerError, FormatError: see the readers and ``paths``.
         """
+        options = dict(self.options)
+        if "id_by_name" in options:
+            other = options["id_by_name"]
+            options["id_by_name"] = {**other, "file": str(self._path(other["file"], root))}
         for path in self.paths(root):
-            yield from READERS[self.reader](path, self.options, report)
+            yield from READERS[self.reader](path, options, report)
 
 
 def data_folder() -> Path:

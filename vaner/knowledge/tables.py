@@ -37,6 +37,8 @@ class Table:
         quote: character around cells, or empty.
         missing: text of an empty cell.
         keep: column -> regular expression that its text must match from the start.
+        id_by_name: another table (``file``, ``name``, ``id``: path and columns) from which the id is taken by the
+            text of ``preferred`` (but for case), in place of a column here; names not found there get no id.
         id_prefix: put before every id that does not have it.
         id_replace: beginning of an id -> what takes its place.
         strip: cut off the start and end of every cell.
@@ -56,6 +58,7 @@ class Table:
     quote: str = ""
     missing: str = ""
     keep: Mapping[str | int, str] = field(default_factory=dict)
+    id_by_name: Mapping[str, str] = field(default_factory=dict)
     id_prefix: str = ""
     id_replace: Mapping[str, str] = field(default_factory=dict)
     strip: str = ""
@@ -101,6 +104,7 @@ def _terms(
     preferred_at = column(layout.preferred)
     synonyms_at = [column(label) for label in layout.synonyms]
     keep = [(column(label), re.compile(pattern)) for label, pattern in layout.keep.items()]
+    ids_by_name = _ids_by_name(layout.id_by_name)
     needed = max(c for c in (name_at, id_at, type_at, preferred_at, *(k for k, _ in keep)) if c is not None)
     constant = layout.types.get("*")
     separator = layout.separator
@@ -142,13 +146,17 @@ def _terms(
             report.counts["left out: row of no wanted type"] += 1
             continue
         identifiers = [""]
-        if id_at is not None:
+        if layout.id_by_name:
+            identifiers = [ids_by_name.get(row[preferred_at].casefold(), "")]
+            if not identifiers[0]:
+                report.counts["name without an id in the other table"] += 1
+        elif id_at is not None:
             identifiers = [i for i in _cells(row[id_at], separator) if i != layout.missing] or [""]
             for old, new in layout.id_replace.items():
                 identifiers = [new + i[len(old) :] if i.startswith(old) else i for i in identifiers]
-            if layout.id_prefix:
-                prefix = layout.id_prefix
-                identifiers = [i if not i or i.startswith(prefix) else prefix + i for i in identifiers]
+        if layout.id_prefix:
+            prefix = layout.id_prefix
+            identifiers = [i if not i or i.startswith(prefix) else prefix + i for i in identifiers]
         is_preferred = preferred_at is None or row[preferred_at].casefold() == name.casefold()
         for identifier in identifiers:
             yield Term(identifier, name, types, is_preferred)
@@ -159,6 +167,18 @@ def _terms(
                             yield Term(identifier, synonym, types, False)
     if not good:
         raise FormatError(f"{path}: no row with {needed + 1} columns; give another file or columns")
+
+
+def _ids_by_name(other: Mapping[str, str]) -> dict[str, str]:
+    if not other:
+        return {}
+    path, layout = Path(other["file"]), Table(name=other["name"])
+    rows = _rows(path, layout)
+    header = next(rows, (0, []))[1]
+    if other["name"] not in header or other["id"] not in header:
+        raise FormatError(f"{path}: no columns {other['name']!r} and {other['id']!r}; it has {', '.join(header)}")
+    name_at, id_at = header.index(other["name"]), header.index(other["id"])
+    return {row[name_at].casefold(): row[id_at] for _, row in rows if len(row) > max(name_at, id_at)}
 
 
 def _cells(text: str, separator: str) -> list[str]:

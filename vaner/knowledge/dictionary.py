@@ -1,0 +1,119 @@
+"""In: documents or texts, and a knowledge base. Out: the same with every name that it holds marked: the baseline."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Iterable, Iterator
+from itertools import islice
+
+from vaner.abbreviations import find
+from vaner.document import Document, Span
+from vaner.knowledge.index import KnowledgeBase
+from vaner.knowledge.match import Match
+
+_BATCH = 64  # documents matched at once
+
+
+class DictionaryTagger:
+    """Marks names by lookup alone; used like the model's tagger.
+
+    Abbreviations that a document defines follow their long form: where it is marked, so is the short form
+    throughout the document; where it is not, the short form is not taken for a name of its own.
+
+    Args:
+        kb: the knowledge base, or the path of its index.
+        abbreviations: whether to look for definitions of abbreviations.
+    """
+
+    def __init__(self, kb: KnowledgeBase | str | os.PathLike, *, abbreviations: bool = True) -> None:
+        self.kb = kb if isinstance(kb, KnowledgeBase) else KnowledgeBase(kb)
+        self._abbreviations = abbreviations
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """Canonical types that it can mark."""
+        return self.kb.types
+
+    def tag_documents(
+        self, documents: Iterable[Document], types: Collection[str] | None = None, dataset: str | None = None
+    ) -> Iterator[Document]:
+        """Mark the names in each document, one after the other, in order.
+
+        Args:
+            documents: read as a stream; spans they have are replaced.
+            types: canonical types, None for all that the knowledge base has.
+            dataset: taken so that the model's tagger can be swapped in; a dictionary has no use for it.
+
+        Yields:
+            the documents with their new spans; ``document.types`` says which types were looked for.
+
+        Raises:
+            VanerError: if the knowledge base has no name of a type asked for.
+        """
+        self.kb.mask(types)
+        asked = frozenset(self.kb.types if types is None else types)
+        stream = iter(documents)
+        while batch := list(islice(stream, _BATCH)):
+            pieces = [self._pieces(document) for document in batch]
+            texts = [d.text[a:b] for d, parts in zip(batch, pieces, strict=True) for a, b in parts]
+            matches = iter(self.kb.match(texts, types))
+            for document, parts in zip(batch, pieces, strict=True):
+                found = [
+                    m._replace(start=m.start + a, end=m.end + a) for a, _ in parts for m in next(matches)
+                ]
+                if self._abbreviations:
+                    found = _follow_definitions(document.text, found)
+                spans = [document.span(m.start, m.end, m.type, score=1.0) for m in found]
+                tagged = document.with_spans(spans)
+                tagged.types = asked
+                yield tagged
+
+    @staticmethod
+    def _pieces(document: Document) -> list[tuple[int, int]]:
+        """The document's passages, or all of it: no name reaches over the end of a title."""
+        if document.passages:
+            return [(p.start, p.end) for p in document.passages]
+        return [(0, len(document.text))]
+
+    def __call__(
+        self,
+        text: str | Iterable[str],
+        types: Collection[str] | None = None,
+        dataset: str | None = None,
+    ) -> list[Span] | Iterator[list[Span]]:
+        """The names in a text, or those in each of several texts; see ``tag_documents``."""
+        if isinstance(text, str):
+            return next(iter(self.tag_documents([Document("text", text)], types, dataset))).spans
+        documents = (Document(f"text {i}", t) for i, t in enumerate(text, 1))
+        return (document.spans for document in self.tag_documents(documents, types, dataset))
+
+
+def _follow_definitions(text: str, matches: list[Match]) -> list[Match]:
+    """Give every occurrence of a defined short form the types of its long form, and no others."""
+    definitions = find(text)
+    if not definitions:
+        return matches
+    by_end = {}
+    for match in matches:
+        by_end.setdefault(match.end, []).append(match)
+    followed: dict[tuple[int, int, str], Match] = {(m.start, m.end, m.type): m for m in matches}
+    for short in dict.fromkeys(d.short for d in definitions):
+        # The long form is marked if a name ends where it ends and covers most of it.
+        types: dict[str, Match] = {}
+        for d in definitions:
+            if d.short == short:
+                end = d.long_start + len(d.long)
+                for match in by_end.get(end, ()):
+                    if 2 * (end - max(match.start, d.long_start)) > len(d.long):
+                        types[match.type] = match
+        places = [m.span() for m in re.finditer(rf"(?<!\w){re.escape(short)}(?!\w)", text)]
+        for start, end in places:
+            for key in [k for k in followed if k[0] == start and k[1] == end and k[2] not in types]:
+                del followed[key]
+            for type_, match in types.items():
+                if not any(
+                    k[2] == type_ and k[0] < end and start < k[1] and k[:2] != (start, end) for k in followed
+                ):
+                    followed[start, end, type_] = Match(start, end, type_, match.number)
+    return sorted(followed.values())
