@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import re
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -419,22 +420,25 @@ def _adapt(backbone: nn.Module, adapter: Adapter, settings: ModelConfig) -> nn.M
         raise VanerError(f"lora_targets: {settings.backbone} has no module named {absent[0]!r}")
     if not targets:
         raise VanerError(f"{settings.backbone}: unknown layout; name its projections with --lora_targets")
-    layers = None
     if adapter.upper_layers is not None:
         count = backbone.config.num_hidden_layers
         if not 0 < adapter.upper_layers <= count:
-            raise VanerError(
-                f"lora_upper_layers: {adapter.upper_layers} of {count} layers; choose 1 to {count}"
-            )
-        layers = list(range(count - adapter.upper_layers, count))
+            raise VanerError(f"lora_upper_layers: {adapter.upper_layers} of {count} layers; choose 1 to {count}")
+        # By whole names: what peft offers for this looks for a parent that AutoModel's layers do not have.
+        targets = [
+            name
+            for name, _ in backbone.named_modules()
+            if name.rsplit(".", 1)[-1] in targets and _layer_number(name) >= count - adapter.upper_layers
+        ]
     config = LoraConfig(
-        r=adapter.r,
-        lora_alpha=adapter.alpha,
-        lora_dropout=adapter.dropout,
-        target_modules=targets,
-        layers_to_transform=layers,
+        r=adapter.r, lora_alpha=adapter.alpha, lora_dropout=adapter.dropout, target_modules=targets
     )
     return _with_lora(backbone, config)
+
+
+def _layer_number(module: str) -> int:
+    found = re.search(r"(?:^|\.)(?:layers?|h|blocks)\.(\d+)\.", module)
+    return int(found[1]) if found else -1
 
 
 def _with_lora(backbone: nn.Module, config: LoraConfig) -> PeftModel:
