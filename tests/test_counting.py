@@ -39,6 +39,15 @@ def test_a_split_without_train_has_no_share(corpus, tmp_path):
     assert dev.in_train is None
 
 
+def test_lengths_do_not_count_a_neighbour_that_touches(tmp_path):
+    (tmp_path / "NLM-Gene").mkdir()
+    (tmp_path / "NLM-Gene/NLMgene_Train.PubTator").write_text(
+        "1|t|A (p53-like) one\n1|a|\n1\t3\t6\tp53\tGene\n"
+    )
+    (train,) = count(registry()["nlm-gene"], tmp_path)
+    assert train.lengths == [1, 0, 0]
+
+
 @pytest.mark.slow
 def test_shares_are_those_counted_by_others():
     corpus = registry()["s800"]
