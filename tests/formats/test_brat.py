@@ -46,7 +46,8 @@ def test_zip_with_subfolder_and_litter(data, tmp_path):
         for name in ("one.txt", "one.ann"):
             archive.write(data / "brat" / name, f"corpus/Train/{name}")
             archive.write(data / "brat" / name, f"corpus/Test/{name}")
-            archive.write(data / "brat" / name, f"__MACOSX/Train/._{name}")
+            archive.write(data / "brat" / name, f"__MACOSX/Train/{name}")
+            archive.write(data / "brat" / name, f"corpus/Train/._{name}")
         archive.writestr("corpus/.DS_Store", b"\0")
     assert [d.id for d in read(path)] == ["corpus/Test/one", "corpus/Train/one"]
     assert [d.id for d in read(path, subfolder="corpus/Train/")] == ["one"]

@@ -87,8 +87,8 @@ def test_text_is_not_stripped_or_split(make):
 
 
 def test_a_mention_across_title_and_abstract(make, tmp_path):
-    (document,) = read(make("x.txt", "1|t|ab\n1|a|cd\n1\t1\t4\tb c\tX\n"))
-    assert document.spans == [Span(1, 4, "X", "b\nc")]
+    (document,) = read(make("x.txt", "1|t|a\tb\n1|a|cd\n1\t2\t5\tb c\tX\n1\t0\t5\ta\tb c\tY\n"))
+    assert document.spans == [Span(0, 5, "Y", "a\tb\nc"), Span(2, 5, "X", "b\nc")]
     write(tmp_path / "y.txt", [document], "pubtator")
     assert list(read(tmp_path / "y.txt")) == [document]
 
@@ -132,10 +132,10 @@ def test_offsets_are_repaired_or_dropped(make, line, where):
 
 
 def test_repair_follows_a_drift(make):
-    text = "AN is AN is AN is AN"
-    content = f"1|t|{text}\n1|a|\n1\t4\t6\tis\tX\n1\t7\t9\tAN\tX\n1\t13\t15\tAN\tX\n"
+    # All offsets are 2 too small: the AN nearest to 12 is at 11, the one meant at 14.
+    content = "1|t|abcde word AN AN AN\n1|a|\n1\t4\t8\tword\tX\n1\t12\t14\tAN\tX\n"
     (document,) = read(make("x.txt", content), offsets="repair")
-    assert [(s.start, s.end) for s in document.spans] == [(3, 5), (6, 8), (12, 14)]
+    assert [(s.start, s.end) for s in document.spans] == [(6, 10), (14, 16)]
 
 
 def test_offsets_can_be_dropped(make):

@@ -87,6 +87,8 @@ def test_detect_folders_and_zips(make, tmp_path):
     write(tmp_path / "b.zip", [], "brat")
     with pytest.raises(FormatError, match="holds no .ann files"):
         detect(tmp_path / "b.zip")
+    with pytest.raises(FormatError, match=r"a\.ann: brat is read folder by folder; name .*b"):
+        detect(make("b/a.ann", ""))
     with pytest.raises(FormatError, match="standard input cannot be detected"):
         detect("-")
 

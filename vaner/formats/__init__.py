@@ -171,6 +171,8 @@ def detect(path: str | os.PathLike) -> str:
     extension = Path(str(path).removesuffix(".gz")).suffix.lower()
     if extension == ".zip":
         return _detect_zip(path)
+    if extension == ".ann":
+        raise FormatError(f"{path}: brat is read folder by folder; name {Path(path).parent}")
     with open_bytes(path) as file:
         try:
             start = file.read(_SNIFFED).removeprefix(BOM)

@@ -86,7 +86,7 @@ def _blocks(path: str | os.PathLike, subfolder: str, report: Report) -> Iterator
 def _pairs(
     path: str | os.PathLike, root: Path | zipfile.Path, subfolder: str, report: Report, sep: str
 ) -> Iterator[tuple[None, Pair]]:
-    names = {name for name in _names(path, root) if not _hidden(name)}
+    names = {name for name in _names(root) if not _hidden(name)}
     inside = f"{subfolder.strip('/')}/" if subfolder.strip("/") else ""
     chosen = sorted(name[:-4] for name in names if name.startswith(inside) and name.endswith(".ann"))
     for name in sorted(names):
@@ -105,7 +105,7 @@ def _pairs(
         yield None, (name.removeprefix(inside), f"{path}{sep}{name}.ann", partial(load, name))
 
 
-def _names(path: str | os.PathLike, root: Path | zipfile.Path) -> Iterable[str]:
+def _names(root: Path | zipfile.Path) -> Iterable[str]:
     if isinstance(root, zipfile.Path):
         return root.root.namelist()
     return (file.relative_to(root).as_posix() for file in root.rglob("*") if file.suffix in (".txt", ".ann"))
