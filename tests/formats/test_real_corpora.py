@@ -120,6 +120,7 @@ def test_pubtator(corpora, tmp_path, name, documents, mentions, wrong, twice):
     assert not report.counts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "pubtator"), BIOC)
 def test_bioc_agrees_with_pubtator(corpora, name, pubtator):
     def content(document):
@@ -137,6 +138,7 @@ def test_bioc_agrees_with_pubtator(corpora, name, pubtator):
     assert not report.counts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["out.xml", "out.json"])
 def test_bioc_round_trip(corpora, tmp_path, name):
     before = list(read(present(corpora, "BC5CDR/CDR_TestSet.BioC.xml")))
@@ -151,6 +153,7 @@ def test_brat_folder(corpora):
     assert len({s.type for d in found for s in d.spans}) == 12
 
 
+@pytest.mark.slow
 def test_brat_zip(corpora, tmp_path):
     path = present(corpora, "DDI2013/DDICorpus-2013(BRAT).zip")
     expected = {
