@@ -5,6 +5,7 @@ O, B and I are independent per type, so types may overlap or nest; `flat` keeps 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 
 import numpy as np
@@ -126,8 +127,9 @@ def spans(
 
 def best_of_overlapping(found: Sequence[Span]) -> list[Span]:
     """Take spans by score, then length, then position; drop whatever overlaps one already taken."""
-    taken: list[Span] = []
+    taken: list[Span] = []  # by offset; as none overlap, only the neighbours of a new one can
     for span in sorted(found, key=lambda s: (-(s.score or 0.0), s.start - s.end, s.start, s.type)):
-        if all(span.end <= other.start or span.start >= other.end for other in taken):
-            taken.append(span)
-    return sorted(taken, key=lambda s: s.key)
+        at = bisect_left(taken, span.end, key=lambda s: s.start)
+        if at == 0 or taken[at - 1].end <= span.start:
+            taken.insert(at, span)
+    return taken

@@ -9,6 +9,7 @@ One row of the model's input:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ from vaner.instructions import IGNORED, Instruction
 MAX_WORD_TOKENS = 48
 
 _CARRIER = "x"
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass
@@ -90,7 +92,8 @@ class Tokenisation:
         words = list(words)
         unseen = list({w for w in words if w not in self._words})
         if unseen:
-            for word, ids in zip(unseen, self._encode([f"{_CARRIER} {w}" for w in unseen]), strict=True):
+            encoded = self._encode([f"{_CARRIER} {_encodable(w)}" for w in unseen])
+            for word, ids in zip(unseen, encoded, strict=True):
                 ids = ids[len(self._carrier) :] or [self._unknown()]
                 if len(ids) > MAX_WORD_TOKENS:
                     self.shortened.add(word)
@@ -107,10 +110,12 @@ class Tokenisation:
     def instruction(self, instruction: Instruction) -> tuple[np.ndarray, np.ndarray]:
         """Token ids of the instruction with the special tokens in front, and its type positions."""
         if instruction not in self._instructions:
-            encoded = self.tokenizer(instruction.text, add_special_tokens=False, return_offsets_mapping=True)
-            ends = [end for _, end in encoded["offset_mapping"]]
-            # The token that holds the last character of the type's name.
-            last = [int(np.searchsorted(ends, at, side="left")) for at in instruction.type_ends]
+            encoded = self.tokenizer(
+                _encodable(instruction.text), add_special_tokens=False, return_offsets_mapping=True
+            )
+            starts = [start for start, _ in encoded["offset_mapping"]]
+            # The last token that begins inside the type's name; a letter may be several byte tokens.
+            last = [int(np.searchsorted(starts, at, side="left")) - 1 for at in instruction.type_ends]
             ids = np.concatenate([self.prefix, np.array(encoded["input_ids"], dtype=np.int32)])
             positions = np.array(last, dtype=np.int32) + len(self.prefix)
             if len(self._instructions) > 100_000:
@@ -144,6 +149,11 @@ class Tokenisation:
         np.cumsum(lengths[:-1], out=starts[1:])
         ids = np.concatenate([head, *pieces, self.suffix])
         return Features(ids, starts + len(head), type_positions, labels)
+
+
+def _encodable(text: str) -> str:
+    # Half a surrogate pair (JSON can hold one) is no character, and tokenizers refuse it.
+    return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _find(sequence: Sequence[int], part: Sequence[int]) -> int:

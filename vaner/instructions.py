@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-from vaner.document import Document, Span
+from vaner.document import Document, Passage, Span
 from vaner.errors import VanerError
 from vaner.segment import sentences, words
 
@@ -38,13 +38,14 @@ class Template:
     Attributes:
         known: used where the dataset is named. Must hold ``{types}`` and ``{dataset}``.
         adaptive: used where it is not. Must hold ``{types}``.
-        definitions: type -> one-line definition, put where a wording says ``{definitions}``.
+        definitions: type -> one-line definition; those of the asked types are put where a wording says
+            ``{definitions}``, as in ``Disease: an abnormal state; Chemical: a substance``.
         datasets: dataset name -> its own wording in place of ``known``.
 
     Both wordings may hold ``{notes}``, where knowledge-base hints go.
 
     Raises:
-        VanerError: an unknown placeholder or a missing one.
+        VanerError: an unknown placeholder, a missing one, or a brace that belongs to none.
     """
 
     known: str = "If any {types} entity is mentioned in the {dataset} input, extract it. ##input:"
@@ -60,11 +61,21 @@ class Template:
 
     @staticmethod
     def _check(name: str, wording: str, needed: set[str]) -> None:
-        found = {part[1] for part in string.Formatter().parse(wording) if part[1] is not None}
+        try:
+            parts = [part for part in string.Formatter().parse(wording) if part[1] is not None]
+        except ValueError as error:
+            raise VanerError(
+                f"template {name}: {error}; write {{{{ and }}}} for braces that are no placeholder"
+            ) from None
+        found = {part[1] for part in parts}
         if unknown := found - _FIELDS:
             raise VanerError(
-                f"template {name}: unknown placeholder {{{sorted(unknown)[0]}}}; use {sorted(_FIELDS)}"
+                f"template {name}: unknown placeholder {{{sorted(unknown)[0]}}}; use "
+                f"{', '.join(f'{{{field}}}' for field in sorted(_FIELDS))}"
             )
+        for _, placeholder, spec, conversion in parts:
+            if spec or conversion:
+                raise VanerError(f"template {name}: write {{{placeholder}}} without a format or conversion")
         if missing := needed - found:
             raise VanerError(f"template {name}: {{{sorted(missing)[0]}}} is missing; add it to the wording")
 
@@ -77,7 +88,12 @@ class Template:
             types: the asked types, in the order in which they are to be named.
             dataset: the dataset's name, None for adaptive mode.
             notes: sentences such as ``aspirin is a Chemical.``
+
+        Raises:
+            VanerError: no type, an empty one, or one asked twice.
         """
+        if not all(types):
+            raise VanerError(f"an entity type in {list(types)} is empty; write its name, such as Disease")
         if not types:
             raise VanerError("no entity type asked; name at least one, such as Disease")
         if len(set(types)) != len(types):
@@ -97,7 +113,7 @@ class Template:
                 added.append(dataset or "")
             elif name == "definitions":
                 known = [f"{t}: {self.definitions[t]}" for t in types if t in self.definitions]
-                added.append(" ".join(known))
+                added.append("; ".join(known))
             elif name == "notes":
                 added.append(" ".join(notes))
             pieces += added
@@ -143,12 +159,11 @@ class Text:
     def of(cls, document: Document) -> Text:
         """Split a document into sentences and words.
 
-        Sentences that the file itself marks are kept; words never are, see the module's note on spacing.
+        Sentences that the file itself marks are kept, and text that it leaves between them is split like any
+        other, so that no word is lost. Words are always our own, see the module's note on spacing.
         """
         text = document.text
-        ranges = document.sentences
-        if ranges is None:
-            ranges = sentences(text, document.passages)
+        ranges = _marked_sentences(document) if document.sentences else sentences(text, document.passages)
         offsets: list[tuple[int, int]] = []
         starts: list[int] = []
         for start, end in ranges:
@@ -161,7 +176,8 @@ class Text:
 
     def sentence_ranges(self) -> list[tuple[int, int]]:
         """``(first word, one past the last word)`` of each sentence."""
-        return list(zip(self.sentence_starts, self.sentence_starts[1:] + [len(self.words)], strict=True))
+        ends = [*self.sentence_starts[1:], len(self.words)] if self.sentence_starts else []
+        return list(zip(self.sentence_starts, ends, strict=True))
 
     def units(self, max_words: int) -> list[tuple[int, int]]:
         """Word ranges that the model reads at once: as many whole sentences as fit into ``max_words``.
@@ -169,6 +185,24 @@ class Text:
         A sentence longer than that is a unit of its own; ``max_words=1`` gives single sentences.
         """
         return group(self.sentence_ranges(), lambda: max_words)
+
+
+def _marked_sentences(document: Document) -> list[tuple[int, int]]:
+    found: list[tuple[int, int]] = []
+    at = 0
+    for start, end in [*sorted(document.sentences), (len(document.text), len(document.text))]:
+        between = document.text[at:start]
+        if between and not between.isspace():
+            inside = [
+                Passage(max(p.start, at) - at, min(p.end, start) - at, p.kind)
+                for p in document.passages
+                if p.start < start and p.end > at
+            ]
+            found += [(at + s, at + e) for s, e in sentences(between, inside)]
+        if end > at:
+            found.append((max(start, at), end))
+            at = end
+    return found
 
 
 def group(sentence_ranges: Sequence[tuple[int, int]], limit) -> list[tuple[int, int]]:
@@ -190,7 +224,8 @@ def encode_tags(
     """BIO tags of a document's words, one row a type.
 
     A word that a mention touches belongs to it. Where two mentions of one type share a word the longer is
-    kept; a discontinuous mention cannot be written in BIO either.
+    kept. A discontinuous mention cannot be written in BIO: all words from its first to its last are tagged,
+    unless a contiguous one claims any of them.
 
     Args:
         offsets: ``(start, end)`` of each word, in order.
@@ -207,9 +242,12 @@ def encode_tags(
     word_starts = np.fromiter((s for s, _ in offsets), dtype=np.int64, count=len(offsets))
     word_ends = np.fromiter((e for _, e in offsets), dtype=np.int64, count=len(offsets))
     unreachable: list[Span] = []
-    for span in sorted(spans, key=lambda s: (s.start - s.end, s.start)):
+    held: set[tuple[int, int, str]] = set()
+    for span in sorted(spans, key=lambda s: (bool(s.fragments), s.start - s.end, s.start)):
         if span.type not in row:
             continue
+        if span.key in held and not span.fragments:
+            continue  # the same mention listed twice, with two concept ids
         first = int(np.searchsorted(word_ends, span.start, side="right"))
         last = int(np.searchsorted(word_starts, span.end, side="left"))
         line = tags[row[span.type]]
@@ -221,4 +259,6 @@ def encode_tags(
         # An I that follows would now continue this mention, but it starts its own: it is a B already.
         if span.fragments or word_starts[first] != span.start or word_ends[last - 1] != span.end:
             unreachable.append(span)
+        else:
+            held.add(span.key)
     return tags, unreachable

@@ -7,7 +7,6 @@ any resumed run draws the same rows.
 
 from __future__ import annotations
 
-import functools
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ import numpy as np
 from vaner.batching import collate, padding_share, plan
 from vaner.errors import VanerError
 from vaner.features import IGNORED, Features, Tokenisation, Window, windows
-from vaner.instructions import Template, Text, encode_tags, group
+from vaner.instructions import I, Template, Text, encode_tags, group
 
 
 @dataclass
@@ -29,7 +28,9 @@ class Source:
         dataset: its name in the instruction.
         texts: training documents, segmented.
         types: what it annotates; only these are asked of it. A document may annotate fewer.
-        weight: how many times its units are drawn per epoch, relative to one pass; 0.5 draws every second unit.
+        weight: how many times its units are drawn per epoch, relative to one pass; 0.5 draws each unit with
+            probability one half.
+        unreachable: mentions that the tags cannot hold, counted when a Mixture is built.
     """
 
     name: str
@@ -112,6 +113,7 @@ class Mixture:
         self._token_counts: list[list[np.ndarray]] = []
         for source in self.sources:
             tags = []
+            source.unreachable = 0
             for text in source.texts:
                 row, unreachable = encode_tags(text.offsets, text.document.spans, source.types)
                 source.unreachable += len(unreachable)
@@ -123,6 +125,9 @@ class Mixture:
                     for t in source.texts
                 ]
             )
+        # Planning an epoch takes a while and is done once more when its first batch is asked for; the plan is
+        # kept until another epoch's is needed.
+        self._planned: tuple[int, tuple[list[Draw], list[list[int]]]] | None = None
         self._batch_ends: list[int] = []
         self.padding: list[float] = []
         self.tokens = 0
@@ -132,15 +137,21 @@ class Mixture:
             self.tokens += sum(lengths)
             self.padding.append(padding_share(lengths, batches))
             self._batch_ends.append((self._batch_ends[-1] if self._batch_ends else 0) + len(batches))
-        # Planning draws again whatever it is asked for; only the epoch at hand is remembered.
-        self._plan = functools.lru_cache(maxsize=2)(self._plan)
+        if not len(self):
+            raise VanerError(
+                "no row is left to train on; raise the corpora's weights, --keep_empty or --num_train_epochs"
+            )
 
     def __len__(self) -> int:
-        return self._batch_ends[-1]
+        return self._batch_ends[-1] if self._batch_ends else 0
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        if not 0 <= index < len(self):
+            raise IndexError(f"batch {index} of {len(self)}")
         epoch = bisect_right(self._batch_ends, index)
-        draws, batches = self._plan(epoch)
+        if self._planned is None or self._planned[0] != epoch:
+            self._planned = epoch, self._plan(epoch)
+        draws, batches = self._planned[1]
         first = self._batch_ends[epoch - 1] if epoch else 0
         rows = [self.row(draws[i]) for i in batches[index - first]]
         return collate(rows, self.tokenisation.pad_id)
@@ -167,9 +178,9 @@ class Mixture:
         drawing = self.drawing
 
         def limit() -> int:
-            return (
-                1 if rng.random() < drawing.single_sentence else int(rng.integers(2, drawing.max_words + 1))
-            )
+            if drawing.max_words < 2 or rng.random() < drawing.single_sentence:
+                return 1
+            return int(rng.integers(2, drawing.max_words + 1))
 
         found: list[Draw] = []
         annotated = source.types
@@ -204,11 +215,16 @@ class Mixture:
         return len(head) + int(counts.sum()) + len(self.tokenisation.suffix)
 
     def row(self, draw: Draw) -> Features:
-        """Build a row; in an overlapping window only the words that are kept carry labels."""
+        """Build a row; in an overlapping window only the words that are kept carry labels.
+
+        The rest of a mention that began in the unit before carries none either: no legal tags say that.
+        """
         source = self.sources[draw.source]
         window = draw.window
         rows = [source.types.index(t) for t in draw.types]
         labels = self._tags[draw.source][draw.text][rows, window.start : window.end].copy()
+        if window.keep_start == window.start:
+            labels[np.logical_and.accumulate(labels == I, axis=1)] = IGNORED
         labels[:, : window.keep_start - window.start] = IGNORED
         labels[:, window.keep_end - window.start :] = IGNORED
         words = source.texts[draw.text].words[window.start : window.end]
@@ -220,8 +236,11 @@ def temperature_weights(sizes: Sequence[int], temperature: float) -> list[float]
 
     Temperature 1 keeps every corpus as it is; a higher one draws less of the large corpora. The smallest keeps
     weight 1 (Arivazhagan et al. 2019, arXiv:1907.05019, for languages).
+
+    Raises:
+        VanerError: a temperature below 1.
     """
-    if temperature < 1:
+    if not 1 <= temperature < np.inf:
         raise VanerError(f"mix_temperature is {temperature}; choose 1 or more")
     sizes = np.asarray(sizes, dtype=float)
     wanted = sizes ** (1 / temperature) / sizes
