@@ -141,12 +141,12 @@ class VanerTrainer(Trainer):
     def create_scheduler(self, num_training_steps: int, optimizer=None):
         if not self.progress.max_seconds:
             return super().create_scheduler(num_training_steps, optimizer)
-        warmup = self.args.get_warmup_steps(num_training_steps)
+        warmup = self.args.get_warmup_steps(num_training_steps) / num_training_steps
 
         def factor(step: int) -> float:
-            if step < warmup:
-                return (step + 1) / (warmup + 1)
-            return max(0.0, 1 - self.progress.share(step, num_training_steps))
+            # Not below the share of one update, so that the first one moves at all.
+            share = max(self.progress.share(step, num_training_steps), 1 / num_training_steps)
+            return min(1.0, share / warmup if warmup else 1.0, (1 - share) / (1 - warmup))
 
         self.lr_scheduler = LambdaLR(optimizer or self.optimizer, factor)
         return self.lr_scheduler
