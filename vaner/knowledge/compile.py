@@ -2,9 +2,10 @@
 
 What the file holds (N names, K keys, C concepts, W words; 32 bits where nothing else is said):
 
-    hash of a normal form --> keys[K] (64 bits, sorted) --> key_name[K]: the first of the names with that key
-      bucket[]: where each value of the leading bits begins       key_types[K] --> key_masks[., 3]: types it
-      in keys                                                     may match as, by capitals in the text: 0, 1, 2
+    bucket[]: leading bits of a key (the 64-bit hash of a normal form) --> where those keys begin, sorted, in
+      key_low[K], key_middle[K] (32 and 16 bits): the rest of the key
+      key_name[K]: the first of the names with that key
+      key_types[K] --> key_masks[., 3]: types it may match as where the text has no capital, one, two or more
       prefixes[]: Bloom filter of the hashes of all beginnings of names, whole names among them
     names[N] (packed strings), name_flags[N], name_concept[N] --> concept, or a list of them in more_concepts
     concept_id (packed strings), concept_source, concept_types (--> concept_masks), concept_name[C]
@@ -154,7 +155,7 @@ class Compiler:
         rows.text.append(b"".join(encoded))
         rows.length.append(np.array([len(e) for e in encoded], np.uint32))
         prefixes = [words.keys(first[count > n], n) for n in range(1, int(count.max(initial=1)))]
-        self._prefixes.append(np.unique(np.concatenate([*prefixes, key])))
+        self._prefixes.append(_distinct(np.concatenate([*prefixes, key])))
         self._lexicon.add(words)
         lexical = words.lexical
         before = np.concatenate([[0], np.cumsum(lexical)])
@@ -216,7 +217,8 @@ class Compiler:
         by_hash = np.argsort(keys)
         keys = keys[by_hash]
         arrays = {
-            "keys": keys,
+            "key_low": (keys & np.uint64(0xFFFFFFFF)).astype(np.uint32),
+            "key_middle": ((keys >> np.uint64(32)) & np.uint64(0xFFFF)).astype(np.uint16),
             "key_name": name_of_row[first_of_key].astype(np.uint32)[by_hash],
             "key_types": key_types.reshape(-1)[by_hash].astype(np.uint16),
             "key_masks": key_masks,
@@ -257,6 +259,12 @@ class Compiler:
         }
         store.write(path, arrays, description)
         return description
+
+
+def _distinct(values: np.ndarray) -> np.ndarray:
+    """Sorted, each once; np.unique hashes, which takes longer for this many."""
+    values = np.sort(values)
+    return values[np.append(True, values[1:] != values[:-1])] if len(values) else values
 
 
 def _ranges(first: np.ndarray, count: np.ndarray) -> np.ndarray:
@@ -421,14 +429,17 @@ def _pack(parts: Iterator[list[bytes]]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _buckets(keys: np.ndarray) -> np.ndarray:
-    """Where keys with each value of the leading bits begin, two to four keys a bucket."""
-    bits = max(1, int(np.log2(max(2, len(keys)))) - 1)
+    """Where keys with each value of the leading bits begin: 16 bits or more, two to four keys a bucket.
+
+    The keys are stored without their 16 leading bits, which the bucket tells.
+    """
+    bits = max(16, int(np.log2(len(keys))) - 1)
     return np.searchsorted(keys >> np.uint64(64 - bits), np.arange((1 << bits) + 1)).astype(np.uint32)
 
 
 def _bloom(prefixes: list[np.ndarray]) -> np.ndarray:
     """A Bloom filter in blocks of 64 bits: three bits of one block a key, 12 bits of filter for each key."""
-    keys = np.unique(np.concatenate(prefixes))
+    keys = _distinct(np.concatenate(prefixes))
     prefixes.clear()
     filter_ = np.zeros(max(1, len(keys) * _BLOOM_BITS // 64), np.uint64)
     for at in range(0, len(keys), 1 << 20):

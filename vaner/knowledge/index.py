@@ -13,7 +13,7 @@ from vaner.errors import FormatError, VanerError
 from vaner.knowledge.compile import LISTED, trigrams
 from vaner.knowledge.match import Finder, Match
 from vaner.knowledge.normalise import NORMAL_FORM, normal_words, normalise_all
-from vaner.knowledge.rules import LAST, MUTED
+from vaner.knowledge.rules import CAPITALS, LAST, MUTED
 from vaner.knowledge.store import Store, Strings
 
 _NO_NAME = 0xFFFFFFFF
@@ -135,6 +135,10 @@ class KnowledgeBase:
     def text(self, number: int) -> str:
         """The name with this number, without its concepts."""
         return self._names[number]
+
+    def capitals_needed(self, number: int) -> int:
+        """How many capitals (0, 1 or 2) a text must have to match this name."""
+        return int(self._arrays["name_flags"][number] & CAPITALS) >> 2
 
     def concepts_of(self, number: int) -> list[int]:
         """Numbers of the concepts of a name."""

@@ -53,13 +53,25 @@ class Linker:
         self._order = {name: place for place, name in enumerate(sources or known)}
         self._candidates = lru_cache(maxsize=100_000)(self._find)
 
-    def link_documents(self, documents: Iterable[Document]) -> Iterator[Document]:
+    def link_documents(
+        self, documents: Iterable[Document], labels: Mapping[str, str] = {}
+    ) -> Iterator[Document]:
         """Give every span of every document its concepts; those it had are replaced."""
         for document in documents:
-            table = expansions(document.text)
-            yield document.with_spans(
-                replace(span, concepts=self.link(span.text, span.type, table)) for span in document.spans
-            )
+            yield self.link_document(document, labels)
+
+    def link_document(self, document: Document, labels: Mapping[str, str] = {}) -> Document:
+        """The document with the concepts of every span.
+
+        Args:
+            document: any; its definitions of abbreviations are used.
+            labels: type of a span -> canonical type, where they differ.
+        """
+        table = expansions(document.text)
+        return document.with_spans(
+            replace(span, concepts=self.link(span.text, labels.get(span.type, span.type), table))
+            for span in document.spans
+        )
 
     def link(self, mention: str, type: str, abbreviations: Mapping[str, str] = {}) -> tuple[Concept, ...]:
         """The concepts of one mention, best first.
@@ -136,3 +148,48 @@ def _spelt_out(mention: str, abbreviations: Mapping[str, str]) -> str:
         if short in mention and long not in mention:
             mention = re.sub(rf"(?<!\w){re.escape(short)}s?(?!\w)", lambda _, long=long: long, mention)
     return mention
+
+
+class Accuracy:
+    """Accuracy@1 of concept ids against gold ids, by type and by the step that found them.
+
+    A mention counts as right if its first concept is one of its gold ids (a composite mention has several).
+    Mentions without a gold id (``-1``) are left out; mentions without any concept found count as wrong.
+    """
+
+    _ROW = "{:12}{:14}{:>9}{:>9}{:>12}"
+
+    def __init__(self) -> None:
+        self.mentions: dict[tuple[str, str], int] = defaultdict(int)
+        self.right: dict[tuple[str, str], int] = defaultdict(int)
+        self.without_gold = 0
+
+    def add(self, gold: Document, linked: Document, labels: Mapping[str, str] = {}) -> None:
+        """Compare the same document before and after linking."""
+        for before, after in zip(gold.spans, linked.spans, strict=True):
+            wanted = {_bare(part) for c in before.concepts for part in c.id.split("+")} - {"-1", ""}
+            if not wanted:
+                self.without_gold += 1
+                continue
+            type_ = labels.get(before.type, before.type)
+            first = after.concepts[0] if after.concepts else None
+            step = (first.match or "") if first else "nothing found"
+            is_right = first is not None and _bare(first.id) in wanted
+            for key in ((type_, step), (type_, "all")):
+                self.mentions[key] += 1
+                self.right[key] += is_right
+
+    def table(self) -> list[str]:
+        """Lines of text: type, step, mentions, right ones, accuracy in percent."""
+        lines = [self._ROW.format("type", "step", "mentions", "right", "accuracy@1")]
+        order = [*SCORES, "nothing found", "all"]
+        for type_, step in sorted(self.mentions, key=lambda k: (k[0], order.index(k[1]))):
+            mentions, right = self.mentions[type_, step], self.right[type_, step]
+            lines.append(self._ROW.format(type_, step, mentions, right, f"{100 * right / mentions:.1f}"))
+        lines.append(f"{self.without_gold} mentions have no gold id and are left out")
+        return lines
+
+
+def _bare(identifier: str) -> str:
+    """Gold files write MeSH ids with and without their prefix."""
+    return identifier.removeprefix("MESH:")

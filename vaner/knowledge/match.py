@@ -44,7 +44,7 @@ class Finder:
     """Finds keys and runs of words in the arrays of an index."""
 
     def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
-        self._keys, self._bucket = arrays["keys"], arrays["bucket"]
+        self._low, self._middle, self._bucket = arrays["key_low"], arrays["key_middle"], arrays["bucket"]
         self._key_name = arrays["key_name"]
         self._key_types, self._masks = arrays["key_types"], arrays["key_masks"]
         self._prefixes = arrays["prefixes"]
@@ -54,10 +54,13 @@ class Finder:
         """Where each key is in the table, -1 where it is not; shape of ``keys``."""
         at = (keys >> self._shift).astype(np.int64)
         low, high = self._bucket[at].astype(np.int64), self._bucket[at + 1].astype(np.int64)
+        key_low = (keys & np.uint64(0xFFFFFFFF)).astype(np.uint32)
+        key_middle = ((keys >> np.uint64(32)) & np.uint64(0xFFFF)).astype(np.uint16)
         found = np.full(len(keys), -1, np.int64)
         left = np.flatnonzero(low < high)
         while len(left):
-            hit = self._keys[low[left]] == keys[left]
+            at = low[left]
+            hit = (self._low[at] == key_low[left]) & (self._middle[at] == key_middle[left])
             found[left[hit]] = low[left[hit]]
             left = left[~hit]
             low[left] += 1

@@ -140,7 +140,7 @@ class Store:
 
 
 class Strings:
-    """A long list of strings, packed: blocks of 64, each compressed.
+    """A long list of strings, packed: blocks of 128, each compressed.
 
     Args:
         data: the compressed blocks, bytes.
@@ -148,7 +148,7 @@ class Strings:
         count: number of strings.
     """
 
-    BLOCK = 64
+    BLOCK = 128
 
     def __init__(self, data: np.ndarray, offsets: np.ndarray, count: int) -> None:
         self._data, self._offsets, self._count = data, offsets, count
@@ -158,7 +158,7 @@ class Strings:
         return self._count
 
     def block(self, index: int) -> list[str]:
-        """The strings ``64 * index`` and on; the block asked last is kept."""
+        """The strings ``128 * index`` and on; the block asked last is kept."""
         last = self._last
         if last[0] != index:
             packed = self._data[self._offsets[index] : self._offsets[index + 1]]
@@ -170,6 +170,6 @@ class Strings:
 
 
 def pack(strings: list[bytes]) -> list[bytes]:
-    """Compress strings without line ends (UTF-8) into blocks for Strings; give a multiple of 64 at a time."""
+    """Compress strings without line ends (UTF-8) into blocks for Strings; give a multiple of 128 at a time."""
     step = Strings.BLOCK
     return [zlib.compress(b"\n".join(strings[i : i + step]), 6) for i in range(0, len(strings), step)]

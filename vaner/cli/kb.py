@@ -1,0 +1,234 @@
+"""In: vocabularies or an index. Out: an index; what it holds, and what it finds for a name or in a file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from vaner.errors import VanerError
+
+HELP = "compile vocabularies into a knowledge base, look names up in it, match and link text with it"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="action")
+
+    build = actions.add_parser("build", help="compile vocabularies into an index")
+    build.add_argument(
+        "--sources",
+        nargs="+",
+        required=True,
+        metavar="NAME|PATH",
+        help="names in the registry ('python -m vaner kb sources'), a UMLS META folder, .obo, .json, MeSH .xml "
+        "or .bin, or .tsv/.csv with id, name, type[, synonym...]; the first ones are preferred for concept ids",
+    )
+    build.add_argument("--output", required=True, metavar="KB", help="the index; it appears when it is complete")
+    build.add_argument("--kb_root", metavar="FOLDER", help="where the registry's files are (default: $VANER_KB)")
+    build.add_argument("--registry", metavar="YAML", help="another registry than kb/sources.yaml")
+    build.add_argument("--rules", metavar="FOLDER", help="another rules.yaml and stoplist.tsv than those in kb/")
+    build.add_argument("--type", help="canonical type of the terms of an ontology given by path")
+    umls = build.add_argument_group("UMLS")
+    umls.add_argument("--languages", nargs="*", metavar="LAT", help="languages kept (default ENG; none: all)")
+    umls.add_argument(
+        "--suppress", nargs="*", metavar="FLAG", help="SUPPRESS values kept (default N; none: all)"
+    )
+    umls.add_argument("--vocabularies", nargs="*", metavar="SAB", help="source vocabularies kept (default all)")
+
+    lookup = actions.add_parser("lookup", help="the names and concepts with a name's normal form")
+    lookup.add_argument("kb", metavar="KB")
+    lookup.add_argument("names", nargs="+", metavar="NAME")
+    lookup.add_argument("--related", type=int, default=0, metavar="N", help="also the N most similar names")
+    lookup.add_argument("--types", nargs="+", help="canonical types of the similar names (default all)")
+
+    stats = actions.add_parser("stats", help="what an index holds and was made from")
+    stats.add_argument("kb", metavar="KB")
+    stats.add_argument("--verify", action="store_true", help="read the whole file, compare its checksums")
+    stats.add_argument("--json", action="store_true", help="print one JSON object")
+
+    match = actions.add_parser("match", help="mark the names in documents (the dictionary tagger)")
+    match.add_argument("kb", metavar="KB")
+    match.add_argument("--input", required=True, metavar="FILE", help="in any format that VANER reads")
+    match.add_argument("--input_format", default="auto")
+    match.add_argument("--output", metavar="FILE", help="where to write them (default: print one name a line)")
+    match.add_argument("--output_format", default="jsonl")
+    match.add_argument("--types", nargs="+", help="canonical types (default all)")
+    match.add_argument("--link", action="store_true", help="add concept ids")
+
+    link = actions.add_parser("link", help="add concept ids to the spans of documents; score them against gold")
+    link.add_argument("kb", metavar="KB")
+    link.add_argument("--input", required=True, metavar="FILE", help="documents with spans")
+    link.add_argument("--input_format", default="auto")
+    link.add_argument("--output", metavar="FILE", help="where to write them (default: only print the scores)")
+    link.add_argument("--output_format", default="pubtator")
+    link.add_argument("--sources", nargs="+", metavar="NAME", help="take ids from these vocabularies only")
+    link.add_argument("--least", type=float, default=0.5, help="similarity that the n-gram step asks for")
+    link.add_argument("--map", nargs="*", default=[], metavar="LABEL=TYPE", help="corpus type -> canonical type")
+
+    sources = actions.add_parser("sources", help="the registered vocabularies")
+    sources.add_argument("--registry", metavar="YAML", help="another registry than kb/sources.yaml")
+    sources.add_argument("--kb_root", metavar="FOLDER", help="where their files are (default: $VANER_KB)")
+
+
+def run(args: argparse.Namespace) -> int | None:
+    return {
+        "build": _build,
+        "lookup": _lookup,
+        "stats": _stats,
+        "match": _match,
+        "link": _link,
+        "sources": _sources,
+    }[args.action](args)
+
+
+def _build(args: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    from vaner.formats import Report
+    from vaner.formats.files import check_parent
+    from vaner.knowledge import Rules, build, data_folder, registry, resolve
+
+    check_parent(args.output)
+    known = registry(args.registry)
+    umls = {
+        name: tuple(getattr(args, name))
+        for name in ("languages", "suppress", "vocabularies")
+        if getattr(args, name) is not None
+    }
+    sources = [resolve(s, known, type=args.type, umls=umls) for s in args.sources]
+    twice = [name for name, count in Counter(s.name for s in sources).items() if count > 1]
+    if twice:
+        raise VanerError(f"source {twice[0]} is given twice; give it once")
+    for source in sources:
+        source.paths(args.kb_root)
+    rules = Rules.load(args.rules or data_folder())
+    report = Report()
+    started = time.perf_counter()
+
+    def terms(source):
+        bar = tqdm(
+            source.terms(args.kb_root, report), desc=source.name, unit=" names", disable=None, mininterval=1
+        )
+        yield from bar
+
+    kb = build(args.output, [(s.description, terms(s)) for s in sources], rules, report)
+    seconds = time.perf_counter() - started
+    for kind, count in report.counts.most_common():
+        print(f"{count:>12,}  {kind}")
+    for message in report.messages:
+        print(f"note: {message}", file=sys.stderr)
+    size = Path(args.output).stat().st_size
+    print(f"{len(kb):>12,}  names of {kb.description['concepts']:,} concepts")
+    print(f"{args.output}: {size / 1e6:.1f} MB, {seconds:.0f} s")
+
+
+def _lookup(args: argparse.Namespace) -> int:
+    from vaner.knowledge import KnowledgeBase, normalise
+
+    kb = KnowledgeBase(args.kb)
+    missing = 0
+    for name in args.names:
+        found = kb.lookup(name)
+        missing += not found
+        print(f"{name}  (normal form: {normalise(name)!r})" + ("" if found else ": not in the knowledge base"))
+        for entry in found:
+            how = "exact" if entry.text == name else "normalised"
+            muted = ", muted" if entry.muted else ""
+            print(f"  {entry.text}  ({how}{muted})")
+            for concept in entry.concepts:
+                types = "/".join(concept.types)
+                print(f"    {concept.id or '-'}\t{types}\t{concept.source}\t{concept.preferred_name}")
+        if args.related:
+            for number, similarity in kb.related(name, args.types, limit=args.related):
+                like = kb.name(number)
+                print(f"  {similarity:.2f}  {like.text}  {'/'.join(like.types)}")
+    return 1 if missing == len(args.names) else 0
+
+
+def _stats(args: argparse.Namespace) -> None:
+    from vaner.knowledge import KnowledgeBase
+
+    kb = KnowledgeBase(args.kb)
+    if args.verify:
+        kb.verify()
+    counts = kb.counts()
+    if args.json:
+        print(json.dumps({**kb.description, "by_type": counts, "bytes": kb.sizes()}, ensure_ascii=False))
+        return
+    print(f"{args.kb}: {Path(args.kb).stat().st_size / 1e6:.1f} MB" + (", verified" if args.verify else ""))
+    print(f"{len(kb):,} names, {kb.description['keys']:,} normal forms, {kb.description['concepts']:,} concepts")
+    for type_, count in counts.items():
+        print(f"{count:>12,}  {type_}")
+    for vocabulary in kb.description["vocabularies"]:
+        print(
+            f"{vocabulary['terms']:>12,}  names read from {vocabulary['name']} "
+            f"({vocabulary['title'] or 'no title'}; {vocabulary['version']}; {vocabulary['licence']})"
+        )
+    for kind, count in kb.description["counts"].items():
+        print(f"{count:>12,}  {kind}")
+
+
+def _match(args: argparse.Namespace) -> None:
+    from vaner.formats import Report, read, write
+    from vaner.knowledge import DictionaryTagger, KnowledgeBase, Linker
+
+    kb = KnowledgeBase(args.kb)
+    report = Report()
+    documents = DictionaryTagger(kb).tag_documents(
+        read(args.input, args.input_format, report=report), args.types
+    )
+    if args.link:
+        documents = Linker(kb).link_documents(documents)
+    if args.output:
+        number = write(args.output, documents, args.output_format)
+        print(f"{args.output}: {number} documents")
+        return
+    for document in documents:
+        for span in document.spans:
+            ids = ",".join(concept.id for concept in span.concepts)
+            print(f"{document.id}\t{span.start}\t{span.end}\t{span.text}\t{span.type}\t{ids}".rstrip("\t"))
+
+
+def _link(args: argparse.Namespace) -> None:
+    from vaner.formats import Report, read, write
+    from vaner.knowledge import KnowledgeBase, Linker
+    from vaner.knowledge.linking import Accuracy
+
+    kb = KnowledgeBase(args.kb)
+    linker = Linker(kb, least=args.least, sources=args.sources)
+    labels = dict(pair.split("=", 1) for pair in args.map if "=" in pair)
+    if len(labels) != len(args.map):
+        raise VanerError("--map takes LABEL=TYPE, for instance --map Modifier=Disease")
+    report, accuracy = Report(), Accuracy()
+
+    def linked():
+        for document in read(args.input, args.input_format, on_error="skip", report=report):
+            after = linker.link_document(document, labels)
+            accuracy.add(document, after, labels)
+            yield after
+
+    if args.output:
+        write(args.output, linked(), args.output_format)
+    else:
+        for _ in linked():
+            pass
+    for line in accuracy.table():
+        print(line)
+    for message in report.messages:
+        print(f"note: {message}", file=sys.stderr)
+
+
+def _sources(args: argparse.Namespace) -> None:
+    from vaner.knowledge import registry
+
+    for name, source in registry(args.registry).items():
+        try:
+            source.paths(args.kb_root)
+            there = "here"
+        except VanerError:
+            there = "not here"
+        shared = "may be passed on" if source.redistribution else "for the licensee only"
+        print(f"{name:28}{there:10}{source.version:18}{source.licence} ({shared})")
