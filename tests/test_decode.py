@@ -38,6 +38,7 @@ def document(words: int) -> tuple[Document, list[tuple[int, int]]]:
     return Document("d", " ".join(names)), [(s, s + len(n)) for s, n in zip(starts, names, strict=True)]
 
 
+@settings(deadline=None)
 @given(LOG_PROBS)
 def test_viterbi_is_the_best_of_all_legal_sequences(log_probs):
     words = len(log_probs)
@@ -49,6 +50,7 @@ def test_viterbi_is_the_best_of_all_legal_sequences(log_probs):
     assert sum(log_probs[i, t] for i, t in enumerate(tags)) == pytest.approx(best, abs=1e-9)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 4), st.integers(0, 9))
 def test_viterbi_of_several_types_is_viterbi_of_each(seed, types, words):
     log_probs = drawn(seed, types, words)
@@ -58,6 +60,7 @@ def test_viterbi_of_several_types_is_viterbi_of_each(seed, types, words):
         assert together[row].tolist() == decode.viterbi(log_probs[row]).tolist()
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 4), st.integers(1, 12))
 def test_spans_with_the_argmax_shortcut_equal_full_viterbi(seed, types, words):
     log_probs = drawn(seed, types, words)
@@ -71,17 +74,20 @@ def test_spans_with_the_argmax_shortcut_equal_full_viterbi(seed, types, words):
     assert [s.key for s in decode.spans(doc, offsets, names, log_probs)] == expected
 
 
+@settings(deadline=None)
 @given(TAGS)
 def test_illegal_rows_are_those_that_break_bio(tags):
     assert decode.illegal(np.array([tags], dtype=np.int8).reshape(1, -1)).tolist() == [not legal(tags)]
 
 
+@settings(deadline=None)
 @given(TAGS)
 def test_mentions_are_what_conlleval_reads(tags):
     chunks = get_entities([("O", "B-X", "I-X")[t] for t in tags])
     assert decode.mentions(np.array(tags, dtype=np.int8)) == [(s, e + 1) for _, s, e in chunks]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 12))
 def test_argmax_with_repair_reads_the_likeliest_tags_as_conlleval_does(seed, words):
     log_probs = drawn(seed, 1, words)
@@ -145,7 +151,7 @@ SPANS = st.lists(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(SPANS)
 def test_flat_takes_the_best_that_overlap_nothing_taken(drawn_spans):
     spans = [Span(s, s + n, t, "x" * n, score=p) for s, n, t, p in drawn_spans]

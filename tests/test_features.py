@@ -113,7 +113,7 @@ NASTY = st.one_of(
 
 
 @KINDS
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(NASTY, max_size=5))
 def test_words_tokenised_one_by_one_are_the_whole_text_tokenised(kind, pieces):
     text = " ".join(pieces)
@@ -231,7 +231,7 @@ COUNTS = st.lists(st.integers(1, MAX_WORD_TOKENS), min_size=1, max_size=60)
 ROOM = st.integers(2 * MAX_WORD_TOKENS, 200)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(COUNTS, ROOM, st.integers(0, 30))
 def test_windows_tile_the_unit_overlap_and_keep_the_deepest_reading(counts, room, start):
     end = start + len(counts)
@@ -272,7 +272,7 @@ def test_windows_by_hand():
     assert [(w.start, w.end, w.keep_start, w.keep_end) for w in found] == [(0, 6, 0, 5), (4, 10, 5, 10)]
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.integers(1, 20), min_size=12, max_size=50), st.data())
 def test_a_mention_across_a_border_is_found_when_every_window_labels_it(counts, data):
     """Windows labelled apart and stitched as the tagger does it give the spans of the whole."""

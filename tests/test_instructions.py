@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vaner import decode
@@ -39,6 +39,7 @@ TYPES = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(TYPES, st.sampled_from([None, "bc5cdr", "own"]))
 def test_type_ends_point_one_past_each_types_last_character(types, dataset):
     template = Template(
@@ -151,6 +152,7 @@ def test_marked_sentences_that_overlap_or_are_empty_give_every_word_once():
     assert [read.words[i] for i in read.sentence_starts] == ["One", "four", "five"]
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60), st.data())
 def test_every_character_that_is_no_space_lies_in_one_word(text, data):
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6)))
@@ -168,6 +170,7 @@ def ranges_of(lengths):
     return list(zip(ends, ends[1:], strict=False))
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 30), max_size=12), st.integers(1, 50))
 def test_units_are_whole_sentences_of_at_most_so_many_words(lengths, most):
     sentences = ranges_of(lengths)
@@ -205,6 +208,7 @@ MENTIONS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(MENTIONS)
 def test_mentions_aligned_to_words_come_back_from_their_tags(drawn):
     """Drawn as (words before, words in it, type), so that none overlap and some touch."""
@@ -228,6 +232,7 @@ RANGES = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(RANGES)
 def test_every_mention_is_in_the_tags_or_counted_unreachable(drawn):
     text = "in T-cell p53-like  (ab) cd. E"

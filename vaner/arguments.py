@@ -2,27 +2,47 @@
 
 A config is the flags in a file (``learning_rate: 1e-3`` is ``--learning_rate 1e-3``); flags on the command line
 come after it and win. Flags that are not listed here are those of transformers' TrainingArguments.
+
+    configs/x.yaml --> words --+
+                               +--> HfArgumentParser --> ModelArguments, DataArguments, VanerTrainingArguments
+    command line --------------+
 """
 
 from __future__ import annotations
 
 import difflib
+import json
+import math
+import os
+import shlex
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Sequence
+from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 
 import torch
 import yaml
 from transformers import HfArgumentParser, TrainingArguments
 
+from vaner.attention import MODES
 from vaner.errors import VanerError
+from vaner.instructions import Template
 
 
-def _flag(default, help: str):
+def _flag(default, help: str, choices: Sequence[str] | None = None):
+    metadata = {"help": help, **({"choices": tuple(choices)} if choices else {})}
     if isinstance(default, list):
-        return field(default_factory=lambda: list(default), metadata={"help": help})
-    return field(default=default, metadata={"help": help})
+        return field(default_factory=lambda: list(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def _check(arguments, low: float, high: float, *names: str) -> None:
+    """Raise VanerError unless each of the named numbers is None or lies in ``[low, high]``."""
+    for name in names:
+        value = getattr(arguments, name)
+        if value is not None and not low <= value <= high:
+            wanted = f"{low:g} or more" if high == math.inf else f"{low:g} to {high:g}"
+            raise VanerError(f"--{name} is {value:g}; choose {wanted}")
 
 
 @dataclass
@@ -31,10 +51,16 @@ class ModelArguments:
 
     backbone: str = _flag("smollm2-135m", "Embedded backbone, hub id or local folder.")
     revision: str | None = _flag(None, "Branch, tag or commit of a hub id.")
-    attention: str = _flag("bidirectional", "bidirectional or causal.")
-    head: str = _flag("typed", "typed: any set of types in one pass. shared: VANER's own, one type a pass.")
+    attention: str = _flag("bidirectional", "What a word sees: all words, or only those before it.", MODES)
+    head: str = _flag(
+        "typed",
+        "typed: any set of types in one pass. shared: VANER's own, one type a pass.",
+        ("typed", "shared"),
+    )
     head_rank: int = _flag(128, "Size of the typed head's word-type interaction.")
-    adapter: str = _flag("lora", "lora, full (every weight) or none (frozen backbone, head only).")
+    adapter: str = _flag(
+        "lora", "lora, full (every weight) or none (frozen backbone, head only).", ("lora", "full", "none")
+    )
     lora_r: int = _flag(16, "Rank of LoRA.")
     lora_alpha: int = _flag(32, "Scale of LoRA is lora_alpha / lora_r.")
     lora_dropout: float = _flag(0.0, "Dropout in LoRA; 0 also runs faster.")
@@ -42,14 +68,27 @@ class ModelArguments:
         [], "Projections to adapt; by default the seven of LLaMA, or an encoder's."
     )
     lora_upper_layers: int | None = _flag(None, "Adapt only so many layers from the top.")
-    quantization: str = _flag("none", "Of the frozen base: none, 8bit or 4bit (NF4, double quantisation).")
-    dtype: str = _flag("auto", "Of the frozen base: auto (bfloat16 where it is fast), float32 or bfloat16.")
+    quantization: str = _flag(
+        "none",
+        "Of the frozen base: none, 8bit or 4bit (NF4, double quantisation).",
+        ("none", "8bit", "4bit"),
+    )
+    dtype: str = _flag(
+        "auto",
+        "Of the frozen base; auto is bfloat16 where it is fast, else float32.",
+        ("auto", "float32", "bfloat16", "float16"),
+    )
     max_tokens: int = _flag(
         512, "Longest row in tokens, instruction included; longer text is read in windows."
     )
     max_words: int = _flag(
         96, "A unit is as many whole sentences as fit into this many words; 1: single sentences."
     )
+
+    def __post_init__(self) -> None:
+        numbers = ("head_rank", "lora_r", "lora_alpha", "lora_upper_layers", "max_tokens", "max_words")
+        _check(self, 1, math.inf, *numbers)
+        _check(self, 0, 1, "lora_dropout")
 
 
 @dataclass
@@ -80,6 +119,15 @@ class DataArguments:
     keep_empty: float = _flag(1.0, "Share kept of the units in which nothing is annotated.")
     template: str | None = _flag(None, "Wording in place of the default; must hold {types} and {dataset}.")
     adaptive_template: str | None = _flag(None, "Wording without the dataset; must hold {types}.")
+    on_error: str = _flag(
+        "raise", "On a bad document: stop, or leave it out and count it.", ("raise", "skip")
+    )
+
+    def __post_init__(self) -> None:
+        _check(self, 0, 1, "drop_dataset", "one_type", "all_types", "single_sentence", "keep_empty")
+        _check(self, 1, math.inf, "mix_temperature", "cap", "eval_documents")
+        # A wrong wording is said now, not after the corpora were read.
+        Template(self.template or Template.known, self.adaptive_template or Template.adaptive)
 
 
 @dataclass
@@ -95,8 +143,11 @@ class VanerTrainingArguments(TrainingArguments):
     patience: int | None = _flag(None, "Stop after so many evaluations without a better mean dev F1.")
     evaluations: int = _flag(5, "How many times dev is scored during training (and once at the end).")
     save_dtype: str = _flag(
-        "float32", "Of the saved adapter and head: float32, or bfloat16 for half the size."
+        "float32",
+        "Of the saved adapter and head: float32, or bfloat16 for half the size.",
+        ("float32", "bfloat16"),
     )
+    per_device_train_batch_size: int = _flag(1, "Not to be set: --batch_tokens says how large a batch is.")
     learning_rate: float = _flag(1e-3, "Peak learning rate.")
     num_train_epochs: float = _flag(3, "Passes over the mix.")
     lr_scheduler_type: str = _flag("linear", "Learning rate schedule.")
@@ -109,7 +160,14 @@ class VanerTrainingArguments(TrainingArguments):
 
     def __post_init__(self) -> None:
         # A batch of the dataset is a whole token-budget batch already.
-        self.per_device_train_batch_size = 1
+        if self.per_device_train_batch_size != 1:
+            raise VanerError(
+                "--per_device_train_batch_size: batches are measured in tokens; use --batch_tokens"
+            )
+        _check(self, 1, math.inf, "batch_tokens", "patience")
+        _check(self, 0, math.inf, "evaluations")
+        if self.max_minutes is not None and not self.max_minutes > 0:
+            raise VanerError(f"--max_minutes is {self.max_minutes:g}; choose more than 0, or leave it out")
         self.remove_unused_columns = False
         self.label_names = ["labels"]
         self.restore_callback_states_from_checkpoint = True
@@ -119,78 +177,106 @@ class VanerTrainingArguments(TrainingArguments):
 
 
 GROUPS = (ModelArguments, DataArguments, VanerTrainingArguments)
+_HELP = "python train.py --help lists the flags"
 
 
 class _Parser(HfArgumentParser):
     def error(self, message: str):
-        raise VanerError(f"{message}; python train.py --help lists the flags")
+        raise VanerError(f"{message}; {_HELP}")
 
 
 def parse(argv: Sequence[str]) -> tuple[ModelArguments, DataArguments, VanerTrainingArguments]:
     """Read ``--config file.yaml`` and flags.
 
     Raises:
-        VanerError: an unknown setting (with the nearest known one), a value of the wrong type, no corpora.
+        VanerError: an unknown setting (with the nearest known one), a value of the wrong type or out of its
+            range, a word that belongs to no flag, no corpora.
     """
-    argv = list(argv)
-    words: list[str] = []
-    if "--config" in argv:
-        at = argv.index("--config")
-        if at + 1 >= len(argv):
-            raise VanerError("--config: name a YAML file, such as configs/quickstart.yaml")
-        words = _config_words(Path(argv[at + 1]))
-        del argv[at : at + 2]
-    known = {f.name for group in GROUPS for f in fields(group) if f.init}
+    parser = _Parser(GROUPS, prog="train.py", description="Train a tagger.", allow_abbrev=False)
+    parser.add_argument("--config", action="append", default=[], metavar="FILE", help="Settings as YAML.")
+    flags = {"config", "help", *_known()} | {f"no_{n}" for n, f in _known().items() if f.default is True}
     for word in argv:
         name = word[2:].split("=")[0].replace("-", "_") if word.startswith("--") else ""
-        if name and name not in known and name.removeprefix("no_") not in known and name != "help":
-            raise VanerError(f"unknown flag --{name}; {_near(name, known)}")
-    parser = _Parser(GROUPS, prog="train.py", description="Train a tagger.", allow_abbrev=False)
-    model, data, training = parser.parse_args_into_dataclasses(words + argv)
+        if name and name not in flags:
+            raise VanerError(f"unknown flag --{name}; {_near(name, flags)}")
+    # The config's words alone first, so that the message about a wrong one names the file.
+    configs = parser.parse_known_args(argv)[0].config
+    if len(configs) > 1:
+        raise VanerError(f"--config is given twice ({' and '.join(configs)}); name one file")
+    words = _config_words(Path(configs[0])) if configs else []
+    try:
+        parser.parse_known_args(words)
+    except VanerError as error:
+        raise VanerError(f"{configs[0]}: {error}") from None
+    try:
+        model, data, training, _, stray = parser.parse_args_into_dataclasses(
+            words + list(argv), return_remaining_strings=True, look_for_args_file=False
+        )
+    except VanerError:
+        raise
+    except (ValueError, ImportError) as error:
+        # What transformers itself refuses: settings that exclude each other, a library that is not there.
+        raise VanerError(f"{' '.join(str(error).split())}; {_HELP}") from error
+    if stray:
+        hint = f"write --config {stray[0]}" if stray[0].endswith((".yaml", ".yml")) else _HELP
+        raise VanerError(f"{stray[0]!r} belongs to no flag; {hint}")
     if not data.mix:
         raise VanerError("no corpora to train on; name them with --mix, or in the config")
     return model, data, training
+
+
+def _known() -> dict[str, Field]:
+    return {f.name: f for group in GROUPS for f in fields(group) if f.init}
 
 
 def _config_words(path: Path) -> list[str]:
     if not path.is_file():
         raise VanerError(f"{path}: no such config; configs/ holds those that come with the project")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         raise VanerError(f"{path}{line}: not YAML ({getattr(error, 'problem', error)})") from error
-    if not isinstance(values, dict):
+    except UnicodeDecodeError as error:
+        raise VanerError(f"{path}: byte {error.start} is not UTF-8; save the config as UTF-8") from error
+    if not isinstance(values, dict | None):
         raise VanerError(f"{path}: expected settings as 'name: value' lines")
-    known = {f.name for group in GROUPS for f in fields(group) if f.init}
+    known = _known()
     words: list[str] = []
-    for name, value in values.items():
+    for name, value in (values or {}).items():
         if name not in known:
-            raise VanerError(f"{path}: unknown setting {name!r}; {_near(name, known)}")
-        if value is None:
-            continue
+            raise VanerError(f"{path}: unknown setting {name!r}; {_near(str(name), known)}")
+        default = known[name].default
+        if default is MISSING:
+            default = known[name].default_factory()
         if isinstance(value, dict):
             # A mapping of corpora to weights, or of library options, as JSON where the library wants that.
             if name == "mix":
                 value = [f"{corpus}:{weight}" for corpus, weight in value.items()]
             else:
-                import json
-
                 value = json.dumps(value)
-        items = value if isinstance(value, list) else [value]
-        words.append(f"--{name}")
-        words += [str(item) for item in items]
+        if value is None or value == []:
+            if default is not None and default != []:
+                raise VanerError(f"{path}: {name} is empty; write a value, or leave the line out ({default})")
+        elif isinstance(value, list):
+            if not isinstance(default, list):
+                raise VanerError(f"{path}: {name} takes one value, not the list {value}")
+            if nested := [item for item in value if isinstance(item, dict | list)]:
+                raise VanerError(f"{path}: {name}: expected plain words, not {nested[0]}; write name:weight")
+            words += [f"--{name}", *map(str, value)]
+        else:
+            # In one word, so that a value may begin with a dash.
+            words.append(f"--{name}={value}")
     return words
 
 
-def _near(name: str, known: set[str]) -> str:
+def _near(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, sorted(known), n=1)
-    return f"did you mean --{close[0]}?" if close else "python train.py --help lists them"
+    return f"did you mean --{close[0]}?" if close else _HELP
 
 
 def command_line() -> str:
-    """The command as typed, for the record of the run."""
-    import shlex
-
-    return shlex.join(["python", *sys.argv])
+    """The command as typed, for the record of the run; the script is named as seen from the current folder."""
+    script, *rest = sys.argv
+    return shlex.join(["python", os.path.relpath(script) if os.path.isabs(script) else script, *rest])

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vaner.errors import VanerError
+from vaner.formats.files import replacing_text
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,9 @@ EMBEDDED = {
 }
 
 
+_WEIGHTS = "model.safetensors"
+
+
 def cache_dir() -> Path:
     """``VANER_CACHE``, or ``vaner`` in the user's cache folder."""
     if chosen := os.environ.get("VANER_CACHE"):
@@ -64,10 +68,11 @@ def resolve(name: str, revision: str | None = None) -> str:
     """
     if name in EMBEDDED:
         return str(_embedded(name))
-    if Path(name).is_dir():
-        if not (Path(name) / "config.json").is_file():
+    local = Path(name).expanduser()  # a shell has expanded ~ already, a config has not
+    if local.is_dir():
+        if not (local / "config.json").is_file():
             raise VanerError(f"{name}: no config.json in this folder; name a folder that transformers saved")
-        return name
+        return str(local)
     if name.count("/") > 1 or name.startswith((".", "/", "~")):
         raise VanerError(f"{name}: no such folder; name a backbone folder, a hub id or {', '.join(EMBEDDED)}")
     from huggingface_hub import snapshot_download
@@ -75,10 +80,14 @@ def resolve(name: str, revision: str | None = None) -> str:
 
     try:
         return snapshot_download(
-            name, revision=revision, allow_patterns=["*.json", "*.safetensors", "*.model", "*.txt"]
+            name,
+            revision=revision,
+            allow_patterns=["*.json", "*.safetensors", "*.model", "*.txt"],
+            # Some repositories hold the weights a second time in their authors' own layout.
+            ignore_patterns=["consolidated*", "original/*"],
         )
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise VanerError(
             f"{name}: not an embedded backbone ({', '.join(EMBEDDED)}), not a folder here, and the hub did "
             f"not give it ({reason}); check the name, the network, or log in for a gated model"
@@ -105,10 +114,12 @@ def _embedded(name: str) -> Path:
         )
         try:
             os.replace(converted, folder)
-        except OSError:
+        except OSError as error:
             # Another process converted it meanwhile; its folder is as good as ours.
             if not (folder / "config.json").is_file():
-                raise
+                raise VanerError(
+                    f"{folder}: is in the way ({error.strerror}); remove it and try again"
+                ) from error
     return folder
 
 
@@ -169,9 +180,9 @@ def weights_hash(folder: str | Path) -> str:
     result is remembered in the user's cache for as long as the files' sizes and times stay the same.
 
     Raises:
-        VanerError: no safetensors in the folder (pickled weights are not read).
+        VanerError: no safetensors in the folder (pickled weights are not read), one is missing or damaged.
     """
-    files = sorted(Path(folder).glob("*.safetensors"))
+    files = _weight_files(Path(folder))
     if not files:
         raise VanerError(f"{folder}: no .safetensors files; convert the weights to safetensors first")
     stamp = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
@@ -180,24 +191,53 @@ def weights_hash(folder: str | Path) -> str:
     if remembered.is_file():
         return remembered.read_text().strip()
     found = _hash_tensors(files)
-    remembered.parent.mkdir(parents=True, exist_ok=True)
-    scratch = remembered.with_suffix(f".{os.getpid()}.tmp")
-    scratch.write_text(found)
-    os.replace(scratch, remembered)
+    try:
+        remembered.parent.mkdir(parents=True, exist_ok=True)
+        with replacing_text(remembered) as file:
+            file.write(found)
+    except OSError as error:
+        print(f"note: {remembered}: {error.strerror}; the hash is taken anew next time", file=sys.stderr)
     return found
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    """The files that transformers loads: those of the index, else the one, else all there are.
+
+    A folder may hold others, such as an adapter or the weights again in another layout.
+    """
+    index = folder / f"{_WEIGHTS}.index.json"
+    if index.is_file():
+        try:
+            names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise VanerError(f"{index}: not an index of safetensors files; fetch it again") from error
+        for name in sorted(names):
+            if not (folder / name).is_file():
+                raise VanerError(f"{folder}: {name} is missing; fetch the whole backbone")
+        return [folder / name for name in sorted(names)]
+    if (folder / _WEIGHTS).is_file():
+        return [folder / _WEIGHTS]
+    return sorted(folder.glob("*.safetensors"))
 
 
 def _hash_tensors(files: list[Path]) -> str:
     # Read the raw bytes where the header says they lie: no tensor is ever built, whatever its type.
     tensors: dict[str, tuple[Path, int, int, str, list[int]]] = {}
     for path in files:
-        with open(path, "rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(length))
-        header.pop("__metadata__", None)
-        for name, entry in header.items():
-            start, end = entry["data_offsets"]
-            tensors[name] = (path, 8 + length + start, end - start, entry["dtype"], entry["shape"])
+        try:
+            with open(path, "rb") as file:
+                length = int.from_bytes(file.read(8), "little")
+                if 8 + length > path.stat().st_size:
+                    raise ValueError("the header is longer than the file")
+                header = json.loads(file.read(length))
+            header.pop("__metadata__", None)
+            for name, entry in header.items():
+                start, end = entry["data_offsets"]
+                tensors[name] = (path, 8 + length + start, end - start, entry["dtype"], entry["shape"])
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise VanerError(
+                f"{path}: not a whole safetensors file (cut short, or a Git LFS pointer?); fetch it again"
+            ) from error
     digest = hashlib.sha256()
     for name in sorted(tensors):
         path, start, size, dtype, shape = tensors[name]

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from vaner.errors import VanerError
-from vaner.instructions import Template
+from vaner.formats.files import replacing_text
+from vaner.instructions import TAGS, Template
 
 CONFIG_NAME = "vaner.json"
 FORMAT_VERSION = 1
+
+_KINDS = {str: "a text", int: "a whole number", list: "a list", dict: "an object"}
 
 
 @dataclass
@@ -47,21 +50,23 @@ class ModelConfig:
     datasets: dict[str, list[str]] = field(default_factory=dict)
     max_tokens: int = 512
     max_words: int = 96
-    labels: list[str] = field(default_factory=lambda: ["O", "B", "I"])
+    labels: list[str] = field(default_factory=lambda: list(TAGS))
     training: dict[str, Any] = field(default_factory=dict)
     version: int = FORMAT_VERSION
 
     def save(self, folder: str | Path) -> None:
-        """Write ``vaner.json``."""
+        """Write ``vaner.json``, whole or not at all."""
         text = json.dumps(asdict(self), indent=2, ensure_ascii=False, default=str)
-        (Path(folder) / CONFIG_NAME).write_text(text + "\n", encoding="utf-8")
+        with replacing_text(Path(folder) / CONFIG_NAME) as file:
+            file.write(text + "\n")
 
     @classmethod
     def load(cls, folder: str | Path) -> ModelConfig:
         """Read ``vaner.json``.
 
         Raises:
-            VanerError: not a model folder, a damaged file, a newer layout, or an unknown field.
+            VanerError: not a model folder, a damaged file, a newer layout, an unknown field, or a value of the
+                wrong kind.
         """
         path = Path(folder) / CONFIG_NAME
         if not path.is_file():
@@ -74,11 +79,28 @@ class ModelConfig:
             raise VanerError(
                 f"{path}:{error.lineno}: not JSON ({error.msg}); copy the model again"
             ) from error
-        if values.get("version", 0) > FORMAT_VERSION:
-            raise VanerError(f"{path}: written by a newer vaner (layout {values['version']}); upgrade vaner")
+        except UnicodeDecodeError as error:
+            raise VanerError(f"{path}: byte {error.start} is not UTF-8; copy the model again") from error
+        if not isinstance(values, dict):
+            raise VanerError(f"{path}: not a JSON object; copy the model again")
+        version = values.get("version")
+        if isinstance(version, int) and version > FORMAT_VERSION:
+            raise VanerError(f"{path}: written by a newer vaner (layout {version}); upgrade vaner")
         check_keys(values, [f.name for f in fields(cls)], str(path))
-        values["template"] = Template(**values.get("template", {}))
-        return cls(**values)
+        template = values.pop("template", {})
+        if not isinstance(template, dict):
+            raise VanerError(f"{path}: template must be an object, not {template!r}; copy the model again")
+        check_keys(template, [f.name for f in fields(Template)], f"{path}: template")
+        for name, default in vars(cls()).items():
+            value = values.get(name, default)
+            kind = str if default is None else type(default)
+            if type(value) is not kind and not (value is None and default is None):
+                raise VanerError(
+                    f"{path}: {name} must be {_KINDS[kind]}, not {value!r}; copy the model again"
+                )
+        if values.get("labels", list(TAGS)) != list(TAGS):
+            raise VanerError(f"{path}: labels are {values['labels']}; this vaner reads {list(TAGS)} only")
+        return cls(**values, template=Template(**template))
 
 
 def check_keys(found, known, where: str) -> None:

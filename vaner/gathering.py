@@ -6,6 +6,7 @@ place, to leave out of training what its documents share (`vaner.corpora.held_ou
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -54,12 +55,12 @@ def parse_mix(mix: Sequence[str]) -> dict[str, float]:
     """
     weights: dict[str, float] = {}
     for word in mix:
-        name, _, weight = word.partition(":")
+        name, colon, weight = word.partition(":")
         try:
-            value = float(weight) if weight else 1.0
+            value = float(weight) if colon else 1.0
         except ValueError:
             value = 0.0
-        if value <= 0:
+        if not 0 < value < math.inf:
             raise VanerError(f"--mix {word}: the weight must be a positive number, as in {name}:0.5")
         if name in weights:
             raise VanerError(f"--mix names {name} twice; give it a weight instead, as in {name}:2")
@@ -68,28 +69,43 @@ def parse_mix(mix: Sequence[str]) -> dict[str, float]:
 
 
 def gather(data: DataArguments, seed: int) -> Gathered:
-    """Read, clean and segment everything a run needs."""
+    """Read, clean and segment everything a run needs.
+
+    Raises:
+        VanerError: an unknown corpus or split, a missing file, a wrong mix, a dev split that is trained on.
+        FormatError, OffsetError: a bad document, unless ``--on_error skip``.
+    """
     corpora = registry()
     weights = parse_mix(data.mix)
-    dev_names = data.dev or [n for n in weights if "dev" in corpora[n].files]
+    if "test" in data.train_splits:
+        raise VanerError("--train_splits test: test splits are for the final score; train on train and dev")
+    trained_on = {(name, split) for name in weights for split in data.train_splits}
+    dev_names = data.dev or [n for n in weights if "dev" in corpora[n].files and (n, "dev") not in trained_on]
+    for name in dev_names:
+        if (name, "dev") in trained_on:
+            raise VanerError(
+                f"--dev {name}: its dev split is trained on and cannot choose the model too; take dev out of "
+                "--train_splits, or name a corpus outside the mix"
+            )
     report = Report()
     gathered = Gathered([], {})
     for name in dev_names:
         paths = corpora[name].paths("dev", data.data_root)
         gathered.files += [str(p) for p in paths]
-        gathered.dev[name] = list(corpora[name].documents("dev", data.data_root, "skip", report))
+        gathered.dev[name] = list(corpora[name].documents("dev", data.data_root, data.on_error, report))
     held_out = None
     if data.drop_overlap:
         guarded = dict.fromkeys([*weights, *dev_names, *data.held_out])
-        pairs = [(corpora[n], s) for n in guarded for s in ("dev", "test") if s not in data.train_splits]
+        pairs = [(corpora[n], s) for n in guarded for s in ("dev", "test") if (n, s) not in trained_on]
         held_out = held_out_fingerprints(progress(pairs, "reading held-out splits"), data.data_root)
     sizes = []
     for number, (name, weight) in enumerate(weights.items()):
         documents = _training_documents(corpora[name], data, gathered, report)
         if held_out is not None:
-            shared = overlapping(documents, held_out)
-            gathered.dropped[name] = len(shared)
-            documents = [d for d in documents if d.id not in shared]
+            # One by one: ids are unique within a file, not over all splits.
+            kept = [d for d in documents if not overlapping([d], held_out)]
+            gathered.dropped[name] = len(documents) - len(kept)
+            documents = kept
         if data.cap is not None and len(documents) > data.cap:
             chosen = np.random.default_rng([seed, number]).permutation(len(documents))[: data.cap]
             documents = [documents[i] for i in sorted(chosen)]
@@ -113,12 +129,8 @@ def _training_documents(
 ) -> list[Document]:
     documents: list[Document] = []
     for split in data.train_splits:
-        if split == "test":
-            raise VanerError(
-                "--train_splits test: test splits are for the final score; train on train and dev"
-            )
         gathered.files += [str(p) for p in corpus.paths(split, data.data_root)]
-        found = corpus.documents(split, data.data_root, "skip", report)
+        found = corpus.documents(split, data.data_root, data.on_error, report)
         documents += progress(found, f"reading {corpus.name} {split}")
     return documents
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import platform
 import subprocess
@@ -28,6 +29,8 @@ def versions() -> dict[str, str]:
 def commit() -> str | None:
     """The checkout's commit, with ``-dirty`` where files were changed; None outside a checkout."""
     root = Path(vaner.__file__).parent.parent
+    if not (root / ".git").exists():
+        return None  # installed: a repository further up is somebody else's
     try:
         done = subprocess.run(
             ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"],
@@ -41,5 +44,20 @@ def commit() -> str | None:
 
 
 def file_hashes(paths: Iterable[str]) -> dict[str, str]:
-    """Name of each file, with the folder it lies in, and its sha256; never where on the machine it was."""
-    return {"/".join(Path(p).parts[-2:]): sha256_file(p) for p in dict.fromkeys(paths) if Path(p).is_file()}
+    """Name of each file, with the folder it lies in, and its sha256; never where on the machine it was.
+
+    A folder (brat) has one hash over the names and hashes of the files in it. Where two files share name and
+    folder, as many more folders are named as tell them apart.
+    """
+    found: dict[str, str] = {}
+    for path in dict.fromkeys(map(Path, paths)):
+        depth = 2
+        while "/".join(path.parts[-depth:]) in found and depth < len(path.parts):
+            depth += 1
+        if path.is_file():
+            found["/".join(path.parts[-depth:])] = sha256_file(path)
+        elif path.is_dir():
+            inside = (p for p in sorted(path.rglob("*")) if p.is_file())
+            lines = "".join(f"{sha256_file(p)}  {p.relative_to(path).as_posix()}\n" for p in inside)
+            found["/".join(path.parts[-depth:])] = hashlib.sha256(lines.encode()).hexdigest()
+    return found
