@@ -67,7 +67,7 @@ def words(text: str) -> list[Word]:
     ends = [i for i, _, _ in chars[1:]] + [len(text)]
     found: list[tuple[str, str, int, int, str]] = []  # kind, folded, start, end, spelling
     previous = "space"
-    for (i, char, kind), end in zip(chars, ends, strict=True):
+    for (i, char, kind), end in zip(chars, ends, strict=False):
         blank_line = kind == "newline" and previous == "newline"
         if kind in ("letter", "digit") and kind == previous:
             last = found[-1]

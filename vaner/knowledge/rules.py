@@ -22,9 +22,6 @@ from vaner.knowledge.normalise import BREAK, DIGITS, GREEK, LETTERS, Words, key_
 # Bits of a name's flags: the last name of its key; not matched; two bits for the capitals that the text needs.
 LAST, MUTED, CAPITALS = 1, 2, 4 + 8
 
-# Reasons whose words say nothing in a name of numbers and such words only ("in 2", "12 mg").
-_EMPTY = ("a function word", "a unit or reference")
-
 _SETTINGS = {
     "shortest": int,
     "shortest_by_type": dict,
@@ -63,7 +60,9 @@ class Rules:
         self.longest, self.acronym, self.undo_inversion = longest, acronym, undo_inversion
         self._strip = re.compile("|".join(f"(?:{pattern})" for pattern in strip)) if strip else None
         self._stoplist = dict(stoplist or {})
-        self._empty_words = np.sort(np.array([key for key, (_, r) in self._stoplist.items() if r in _EMPTY], np.uint64))
+        # Words that say nothing in a name made of them and numbers only ("in 2", "12 mg", but not "S100").
+        self._function_words = self._keys_for("a function word")
+        self._units = self._keys_for("a unit or reference")
         self._stop_keys = np.sort(np.array(list(self._stoplist), np.uint64))
         self.description: dict[str, Any] = {
             "shortest": shortest,
@@ -74,6 +73,9 @@ class Rules:
             "strip": list(strip),
             "stoplist": len(self._stoplist),
         }
+
+    def _keys_for(self, wanted: str) -> np.ndarray:
+        return np.sort(np.array([key for key, (_, why) in self._stoplist.items() if why == wanted], np.uint64))
 
     @classmethod
     def load(cls, folder: str | os.PathLike) -> Rules:
@@ -155,10 +157,15 @@ class Rules:
             if name in bits:
                 shortest[(type_masks >> np.uint64(bits[name])) & np.uint64(1) > 0] = least
         number = letters == 0
+        capitals = words.uppercase[first + count] - words.uppercase[first]
         # The key of a single word is that of a run of one word.
         one = words.keys(np.arange(len(words)), 1)
-        says_nothing = ~((words.kind == LETTERS) | (words.kind == GREEK)) | np.isin(one, self._empty_words)
-        empty = (_per_name(~says_nothing, first, count) == 0) & ~number & (count > 1)
+        says = (words.kind == LETTERS) | (words.kind == GREEK)
+        says &= ~np.isin(one, self._function_words)
+        empty = (_per_name(says, first, count) == 0) & (capitals < 2)
+        says &= ~np.isin(one, self._units)
+        empty |= (_per_name(says, first, count) == 0) & (capitals == 0)
+        empty &= ~number & (count > 1)
         short = (size < shortest) & ~number & ~empty
         stopped = np.zeros(len(names), bool)
         for i in np.flatnonzero(np.isin(keys, self._stop_keys)):
@@ -172,7 +179,6 @@ class Rules:
         _count(report, "muted: too short", short)
         _count(report, "muted: function words, units and numbers only", empty)
         flags = np.where(number | short | empty | stopped, MUTED, 0).astype(np.uint8)
-        capitals = words.uppercase[first + count] - words.uppercase[first]
         alphabetic = _per_name(words.size * (words.kind == LETTERS), first, count)
         for i in np.flatnonzero((capitals >= 2) | (capitals == 1) & (alphabetic == 1)):
             if len(names[i]) <= self.acronym and " " not in names[i]:

@@ -20,7 +20,7 @@ from vaner.knowledge.terms import Term
 #: Variable that names the folder of the vocabularies where ``--kb_root`` does not.
 ROOT_VARIABLE = "VANER_KB"
 
-_FIELDS = ("title", "licence", "version", "url", "redistribution", "reader", "files", "note")
+_FIELDS = ("title", "licence", "version", "url", "redistribution", "reader", "files", "shipped")
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,8 @@ def registry(path: str | os.PathLike | None = None) -> dict[str, Source]:
         sources[name] = Source(
             name=name,
             reader=entry["reader"],
-            files=tuple(entry["files"]),
+            # Files shipped with the project lie beside the registry.
+            files=tuple(str(path.parent / f) if entry.get("shipped") else f for f in entry["files"]),
             licence=str(entry["licence"]),
             version=str(entry["version"]),
             url=entry["url"],

@@ -1,0 +1,185 @@
+"""The index file: complete or not there, refused when it is not what was written, shared by processes."""
+
+import json
+import multiprocessing
+import pickle
+import struct
+
+import numpy as np
+import pytest
+
+from vaner.errors import FormatError, VanerError
+from vaner.formats import Report
+from vaner.knowledge import KnowledgeBase, Rules, Term, build, store
+from vaner.knowledge import index as index_module
+
+
+def test_names_and_concepts_come_back(kb):
+    by_text = {n.text: n for n in map(kb.name, range(len(kb)))}
+    concept = by_text["breast cancer"].concepts[0]
+    assert (concept.id, concept.source, concept.types) == ("D1", "test", ("Disease",))
+    assert concept.preferred_name == "Breast Neoplasms"
+    assert set(by_text["insulin"].types) == {"Gene", "Chemical"}
+    assert kb.description["names"] == len(by_text) == len(kb)
+
+
+def test_lookup_puts_the_same_spelling_first(kb):
+    assert [n.text for n in kb.lookup("cat")] == ["cat", "CAT"]
+    assert [n.text for n in kb.lookup("CAT")] == ["CAT", "cat"]
+    assert kb.lookup("unheard of") == [] == kb.lookup("")
+
+
+def test_inversions_are_undone(kb):
+    assert {n.text for n in kb.lookup("acute abdomens")} == {"Acute Abdomen"}
+    assert {n.text for n in kb.lookup("abdomen, acute")} == {"Abdomen, Acute"}
+
+
+def test_names_of_a_type(kb):
+    assert {n.text for n in kb.names("Gene")} == {"TNF", "TNF-alpha", "APC", "CAT", "catalase", "insulin"}
+    assert len(kb.name_numbers()) == len(kb) - 2  # "12" and "was" are muted
+    with pytest.raises(VanerError, match="no name of type Planet"):
+        next(kb.names("Planet"))
+
+
+def test_one_name_of_many_concepts(make_kb):
+    kb = make_kb([Term(f"C{i}", "shared name", (f"T{i % 3}",), False) for i in range(70)])
+    assert len(kb) == 1
+    assert {c.id for c in kb.lookup("shared names")[0].concepts} == {f"C{i}" for i in range(70)}
+    assert [m.type for m in kb.match(["shared name"])[0]] == ["T0", "T1", "T2"]
+
+
+def test_concept_with_types_from_several_rows(make_kb):
+    kb = make_kb([Term("C1", "one", ("A",), True), Term("C1", "two words", ("B",), False)])
+    assert kb.lookup("two words")[0].concepts[0].types == ("A", "B")
+
+
+def test_related_shares_rare_words_or_spelling(kb):
+    names = [kb.text(number) for number, _ in kb.related("breast tumour cancer", limit=4)]
+    assert "breast cancer" in names
+    misspelt = kb.related("catalaze", ["Gene"])
+    assert kb.text(misspelt[0][0]) == "catalase" and 0.5 < misspelt[0][1] < 1
+    assert kb.related("catalaze", ["Gene"], least=0.99) == []
+    assert kb.related("", limit=3) == []
+
+
+def test_same_input_same_bytes(make_kb):
+    assert make_kb(name="a.idx").path.read_bytes() == make_kb(name="b.idx").path.read_bytes()
+
+
+def test_packed_strings_over_many_blocks(make_kb):
+    kb = make_kb([Term(f"C{i}", f"name {i} of word{i % 50}", ("X",), True) for i in range(1000)], rules=Rules())
+    texts = {kb.text(i) for i in range(len(kb))}
+    assert texts == {f"name {i} of word{i % 50}" for i in range(1000)}
+    assert {kb.entry(i).id for i in range(1000)} == {f"C{i}" for i in range(1000)}
+
+
+# --- bad files ---
+
+
+def test_cut_short(kb):
+    whole = kb.path.read_bytes()
+    for size in (0, 4, 30, len(whole) // 2, len(whole) - 1):
+        kb.path.write_bytes(whole[:size])
+        with pytest.raises(FormatError, match="kb.idx: .*(again|make one)"):
+            KnowledgeBase(kb.path)
+    kb.path.write_bytes(whole + b"x")
+    with pytest.raises(FormatError, match="cut short or added to"):
+        KnowledgeBase(kb.path)
+
+
+def test_another_version(kb, monkeypatch):
+    data = bytearray(kb.path.read_bytes())
+    struct.pack_into("<I", data, 8, store.VERSION + 1)
+    kb.path.write_bytes(data)
+    with pytest.raises(FormatError, match=f"index of version {store.VERSION + 1}, .* build it again"):
+        KnowledgeBase(kb.path)
+
+
+def test_another_normal_form(kb, monkeypatch):
+    monkeypatch.setattr(index_module, "NORMAL_FORM", 99)
+    with pytest.raises(FormatError, match="uses 99; build it again"):
+        KnowledgeBase(kb.path)
+
+
+def test_damage(kb):
+    data = bytearray(kb.path.read_bytes())
+    kb.verify()
+    data[kb._store._sections["names"]["offset"] + 5] ^= 1
+    kb.path.write_bytes(data)
+    with pytest.raises(FormatError, match="'names' is damaged"):
+        KnowledgeBase(kb.path).verify()
+    data[40] ^= 1
+    kb.path.write_bytes(data)
+    with pytest.raises(FormatError, match="header is cut short or damaged"):
+        KnowledgeBase(kb.path)
+
+
+def test_not_an_index(make):
+    with pytest.raises(FormatError, match="not a knowledge-base index"):
+        KnowledgeBase(make("x.idx", "C0000005|ENG|P|"))
+    with pytest.raises(FileNotFoundError):
+        KnowledgeBase("nowhere.idx")
+
+
+def test_nothing_half_written(tmp_path, make_kb):
+    def breaks_off():
+        yield Term("1", "one name", ("X",), True)
+        raise VanerError("the disk is full")
+
+    path = tmp_path / "kb.idx"
+    with pytest.raises(VanerError, match="disk is full"):
+        build(path, [({"name": "x"}, breaks_off())], Rules(), Report())
+    assert list(tmp_path.iterdir()) == []
+    before = make_kb().path.read_bytes()
+    with pytest.raises(VanerError, match="disk is full"):
+        build(path, [({"name": "x"}, breaks_off())], Rules(), Report())
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+def test_no_names(tmp_path):
+    with pytest.raises(VanerError, match="x: no name was read"):
+        build(tmp_path / "kb.idx", [({"name": "x"}, [])], Rules(), Report())
+    report = Report()
+    with pytest.raises(VanerError, match="no name is left"):
+        build(tmp_path / "kb.idx", [({"name": "x"}, [Term("1", "++", ("X",), True)])], Rules(), report)
+    assert report.counts["dropped: no letter or digit"] == 1
+
+
+def test_too_many_types(tmp_path):
+    terms = [Term(str(i), f"name{i}", (f"T{i}",), True) for i in range(65)]
+    with pytest.raises(VanerError, match="more than 64 entity types"):
+        build(tmp_path / "kb.idx", [({"name": "x"}, terms)], Rules(), Report())
+
+
+# --- processes ---
+
+
+def _look(path, queue):
+    kb = KnowledgeBase(path)
+    queue.put(json.dumps([list(m) for m in kb.match(["TNF-α in breast cancer"])[0]]))
+
+
+def test_four_processes_at_once(kb):
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    workers = [context.Process(target=_look, args=(str(kb.path), queue)) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    answers = [queue.get(timeout=120) for _ in workers]
+    for worker in workers:
+        worker.join()
+    assert len(set(answers)) == 1
+    assert json.loads(answers[0]) == [list(m) for m in kb.match(["TNF-α in breast cancer"])[0]]
+
+
+def test_pickling_gives_the_path(kb):
+    data = pickle.dumps(kb)
+    assert len(data) < 500
+    assert pickle.loads(data).match(["TNF"]) == kb.match(["TNF"])
+
+
+def test_arrays_are_read_only(kb):
+    array = kb._arrays["key_low"]
+    assert isinstance(array, np.ndarray)
+    with pytest.raises(ValueError):
+        array[0] = 1
