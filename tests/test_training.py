@@ -201,12 +201,15 @@ def test_kill_9_and_resume_reach_the_same_bits(finished, tiny_backbones, tmp_pat
         stdout=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 300
-    while not (folder / "checkpoint-20" / "trainer_state.json").exists():
+    # As soon as the checkpoint has its name it must be whole, whatever is being written.
+    while not (folder / "checkpoint-20").exists():
         assert running.poll() is None and time.monotonic() < deadline
         time.sleep(0.01)
     running.send_signal(signal.SIGKILL)
     running.wait()
     assert not (folder / "run.json").exists()
+    for checkpoint in folder.glob("checkpoint-*"):
+        json.loads((checkpoint / "trainer_state.json").read_text())
     more = ("--save_steps", "20", "--resume_from_checkpoint", "last")
     subprocess.run(command(tiny_backbones["llama"], folder, *more), cwd=ROOT, env=environment(), check=True)
     assert same(weights(folder), weights(finished))

@@ -19,6 +19,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import SequentialSampler
 from transformers import Trainer, TrainerCallback, set_seed
 from transformers.trainer_callback import ExportableState, PrinterCallback
+from transformers.trainer_utils import rotate_checkpoints
 
 from vaner import backbone as backbones
 from vaner import card, metrics, provenance
@@ -133,6 +134,7 @@ class VanerTrainer(Trainer):
         self.progress = progress
         self.tokenizer = tokenizer
         self._logged = (0, 0.0)
+        self._checkpoints: Path | None = None
 
     def _get_train_sampler(self, train_dataset=None):
         # The mixture is shuffled already, by the seed and the epoch.
@@ -179,7 +181,11 @@ class VanerTrainer(Trainer):
         self.log(values)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, values)
         if self.progress.better(values[f"{metric_key_prefix}_f1"], self.state.global_step):
-            self._save(os.path.join(self.args.output_dir, BEST_FOLDER), self._gathered_state())
+            best = Path(self.args.output_dir) / BEST_FOLDER
+            writing = best.with_name(f".{BEST_FOLDER}.writing")
+            self._save(str(writing), self._gathered_state())
+            if self.args.should_save:
+                _swap(writing, best)
         patience = self.progress.patience
         if patience is not None and self.progress.since_best >= patience:
             print(f"  no better dev F1 in {patience} evaluations: stopping early", flush=True)
@@ -199,10 +205,40 @@ class VanerTrainer(Trainer):
         model = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
         model.save_pretrained(output_dir or self.args.output_dir, self.tokenizer, state_dict=state_dict)
 
+    def _get_output_dir(self, trial=None) -> str:
+        return str(self._checkpoints or super()._get_output_dir(trial))
+
+    def _save_checkpoint(self, model, trial=None) -> None:
+        # Trainer writes a checkpoint file by file, in place; a run that is killed meanwhile would leave one that
+        # cannot be resumed from. Here it appears under its name when it is whole.
+        folder = Path(self.args.output_dir)
+        self._checkpoints = folder / ".writing"
+        try:
+            super()._save_checkpoint(model, trial)
+        finally:
+            self._checkpoints = None
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            name = f"checkpoint-{self.state.global_step}"
+            _swap(folder / ".writing" / name, folder / name)
+            shutil.rmtree(folder / ".writing", ignore_errors=True)
+            rotate_checkpoints(str(folder), self.args.save_total_limit)
+        self.accelerator.wait_for_everyone()
+
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model=None) -> None:
         if not (Path(resume_from_checkpoint) / CONFIG_NAME).is_file():
             raise VanerError(f"{resume_from_checkpoint}: no whole checkpoint; resume from an earlier one")
         (model or self.model).load_trained(resume_from_checkpoint)
+
+
+def _swap(new: Path, place: Path) -> None:
+    """Put a folder in the place of another, so that at any moment one of them is whole there or beside it."""
+    old = place.with_name(f".{place.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if place.exists():
+        os.replace(place, old)
+    os.replace(new, place)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _as_tensors(items: list[dict[str, np.ndarray]]) -> dict[str, torch.Tensor]:
@@ -434,7 +470,8 @@ def _finish(trainer: VanerTrainer, gathered, settings: ModelConfig, groups, star
         history = [h for h in trainer.state.log_history if "loss" in h or "eval_f1" in h]
         (folder / RECORD).write_text(json.dumps({**record, "history": history}, indent=2, default=str) + "\n")
         (folder / "README.md").write_text(card.render(model.settings))
-        shutil.rmtree(best, ignore_errors=True)
+        for scratch in (best, folder / ".writing"):
+            shutil.rmtree(scratch, ignore_errors=True)
         for name, one in scores.items():
             say(f"dev {name}: F1 {one['f1']:.4f} (P {one['precision']:.4f}, R {one['recall']:.4f})")
         say(
