@@ -1,0 +1,146 @@
+"""predict.py and merge: files in, files out, whole or not at all; every bad input is one line and status 2."""
+
+import gzip
+import json
+
+import pytest
+
+from tests.conftest import SAMPLES
+from tests.test_model import build
+from vaner.cli import main
+from vaner.formats import read
+
+ABSTRACTS = SAMPLES / "abstracts.pubtator"
+
+
+@pytest.fixture(scope="module")
+def model(tiny_backbones, tiny_tokenizer, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    build(tiny_backbones["llama"]).save_pretrained(folder, tiny_tokenizer)
+    return str(folder)
+
+
+def predict(*words):
+    return main(["predict", *map(str, words)], prog="predict.py")
+
+
+@pytest.mark.parametrize(
+    ("output", "format"),
+    [("a.jsonl", "jsonl"), ("a.pubtator", "pubtator"), ("a.conll", "conll"), ("a.xml", "bioc"), ("b.jsonl.gz", "jsonl")],
+)
+def test_formats_in_and_out(model, tmp_path, output, format):
+    assert predict("--model", model, "--input", ABSTRACTS, "--output", tmp_path / output) == 0
+    tagged = list(read(tmp_path / output, format))
+    before = list(read(ABSTRACTS))
+    if format == "conll":  # it keeps words, not spacing
+        assert sum(len(d.spans) for d in tagged) > 100
+        return
+    assert [d.id for d in tagged] == [d.id for d in before]
+    assert [d.text for d in tagged] == [d.text for d in before]
+    assert sum(len(d.spans) for d in tagged) > 100
+
+
+def test_a_page_to_look_at(model, tmp_path):
+    assert predict("--model", model, "--input", ABSTRACTS, "--output", tmp_path / "page.html") == 0
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "<mark" in page and "8165771" in page
+
+
+def test_conll_keeps_its_words(model, tmp_path):
+    source = SAMPLES / "linnaeus" / "dev.tsv"
+    assert predict("--model", model, "--input", source, "--output", tmp_path / "o.conll", "--input_format", "conll") == 0
+
+    def words(path):
+        lines = path.read_text(encoding="utf-8").split("\n")
+        return [line.split("\t")[0] for line in lines if line.strip() and not line.startswith("-DOCSTART-")]
+
+    assert words(tmp_path / "o.conll") == words(source)
+
+
+def test_the_run_repeats_byte_for_byte(model, tmp_path):
+    for name in ("one", "two"):
+        predict("--model", model, "--input", ABSTRACTS, "--output", tmp_path / f"{name}.jsonl")
+    assert (tmp_path / "one.jsonl").read_bytes() == (tmp_path / "two.jsonl").read_bytes()
+
+
+def test_plain_text_and_what_is_said(model, tmp_path, capsys):
+    (tmp_path / "note.txt").write_text("Aspirin reduces fever.\n", encoding="utf-8")
+    assert predict("--model", model, "--input", tmp_path / "note.txt", "--output", tmp_path / "o.jsonl") == 0
+    (line,) = (tmp_path / "o.jsonl").read_text().splitlines()
+    assert json.loads(line)["text"] == "Aspirin reduces fever.\n"
+    assert "1 documents, 23 characters" in capsys.readouterr().err
+
+
+def test_merge(model, tmp_path, capsys):
+    assert main(["merge", model, "--output", str(tmp_path / "merged"), "--dtype", "float32"]) == 0
+    for name, source in (("a", model), ("b", tmp_path / "merged")):
+        predict("--model", source, "--input", ABSTRACTS, "--output", tmp_path / f"{name}.jsonl", "--dtype", "float32")
+    keys = [[s.key for d in read(tmp_path / f"{n}.jsonl") for s in d.spans] for n in "ab"]
+    assert keys[0] == keys[1]
+    assert main(["merge", model, "--output", str(tmp_path / "merged")]) == 2
+    assert "there already" in capsys.readouterr().err
+
+
+# --- bad input: one line, status 2, no output ---
+
+
+def refused(capsys, tmp_path, *words):
+    output = tmp_path / "out.jsonl"
+    before = sorted(p.name for p in tmp_path.iterdir())
+    assert predict("--output", output, *words) == 2
+    error = capsys.readouterr().err.strip().splitlines()
+    assert error[-1].startswith("error: "), error
+    assert not any("Traceback" in line for line in error)
+    assert sorted(p.name for p in tmp_path.iterdir()) == before, "something was left behind"
+    return error[-1]
+
+
+def test_wrong_words(model, tmp_path, capsys):
+    def say(*words):
+        return refused(capsys, tmp_path, *words)
+
+    assert "--types" in say("--model", model, "--input", ABSTRACTS, "--types")
+    assert "did you mean Disease?" in say("--model", model, "--input", ABSTRACTS, "--types", "Diseases")
+    assert "bc5cdr" in say("--model", model, "--input", ABSTRACTS, "--dataset", "bc5cdr")
+    assert "no such model folder" in say("--model", "nowhere", "--input", ABSTRACTS)
+    assert "no vaner.json" in say("--model", tmp_path, "--input", ABSTRACTS)
+    assert "nowhere.txt" in say("--model", model, "--input", "nowhere.txt")
+    assert "word" in say("--model", model, "--input", ABSTRACTS, "--input_format", "word")
+    assert "word" in say("--model", model, "--input", ABSTRACTS, "--output_format", "word")
+    assert "--colour" in say("--model", model, "--input", ABSTRACTS, "--colour", "red")
+
+
+def test_broken_files(model, tmp_path, capsys):
+    good = ABSTRACTS.read_text(encoding="utf-8").split("\n\n")[0]
+    cases = {
+        "latin1.pubtator": "1|t|Ménière\n1|a|x\n".encode("latin-1"),
+        "cut.jsonl": b'{"id": "1", "text": "fever"}\n{"id": "2", "te',
+        "offsets.pubtator": b"1|t|Fever today\n1|a|Abstract.\n1\t0\t5\tfever\tDisease\n",
+        "twice.pubtator": f"{good}\n\n{good}\n".encode(),
+        "ragged.conll": b"Fever\tO\ntoday\n",
+        "cut.jsonl.gz": gzip.compress(b'{"id": "1", "text": "fever"}\n')[:-9],
+    }
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name, content in cases.items():
+        (folder / name).write_bytes(content)
+        said = refused(capsys, tmp_path, "--model", model, "--input", folder / name)
+        assert name in said, said
+
+
+def test_a_bad_document_is_skipped_and_counted(model, tmp_path, capsys):
+    source = tmp_path / "in.pubtator"
+    source.write_text(
+        "1|t|Fever today\n1|a|Abstract.\n\n2|t|Fever today\n2|a|Abstract.\n2\t0\t5\twrong\tDisease\n\n3|t|Fever\n3|a|\n",
+        encoding="utf-8",
+    )
+    assert predict("--model", model, "--input", source, "--output", tmp_path / "o.jsonl", "--on_error", "skip") == 0
+    assert [d.id for d in read(tmp_path / "o.jsonl")] == ["1", "3"]
+    assert "skipped" in capsys.readouterr().err
+
+
+def test_the_output_may_not_be_the_input(model, tmp_path, capsys):
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"id": "1", "text": "fever"}\n')
+    assert predict("--model", model, "--input", source, "--output", source) == 2
+    assert source.read_text() == '{"id": "1", "text": "fever"}\n'

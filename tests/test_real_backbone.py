@@ -1,0 +1,97 @@
+"""The invariants once more on the real 135M backbone, which is fetched if it is not in the cache."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from tests.conftest import SAMPLES
+from tests.test_model import rows, tensors
+from vaner import backbone
+from vaner.config import ModelConfig
+from vaner.formats import read
+from vaner.model import Adapter, VanerModel, load_tokenizer
+from vaner.tagging import Vaner
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def folder():
+    return backbone.resolve("smollm2-135m")
+
+
+@pytest.fixture(scope="module")
+def tokenizer(folder):
+    return load_tokenizer(folder)
+
+
+@pytest.fixture(scope="module")
+def model(folder):
+    torch.set_num_threads(2)
+    settings = ModelConfig(types=["Disease", "Chemical"], max_words=60)
+    built = VanerModel.build(settings, Adapter(r=4), dtype="float32", seed=1).eval()
+    with torch.no_grad():
+        for name, parameter in built.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=0.02)
+        built.head.word_bias.bias.copy_(torch.tensor([0.5, 0.0, 0.0]))
+    return built
+
+
+def test_the_embedded_backbone_is_what_was_measured(folder):
+    found = backbone.weights_hash(folder)
+    assert found == "720fbb75e3744d3e2774fe3f2bc2dd4bae6eb8d1bb6fce008c3c3429d8c5ccd0"
+
+
+@pytest.mark.parametrize("implementation", ["sdpa", "eager"])
+def test_logits_alone_and_in_a_batch(model, tokenizer, implementation):
+    model.backbone.base_model.model.set_attn_implementation(implementation)
+    found = rows(tokenizer, (3, 40, 17))
+    with torch.inference_mode():
+        alone = [model(**tensors([row]))["logits"][0] for row in found]
+        for side in ("right", "left"):
+            together = model(**tensors(found, side))["logits"]
+            for row, expected, got in zip(found, alone, together, strict=True):
+                torch.testing.assert_close(got[:, : len(row.word_positions)], expected, rtol=1e-3, atol=1e-3)
+    model.backbone.base_model.model.set_attn_implementation("sdpa")
+
+
+def test_spans_of_a_corpus_do_not_depend_on_batches(model, tokenizer):
+    documents = list(read(SAMPLES / "abstracts.pubtator"))[:5]
+    large = Vaner(model, tokenizer, batch_tokens=4096)
+    small = Vaner(model, tokenizer, batch_tokens=300)
+    first = [[s.key for s in d.spans] for d in large.tag_documents(documents)]
+    second = [[s.key for s in d.spans] for d in small.tag_documents(documents)]
+    assert first == second and sum(map(len, first)) > 20
+
+
+def test_saved_loaded_and_merged(model, tokenizer, tmp_path):
+    found = tensors(rows(tokenizer, (12, 30)))
+    with torch.inference_mode():
+        expected = model(**found)["logits"]
+        model.save_pretrained(tmp_path / "saved", tokenizer)
+        loaded = VanerModel.from_pretrained(tmp_path / "saved", dtype="float32", device="cpu")
+        torch.testing.assert_close(loaded(**found)["logits"], expected, rtol=0, atol=0)
+        loaded.save_merged(tmp_path / "merged", tokenizer)
+        merged = VanerModel.from_pretrained(tmp_path / "merged", dtype="float32", device="cpu")
+        torch.testing.assert_close(merged(**found)["logits"], expected, rtol=1e-3, atol=1e-3)
+
+
+def test_bfloat16_agrees_to_rounding(model, tokenizer, tmp_path):
+    model.save_pretrained(tmp_path, tokenizer)
+    half = VanerModel.from_pretrained(tmp_path, dtype="bfloat16", device="cpu", merge=True)
+    found = tensors(rows(tokenizer, (12, 30)))
+    with torch.inference_mode():
+        exact = model(**found)["logits"].softmax(-1)
+        rounded = half(**found)["logits"].softmax(-1)
+    assert (exact - rounded).abs().mean() < 0.02
+
+
+def test_quantised_training_step(tokenizer):
+    pytest.importorskip("bitsandbytes")
+    settings = dataclasses.replace(ModelConfig(), head_rank=8)
+    built = VanerModel.build(settings, Adapter(r=4), dtype="bfloat16", quantization="4bit", device="cpu")
+    built(**tensors(rows(tokenizer, (5,), labelled=True)))["loss"].backward()
+    gradients = [p.grad for n, p in built.named_parameters() if "lora_B" in n]
+    assert len(gradients) == 210 and all(torch.isfinite(g).all() for g in gradients)
