@@ -11,7 +11,10 @@ found from right to left in the words beside it, the first one at the start of a
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from typing import NamedTuple
+
+from vaner.segment import sentences
 
 _BRACKETS = re.compile(r"\(([^()\[\]]{2,200})\)|\[([^()\[\]]{2,200})\]")
 _WORD = re.compile(r"\S+")
@@ -30,22 +33,26 @@ class Abbreviation(NamedTuple):
 def find(text: str) -> list[Abbreviation]:
     """The definitions in a text, in order; a short form may be defined more than once."""
     found = []
-    for match in _BRACKETS.finditer(text):
+    brackets = list(_BRACKETS.finditer(text))
+    borders = [start for start, _ in sentences(text)] if brackets else []
+    for match in brackets:
         group = 1 if match[1] is not None else 2
         inside, start = match[group], match.start(group)
         left = len(inside) - len(inside.lstrip())
         inside, start = inside.strip(), start + left
         # (FAP; see text) and (FAP, n = 3) define FAP.
         head = re.split(r"[;,] ", inside, maxsplit=1)[0]
-        before = text[: match.start()].rstrip()
+        # A long form lies in the sentence of its short form.
+        sentence = borders[bisect_right(borders, match.start()) - 1]
+        before = text[sentence : match.start()].rstrip()
         if _is_short_form(head):
-            pair = _pair(head, start, before)
+            pair = _pair(head, start, before, sentence)
         else:
             # SF (long form)
             word = re.search(r"\S+$", before)
             if not word or not _is_short_form(word[0]):
                 continue
-            pair = _pair(word[0], word.start(), inside, offset=start)
+            pair = _pair(word[0], sentence + word.start(), inside, start)
         if pair:
             found.append(pair)
     return found
@@ -65,11 +72,13 @@ def _is_short_form(text: str) -> bool:
         and text.count(" ") <= 1
         and text[0].isalnum()
         and any(c.isalpha() for c in text)
+        # Ordinary words in brackets are no short forms.
+        and (len(text) <= 3 or any(c.isupper() or c.isdigit() for c in text))
     )
 
 
-def _pair(short: str, short_start: int, beside: str, offset: int = 0) -> Abbreviation | None:
-    """The long form at the end of ``beside``, if the letters of ``short`` are in it."""
+def _pair(short: str, short_start: int, beside: str, offset: int) -> Abbreviation | None:
+    """The long form at the end of ``beside``, which starts at ``offset``, if it has the letters of ``short``."""
     letters = sum(c.isalnum() for c in short)
     words = list(_WORD.finditer(beside))[-min(letters + 5, letters * 2) :]
     if not words:
@@ -104,5 +113,6 @@ def _match(short: str, long: str) -> int | None:
             return None
         at -= 1
     # The rest of the word that the first letter stands in, with what is joined to it by a hyphen.
-    at = long.rfind(" ", 0, at + 1) + 1
-    return at
+    while at >= 0 and not long[at].isspace():
+        at -= 1
+    return at + 1

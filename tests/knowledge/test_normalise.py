@@ -91,3 +91,9 @@ def test_keys_are_equal_exactly_when_normal_forms_are(one, other):
 def test_runs_of_words_have_the_keys_of_their_names():
     words = normal_words("of breast cancers in")
     assert int(words.keys(np.array([1]), 2)[0]) == key_of("Breast-Cancer")
+
+
+def test_possessive_is_a_single_s():
+    assert normalise("x's 'ß") == "x ss"
+    assert normalise("x's's") == "x"
+    assert normalise("'s s") == "s s"

@@ -89,7 +89,8 @@ def _read_xml(path: Path, trees: Mapping, classes: Mapping) -> Iterator[_Record]
 
 
 def _xml_record(element: ElementTree.Element, trees: Mapping, classes: Mapping) -> _Record:
-    kind = element.tag.removesuffix("Record")
+    # DescriptorUI and DescriptorName, but SupplementalRecordUI and SupplementalRecordName.
+    kind = "Descriptor" if element.tag == "DescriptorRecord" else element.tag
     names = [element.findtext(f"{kind}Name/String", "")]
     names += [s.text or "" for s in element.iterfind("ConceptList/Concept/TermList/Term/String")]
     if kind == "Descriptor":

@@ -283,6 +283,7 @@ def normal_words(text: str) -> Words:
         words = np.searchsorted(first, held + 1)
         single = (last[words] == first[words]) & (after[last[words]] != DIGITS)
         words = words[single & (after[last[words]] != GREEK)]
+        words = words[word_to[words] - word_from[words] == 1]
         possessive[words] = chars[word_from[words]] == _S
     if possessive.any():
         stay = ~possessive

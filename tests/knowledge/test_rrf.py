@@ -1,0 +1,121 @@
+"""UMLS RRF: filters, broken rows, semantic types, compressed files."""
+
+import gzip
+
+import pytest
+
+from vaner.errors import FormatError, VanerError
+from vaner.formats import Report
+from vaner.knowledge import semantic_types
+from vaner.knowledge.rrf import read_umls
+
+CONSO = [
+    "C0000001|ENG|P|L1|PF|S1|Y|A1||||MSH|MH|D1|Name one|0|N|256|",
+    "C0000001|ENG|S|L1|VO|S1|N|A2||||SNOMEDCT_US|SY|D1|Name α|0|N||",
+    "C0000001|FRE|S|L1|VO|S1|N|A3||||MSHFRE|SY|D1|Nom|0|N||",
+    "C0000001|ENG|S|L1|VO|S1|N|A4||||MSH|SY|D1|Old name|0|O||",
+    "C0000002|ENG|P|L1|PF|S1|Y|A5||||MSH|MH|D2|Two types|0|N||",
+    "C0000003|ENG|P|L1|PF|S1|Y|A6||||MSH|MH|D3|An idea|0|N||",
+]
+STY = [
+    "C0000001|T047|B2|Disease or Syndrome|AT1|256|",
+    "C0000002|T116|A1|Amino Acid, Peptide, or Protein|AT2||",
+    "C0000002|T121|A1|Pharmacologic Substance|AT3||",
+    "C0000003|T078|A2|Idea or Concept|AT4||",
+]
+
+
+@pytest.fixture
+def meta(tmp_path):
+    def write(conso=CONSO, sty=STY, compress=False):
+        for name, rows in (("MRCONSO.RRF", conso), ("MRSTY.RRF", sty)):
+            data = "".join(f"{row}\n" for row in rows).encode()
+            path = tmp_path / (name + ".gz" if compress else name)
+            path.write_bytes(gzip.compress(data) if compress else data)
+        return tmp_path
+
+    return write
+
+
+def read(folder, report=None, **options):
+    return list(read_umls(folder, semantic_types(), report or Report(), **options))
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_default_filters(meta, compress):
+    report = Report()
+    terms = read(meta(compress=compress), report)
+    assert [(t.id, t.name, t.types, t.preferred) for t in terms] == [
+        ("C0000001", "Name one", ("Disease",), True),
+        ("C0000001", "Name α", ("Disease",), False),
+        ("C0000002", "Two types", ("Chemical", "Gene"), True),
+    ]
+    assert report.counts == {
+        "left out: row of another language": 1,
+        "left out: suppressible row": 1,
+        "left out: row whose semantic types are left out": 1,
+    }
+
+
+def test_other_filters(meta):
+    folder = meta()
+    assert "Nom" in [t.name for t in read(folder, languages=())]
+    assert [t.name for t in read(folder, languages=["FRE"])] == ["Nom"]
+    assert "Old name" in [t.name for t in read(folder, suppress=["N", "O"])]
+    assert [t.name for t in read(folder, vocabularies=["SNOMEDCT_US"])] == ["Name α"]
+    with pytest.raises(VanerError, match="none of 6 rows passed the filters .language GER.*widen them"):
+        read(folder, languages=["GER"])
+
+
+def test_broken_rows_are_counted_with_their_line(meta):
+    report = Report()
+    conso = [*CONSO, "C0000001|ENG|P|L1|PF", "C1|ENG|P|L1|PF|S1|Y|A5||||MSH|MH|D2|Bad CUI|0|N||"]
+    sty = [*STY, "C0000001|T999|B2|Unheard of|AT1|256|", "C0000001|T047"]
+    assert len(read(meta(conso, sty), report)) == 3
+    assert report.counts["row with a wrong number of columns"] == 2
+    assert report.counts["unknown semantic type"] == 1
+    assert report.counts["bad CUI"] == 1
+    assert any("MRCONSO.RRF:7: 5 columns where 18 are expected" in m for m in report.messages)
+    assert any("MRSTY.RRF:5: semantic type T999" in m for m in report.messages)
+
+
+def test_file_that_breaks_off_inside_a_row(meta, tmp_path):
+    folder = meta()
+    path = folder / "MRCONSO.RRF"
+    path.write_bytes(path.read_bytes()[:-20])
+    report = Report()
+    assert len(read(folder, report)) == 3
+    assert report.counts["row with a wrong number of columns"] == 1
+
+
+def test_gzip_that_breaks_off(meta):
+    folder = meta(compress=True)
+    path = folder / "MRCONSO.RRF.gz"
+    path.write_bytes(path.read_bytes()[:-15])
+    with pytest.raises(FormatError, match="gzip file is broken"):
+        read(folder)
+
+
+def test_another_file_under_the_name(meta):
+    with pytest.raises(FormatError, match="MRCONSO.RRF:1000: 2 columns where 18 are expected.*every row"):
+        read(meta(conso=["a|b|"] * 2000))
+    with pytest.raises(FormatError, match="MRSTY.RRF: no row"):
+        read(meta(sty=[]))
+
+
+def test_missing_file(meta, tmp_path):
+    (meta() / "MRSTY.RRF").unlink()
+    with pytest.raises(VanerError, match="no MRSTY.RRF or MRSTY.RRF.gz in it; give the META folder"):
+        read(tmp_path)
+
+
+def test_every_semantic_type_is_decided():
+    table = semantic_types()
+    assert len(table) == 127
+    assert {t for t in table.values() if t} == {"Anatomy", "CellType", "Chemical", "Disease", "Gene", "Species"}
+    assert table["T200"] == "Chemical" and table["T047"] == "Disease" and table["T078"] is None
+
+
+def test_table_of_semantic_types_must_be_whole(make):
+    with pytest.raises(FormatError, match=r"types.tsv:2: write TUI"):
+        semantic_types(make("types.tsv", "T001\tOrganism\tLIVB\tSpecies\nT001\tOrganism\tLIVB\tSpecies\n"))

@@ -1,0 +1,152 @@
+"""Rules against junk names, and the registry of vocabularies."""
+
+import pytest
+
+from vaner.errors import FormatError, VanerError
+from vaner.formats import Report
+from vaner.knowledge import Rules, Term, data_folder, registry, resolve
+
+
+def muted(make_kb, *names, type="Gene", rules=None, report=None):
+    kb = make_kb([Term(str(i), name, (type,), True) for i, name in enumerate(names)], rules, report=report)
+    return {n.text for n in map(kb.name, range(len(kb))) if n.muted}
+
+
+def test_rules_of_the_project(make_kb):
+    report = Report()
+    junk = ["was", "impact", "12", "3.5", "x", "in 2", "12 mg", "gene", "genes", "A26"]
+    good = ["BRCA1", "S100", "p53", "SET9", "insulin receptor", "type 2 diabetes"]
+    assert muted(make_kb, *junk, *good, report=report) == set(junk)
+    assert report.counts["muted: a number"] == 2
+    assert report.counts["muted: too short"] == 1
+    assert report.counts["muted: function words, units and numbers only"] == 3
+    assert report.counts["muted: name of a whole class"] == 2
+    assert report.counts["muted: an ordinary English word"] == 1
+    assert report.counts["muted: a function word"] == 1
+
+
+def test_a_class_name_is_muted_for_its_types_only(make_kb):
+    assert muted(make_kb, "cell line", type="CellLine") == {"cell line"}
+    assert muted(make_kb, "protein", type="Gene") == {"protein"}
+    assert muted(make_kb, "protein", type="Food") == set()
+
+
+def test_names_that_are_dropped(make_kb):
+    report = Report()
+    kb = make_kb([Term("1", n, ("X",), True) for n in ("+-", "word " * 80, "kept")], report=report)
+    assert len(kb) == 1
+    assert report.counts["dropped: no letter or digit"] == 1
+    assert report.counts["dropped: too long"] == 1
+
+
+def test_qualifiers_are_cut_off():
+    rules = Rules.load(data_folder())
+    for written in ("Asthma (disorder)", "Asthma, NOS", "Asthma NOS", "[X]Asthma", "  Asthma "):
+        assert rules.clean(written, True)[0] == ("Asthma", True)
+    assert rules.clean("Asthma (allergic)", True) == (("Asthma (allergic)", True),)
+
+
+@pytest.mark.parametrize(
+    ("name", "turned"),
+    [
+        ("Abdomen, Acute", "Acute Abdomen"),
+        ("Carcinoma, Non-Small Cell", "Non-Small Cell Carcinoma"),
+        ("tumour, not malignant", None),
+        ("1,2-dichloroethane, pure", None),
+        ("a, b, c", None),
+        ("Albumin, of the bovine kind", None),
+    ],
+)
+def test_inversion(name, turned):
+    spellings = Rules(undo_inversion=True).clean(name, True)
+    assert [s for s, _ in spellings[1:]] == ([turned] if turned else [])
+
+
+def test_bad_rules(make, tmp_path):
+    make("stoplist.tsv", "# a comment\none\t*\n")
+    make("rules.yaml", "shortest: 2\n")
+    with pytest.raises(FormatError, match="stoplist.tsv:2: 2 columns; write name, types, reason"):
+        Rules.load(tmp_path)
+    make("rules.yaml", "shortset: 2\n")
+    with pytest.raises(FormatError, match="'shortset' is unknown"):
+        Rules.load(tmp_path)
+    make("rules.yaml", "shortest: two\n")
+    with pytest.raises(FormatError, match="'shortest' is unknown or not int"):
+        Rules.load(tmp_path)
+
+
+# --- registry ---
+
+
+def test_every_entry_says_licence_version_and_types():
+    sources = registry()
+    assert {"umls", "mesh", "open", "doid", "hgnc", "ncbi-taxonomy", "ctd-chemicals", "chebi"} <= set(sources)
+    for source in sources.values():
+        assert source.licence and source.version and source.url and source.title, source.name
+
+
+def test_shipped_vocabulary():
+    source, report = registry()["open"], Report()
+    types = {t for term in source.terms(None, report) for t in term.types}
+    assert types == {"Disease", "Gene", "CellType"}
+    assert not report.counts
+
+
+def test_bad_registry(make):
+    with pytest.raises(FormatError, match="x has no licence, version, url"):
+        registry(make("s.yaml", "x: {title: X, reader: plain, files: []}\n"))
+    entry = "x: {title: X, licence: L, version: 1, url: u, reader: magic, files: []}\n"
+    with pytest.raises(FormatError, match="reader 'magic'; choose from umls, "):
+        registry(make("s.yaml", entry))
+
+
+def test_where_files_are(tmp_path, monkeypatch):
+    source = registry()["doid"]
+    monkeypatch.delenv("VANER_KB", raising=False)
+    with pytest.raises(VanerError, match="doid: no folder of vocabularies; give --kb_root or set VANER_KB"):
+        source.paths(None)
+    with pytest.raises(VanerError, match="not there; put Human Disease Ontology"):
+        source.paths(tmp_path)
+    monkeypatch.setenv("VANER_KB", str(tmp_path))
+    (tmp_path / "doid").mkdir()
+    (tmp_path / "doid" / "doid-2018-07-05.json.gz").touch()
+    assert len(source.paths(None)) == 1
+
+
+def test_sources_by_path(make, tmp_path):
+    known = registry()
+    assert resolve("doid", known) is known["doid"]
+    assert resolve(str(make("a.tsv", "")), known).reader == "plain"
+    assert resolve(str(make("d.xml", "")), known).reader == "mesh"
+    assert resolve(str(tmp_path), known).reader == "umls"
+    assert resolve(str(tmp_path), known, umls={"languages": ("FRE",)}).options["languages"] == ("FRE",)
+    obo = str(make("a.obo", "[Term]\nid: A:1\nname: fever\n"))
+    terms = list(resolve(obo, known, type="Disease").terms(None, Report()))
+    assert terms == [Term("A:1", "fever", ("Disease",), True)]
+    with pytest.raises(VanerError, match="whose type are its terms"):
+        resolve(obo, known)
+    with pytest.raises(VanerError, match="unknown kind of file"):
+        resolve(str(make("a.doc", "")), known)
+    with pytest.raises(VanerError, match="neither a file nor a registered vocabulary; choose from open, umls"):
+        resolve("nowhere", known)
+
+
+def test_every_real_vocabulary_that_is_here_is_read(kb_root):
+    """Each registered vocabulary whose files are there gives names of canonical types, with few broken rows."""
+    read = 0
+    for source in registry().values():
+        try:
+            source.paths(kb_root)
+        except VanerError:
+            continue
+        report = Report()
+        number = 0
+        for term in source.terms(kb_root, report):
+            number += 1
+            assert term.name and term.types, source.name
+            if number == 3_000:
+                break
+        assert number > 300, source.name
+        assert report.counts["row with a wrong number of columns"] < 10, (source.name, report.messages)
+        read += 1
+    assert read >= 20
