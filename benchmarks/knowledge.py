@@ -41,9 +41,7 @@ _SYLLABLES = (
     "lac leu li lo ma me mi mo my na ne neph ni o oc ol os pa per phen phos pla po pro quin ra re rhi ro sal scle "
     "se si so ste sul ta te ther thi ti to tri tu u va ver vi xan ze"
 ).split()
-_ENDINGS = (
-    "itis oma osis emia pathy ine ol ate ase in gen plasia trophy syndrome um us ide one ene cyte al ic".split()
-)
+_ENDINGS = "itis oma osis emia pathy ine ol ate ase in gen plasia trophy syndrome um us ide one ene cyte al ic".split()
 _FILLER = (
     "the of and in to with was were for that by as is on from patients at or after we this an be which are treated "
     "during study results showed significantly increased compared between group effect clinical observed levels "
@@ -83,7 +81,9 @@ class Namer:
         elif style < 0.38:
             words[0] = draw.choice("αβγδκ") + "-" + words[0]
         elif style < 0.46:
-            words.append(f"{draw.choice('ABCDEFGHKLMNPRST')}{draw.choice('ACDEGHKMPRST')}{draw.randint(1, 9999)}")
+            words.append(
+                f"{draw.choice('ABCDEFGHKLMNPRST')}{draw.choice('ACDEGHKMPRST')}{draw.randint(1, 9999)}"
+            )
         elif style < 0.56 and len(words) > 1:
             words = [f"{' '.join(words[1:])}, {words[0]}"]
         elif style < 0.64:
@@ -118,7 +118,9 @@ def generate(folder: Path, names: int, seed: int) -> None:
                 conso.write(f"{row}|ENG|{status}|A{atom:08d}||||MSH|PT|D{cui:06d}|{name}|0|N|256|\n")
                 if draw.random() < 0.15:
                     other = ("FRE", "N") if draw.random() < 0.5 else ("ENG", "O")
-                    left_out = f"{row}|{other[0]}|S|L1|VO|S1|N|A0||||MSH|SY|D{cui:06d}|{name} x|0|{other[1]}||"
+                    left_out = (
+                        f"{row}|{other[0]}|S|L1|VO|S1|N|A0||||MSH|SY|D{cui:06d}|{name} x|0|{other[1]}||"
+                    )
                     conso.write(left_out + "\n")
 
 
@@ -166,7 +168,9 @@ def stage_build(args: argparse.Namespace) -> dict:
     source = resolve(str(args.folder), registry())
     report = Report()
     started = time.perf_counter()
-    kb = build(args.index, [(source.description, source.terms(None, report))], Rules.load(data_folder()), report)
+    kb = build(
+        args.index, [(source.description, source.terms(None, report))], Rules.load(data_folder()), report
+    )
     seconds = time.perf_counter() - started
     return {
         "build_s": seconds,
@@ -353,7 +357,9 @@ def check(folder: Path, seed: int) -> int:
     found = [(m.start, m.end, m.type) for m in kb.match([text])[0]]
     if found != expected:
         wrong = sorted(set(found) ^ set(expected))[:5]
-        raise SystemExit(f"error: the index and the reference differ, for instance at {wrong}; nothing was timed")
+        raise SystemExit(
+            f"error: the index and the reference differ, for instance at {wrong}; nothing was timed"
+        )
     return len(found)
 
 
@@ -368,14 +374,18 @@ def run_stage(stage: str, args: argparse.Namespace, folder: Path) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--names", type=int, default=100_000)
     parser.add_argument("--json", metavar="FILE", help="where the numbers go")
     parser.add_argument("--text_mb", type=float, default=8.0, help="megabytes of text matched")
     parser.add_argument("--limit_mb", type=float, default=8000, help="memory that the other matchers may use")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--no_others", action="store_true", help="leave the other matchers out")
-    parser.add_argument("--folder", type=Path, help="folder for the generated files (default: a temporary one)")
+    parser.add_argument(
+        "--folder", type=Path, help="folder for the generated files (default: a temporary one)"
+    )
     parser.add_argument("--stage", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.stage:

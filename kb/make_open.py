@@ -1,6 +1,6 @@
 """In: three open vocabularies (see kb/README.md). Out: kb/open.tsv.gz, the vocabulary that the project ships.
 
-    python kb/make_open.py --kb_root FOLDER
+python kb/make_open.py --kb_root FOLDER
 """
 
 from __future__ import annotations

@@ -12,8 +12,15 @@ TEXT = "TNF-α in breast cancers"
 def test_one_text_and_many(kb):
     tagger = DictionaryTagger(kb)
     spans = tagger(TEXT, types=["Gene", "Disease"], dataset="any")
-    assert [(s.text, s.type, s.score) for s in spans] == [("TNF-α", "Gene", 1.0), ("breast cancers", "Disease", 1.0)]
-    assert [[s.text for s in found] for found in tagger(iter([TEXT, "", "CAT"]), ["Gene"])] == [["TNF-α"], [], ["CAT"]]
+    assert [(s.text, s.type, s.score) for s in spans] == [
+        ("TNF-α", "Gene", 1.0),
+        ("breast cancers", "Disease", 1.0),
+    ]
+    assert [[s.text for s in found] for found in tagger(iter([TEXT, "", "CAT"]), ["Gene"])] == [
+        ["TNF-α"],
+        [],
+        ["CAT"],
+    ]
     assert DictionaryTagger(kb.path)(TEXT, ["Gene"])[0].text == "TNF-α"
     assert tagger("") == []
 

@@ -67,7 +67,9 @@ def test_same_input_same_bytes(make_kb):
 
 
 def test_packed_strings_over_many_blocks(make_kb):
-    kb = make_kb([Term(f"C{i}", f"name {i} of word{i % 50}", ("X",), True) for i in range(1000)], rules=Rules())
+    kb = make_kb(
+        [Term(f"C{i}", f"name {i} of word{i % 50}", ("X",), True) for i in range(1000)], rules=Rules()
+    )
     texts = {kb.text(i) for i in range(len(kb))}
     assert texts == {f"name {i} of word{i % 50}" for i in range(1000)}
     assert {kb.entry(i).id for i in range(1000)} == {f"C{i}" for i in range(1000)}

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vaner.errors import VanerError
-from vaner.knowledge import Term, match as match_module
+from vaner.knowledge import Term
+from vaner.knowledge import match as match_module
 from vaner.knowledge.match import Finder
 
 
@@ -91,9 +92,28 @@ def test_long_texts_are_read_in_windows(kb, monkeypatch):
     assert kb.match([text, text[:70]])[0] == whole[0]
 
 
-VOCABULARY = ["a", "ab", "b", "β", "AB", "a b", "b, a", "a-b c", "c's", "c d e", "d e", "B2", "2 b", "ces", "+", "a+"]
+VOCABULARY = [
+    "a",
+    "ab",
+    "b",
+    "β",
+    "AB",
+    "a b",
+    "b, a",
+    "a-b c",
+    "c's",
+    "c d e",
+    "d e",
+    "B2",
+    "2 b",
+    "ces",
+    "+",
+    "a+",
+]
 WORDS = st.lists(
-    st.sampled_from(["a", "ab", "b", "β", "AB", "A", "c", "'s", "d", "e", "B2", "2", "ces", "+", ",", "-", "İ", "\n"]),
+    st.sampled_from(
+        ["a", "ab", "b", "β", "AB", "A", "c", "'s", "d", "e", "B2", "2", "ces", "+", ",", "-", "İ", "\n"]
+    ),
     max_size=25,
 )
 
@@ -129,7 +149,9 @@ def test_same_as_the_reference(reference, tmp_path_factory, words, glue, chosen)
 
 def test_real_text_gives_what_the_reference_gives(reference, kb):
     """The shipped vocabulary would take the reference too long: this one is small, the text tricky."""
-    text = "TNF-α (TNF), Tnf alpha; IL-2. Alzheimer's/breast cancer's CAT-scan: cat's 1,2-dichloroethanes\n\nAPC"
+    text = (
+        "TNF-α (TNF), Tnf alpha; IL-2. Alzheimer's/breast cancer's CAT-scan: cat's 1,2-dichloroethanes\n\nAPC"
+    )
     expected = reference.Reference(
         (n.text, c.types, kb.capitals_needed(n.number)) for n in kb.names() for c in n.concepts
     ).match(text)

@@ -97,15 +97,21 @@ def test_mesh_that_is_something_else(make, content, message):
 def table(path, report=None, **layout):
     layout.setdefault("types", {"*": "X"})
     return [
-        (t.id, t.name, t.types, t.preferred)
-        for t in read_table(path, Table(**layout), report or Report())
+        (t.id, t.name, t.types, t.preferred) for t in read_table(path, Table(**layout), report or Report())
     ]
 
 
 def test_header_synonyms_preferred_and_prefix(make):
-    path = make("t.tsv", '#id\tname\tsyn\tbest\n1\tone\tuno|ein|-\tOne\n2\ttwo\t-\tZwei\n')
+    path = make("t.tsv", "#id\tname\tsyn\tbest\n1\tone\tuno|ein|-\tOne\n2\ttwo\t-\tZwei\n")
     assert table(
-        path, id="id", name="name", synonyms=("syn",), separator="|", missing="-", preferred="best", id_prefix="N:"
+        path,
+        id="id",
+        name="name",
+        synonyms=("syn",),
+        separator="|",
+        missing="-",
+        preferred="best",
+        id_prefix="N:",
     ) == [
         ("N:1", "one", ("X",), True),
         ("N:1", "uno", ("X",), False),
@@ -173,7 +179,10 @@ def test_tables_that_are_something_else(make, content, message):
 
 def test_plain_list(make):
     report = Report()
-    path = make("p.tsv", "id\tname\ttype\nA\tone\tGene\tuno\tein\nB\ttwo\tDisease\nA\tone again\tDisease\nC\tno type\n")
+    path = make(
+        "p.tsv",
+        "id\tname\ttype\nA\tone\tGene\tuno\tein\nB\ttwo\tDisease\nA\tone again\tDisease\nC\tno type\n",
+    )
     assert [(t.id, t.name, t.types[0]) for t in read_plain(path, report)] == [
         ("A", "one", "Gene"),
         ("A", "uno", "Gene"),
@@ -190,7 +199,10 @@ def test_plain_list(make):
 def test_json_lines(make):
     path = make("c.jsonl", '{"i": "CL:1", "n": "cell", "s": ["cellula"]}\n')
     terms = list(read_jsonl(path, Report(), id="i", name="n", synonyms="s", types={"*": "CellType"}))
-    assert [(t.id, t.name, t.preferred) for t in terms] == [("CL:1", "cell", True), ("CL:1", "cellula", False)]
+    assert [(t.id, t.name, t.preferred) for t in terms] == [
+        ("CL:1", "cell", True),
+        ("CL:1", "cellula", False),
+    ]
     with pytest.raises(FormatError, match="d.jsonl:1: no record with i, n, s"):
         list(read_jsonl(make("d.jsonl", "{}\n"), Report(), id="i", name="n", synonyms="s", types={"*": "X"}))
 
@@ -204,7 +216,10 @@ def test_taxonomy(make, tmp_path):
     )
     report = Report()
     terms = list(read_taxonomy(tmp_path, report, types={"species": "Species"}))
-    assert [(t.id, t.name, t.preferred) for t in terms] == [("9606", "Homo sapiens", True), ("9606", "human", False)]
+    assert [(t.id, t.name, t.preferred) for t in terms] == [
+        ("9606", "Homo sapiens", True),
+        ("9606", "human", False),
+    ]
     assert report.counts["left out: name of no interest"] == 2
     assert report.counts["row with a wrong number of columns"] == 1
     (tmp_path / "nodes.dmp").unlink()

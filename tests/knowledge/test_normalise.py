@@ -11,7 +11,26 @@ from vaner.knowledge.normalise import key_of, normal_words, normalise, normalise
 TRICKY = st.lists(
     st.sampled_from(
         list("abcisyeSAB09 -'’.,()+/\n\x1e")
-        + ["α", "Β", "µ", "İ", "ı", "ß", "ﬁ", "ǆ", "é", "e\u0301", "\u0301", "\u200d", "\u00ad", "²", "½", "Å", "中", "ｓ"]
+        + [
+            "α",
+            "Β",
+            "µ",
+            "İ",
+            "ı",
+            "ß",
+            "ﬁ",
+            "ǆ",
+            "é",
+            "e\u0301",
+            "\u0301",
+            "\u200d",
+            "\u00ad",
+            "²",
+            "½",
+            "Å",
+            "中",
+            "ｓ",
+        ]
         + ["'s", "ies", "ses", "–", "𝛼", "़", "ा"]
     ),
     max_size=40,
@@ -37,7 +56,8 @@ def test_spellings_of_one_name(spellings, normal):
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("AIDS", "aid"), ("11p15.5", "11p155"), ("CD4", "CD4+"), ("virus", "viru"), ("a b", "ba")]
+    ("one", "other"),
+    [("AIDS", "aid"), ("11p15.5", "11p155"), ("CD4", "CD4+"), ("virus", "viru"), ("a b", "ba")],
 )
 def test_different_names(one, other):
     assert normalise(one) != normalise(other)

@@ -84,7 +84,9 @@ def test_ids_of_cross_references(make):
 
 
 def test_cycle_is_reported_and_read(make):
-    obo = "format-version: 1.2\n\n[Term]\nid: A:1\nname: a\nis_a: A:2\n\n[Term]\nid: A:2\nname: b\nis_a: A:1\n"
+    obo = (
+        "format-version: 1.2\n\n[Term]\nid: A:1\nname: a\nis_a: A:2\n\n[Term]\nid: A:2\nname: b\nis_a: A:1\n"
+    )
     report = Report()
     assert len(read(make("x.obo", obo), report, branches={"A:1": "T"})) == 2
     assert report.counts["cycle of is_a"] == 1

@@ -112,7 +112,14 @@ def test_missing_file(meta, tmp_path):
 def test_every_semantic_type_is_decided():
     table = semantic_types()
     assert len(table) == 127
-    assert {t for t in table.values() if t} == {"Anatomy", "CellType", "Chemical", "Disease", "Gene", "Species"}
+    assert {t for t in table.values() if t} == {
+        "Anatomy",
+        "CellType",
+        "Chemical",
+        "Disease",
+        "Gene",
+        "Species",
+    }
     assert table["T200"] == "Chemical" and table["T047"] == "Disease" and table["T078"] is None
 
 

@@ -127,7 +127,9 @@ def test_sources_by_path(make, tmp_path):
         resolve(obo, known)
     with pytest.raises(VanerError, match="unknown kind of file"):
         resolve(str(make("a.doc", "")), known)
-    with pytest.raises(VanerError, match="neither a file nor a registered vocabulary; choose from open, umls"):
+    with pytest.raises(
+        VanerError, match="neither a file nor a registered vocabulary; choose from open, umls"
+    ):
         resolve("nowhere", known)
 
 

@@ -26,17 +26,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="names in the registry ('python -m vaner kb sources'), a UMLS META folder, .obo, .json, MeSH .xml "
         "or .bin, or .tsv/.csv with id, name, type[, synonym...]; the first ones are preferred for concept ids",
     )
-    build.add_argument("--output", required=True, metavar="KB", help="the index; it appears when it is complete")
-    build.add_argument("--kb_root", metavar="FOLDER", help="where the registry's files are (default: $VANER_KB)")
+    build.add_argument(
+        "--output", required=True, metavar="KB", help="the index; it appears when it is complete"
+    )
+    build.add_argument(
+        "--kb_root", metavar="FOLDER", help="where the registry's files are (default: $VANER_KB)"
+    )
     build.add_argument("--registry", metavar="YAML", help="another registry than kb/sources.yaml")
-    build.add_argument("--rules", metavar="FOLDER", help="another rules.yaml and stoplist.tsv than those in kb/")
+    build.add_argument(
+        "--rules", metavar="FOLDER", help="another rules.yaml and stoplist.tsv than those in kb/"
+    )
     build.add_argument("--type", help="canonical type of the terms of an ontology given by path")
     umls = build.add_argument_group("UMLS")
     umls.add_argument("--languages", nargs="*", metavar="LAT", help="languages kept (default ENG; none: all)")
     umls.add_argument(
         "--suppress", nargs="*", metavar="FLAG", help="SUPPRESS values kept (default N; none: all)"
     )
-    umls.add_argument("--vocabularies", nargs="*", metavar="SAB", help="source vocabularies kept (default all)")
+    umls.add_argument(
+        "--vocabularies", nargs="*", metavar="SAB", help="source vocabularies kept (default all)"
+    )
 
     lookup = actions.add_parser("lookup", help="the names and concepts with a name's normal form")
     lookup.add_argument("kb", metavar="KB")
@@ -53,12 +61,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     match.add_argument("kb", metavar="KB")
     match.add_argument("--input", required=True, metavar="FILE", help="in any format that VANER reads")
     match.add_argument("--input_format", default="auto")
-    match.add_argument("--output", metavar="FILE", help="where to write them (default: print one name a line)")
+    match.add_argument(
+        "--output", metavar="FILE", help="where to write them (default: print one name a line)"
+    )
     match.add_argument("--output_format", default="jsonl")
     match.add_argument("--types", nargs="+", help="canonical types (default all)")
     match.add_argument("--link", action="store_true", help="add concept ids")
 
-    link = actions.add_parser("link", help="add concept ids to the spans of documents; score them against gold")
+    link = actions.add_parser(
+        "link", help="add concept ids to the spans of documents; score them against gold"
+    )
     link.add_argument("kb", metavar="KB")
     link.add_argument("--input", required=True, metavar="FILE", help="documents with spans")
     link.add_argument("--input_format", default="auto")
@@ -66,7 +78,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     link.add_argument("--output_format", default="pubtator")
     link.add_argument("--sources", nargs="+", metavar="NAME", help="take ids from these vocabularies only")
     link.add_argument("--least", type=float, default=0.5, help="similarity that the n-gram step asks for")
-    link.add_argument("--map", nargs="*", default=[], metavar="LABEL=TYPE", help="corpus type -> canonical type")
+    link.add_argument(
+        "--map", nargs="*", default=[], metavar="LABEL=TYPE", help="corpus type -> canonical type"
+    )
 
     sources = actions.add_parser("sources", help="the registered vocabularies")
     sources.add_argument("--registry", metavar="YAML", help="another registry than kb/sources.yaml")
@@ -133,7 +147,9 @@ def _lookup(args: argparse.Namespace) -> int:
     for name in args.names:
         found = kb.lookup(name)
         missing += not found
-        print(f"{name}  (normal form: {normalise(name)!r})" + ("" if found else ": not in the knowledge base"))
+        print(
+            f"{name}  (normal form: {normalise(name)!r})" + ("" if found else ": not in the knowledge base")
+        )
         for entry in found:
             how = "exact" if entry.text == name else "normalised"
             muted = ", muted" if entry.muted else ""
@@ -159,7 +175,9 @@ def _stats(args: argparse.Namespace) -> None:
         print(json.dumps({**kb.description, "by_type": counts, "bytes": kb.sizes()}, ensure_ascii=False))
         return
     print(f"{args.kb}: {Path(args.kb).stat().st_size / 1e6:.1f} MB" + (", verified" if args.verify else ""))
-    print(f"{len(kb):,} names, {kb.description['keys']:,} normal forms, {kb.description['concepts']:,} concepts")
+    print(
+        f"{len(kb):,} names, {kb.description['keys']:,} normal forms, {kb.description['concepts']:,} concepts"
+    )
     for type_, count in counts.items():
         print(f"{count:>12,}  {type_}")
     for vocabulary in kb.description["vocabularies"]:

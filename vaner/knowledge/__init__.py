@@ -1,12 +1,12 @@
 """In: vocabularies of biomedical names. Out: a compiled index of them, and names found by, in and like a text.
 
-    sources     kb/sources.yaml or a path -> Source -> Term ...      (rrf, ontology, mesh, tables: the readers)
-    rules       which names are junk
-    normalise   name or text -> normal words with offsets and hashes
-    compile     Term ... -> index file                                (store: the file itself)
-    index       index file -> KnowledgeBase: lookup, match, related, names of a type
-    linking     spans -> concept ids
-    dictionary  texts -> spans, by lookup alone
+sources     kb/sources.yaml or a path -> Source -> Term ...      (rrf, ontology, mesh, tables: the readers)
+rules       which names are junk
+normalise   name or text -> normal words with offsets and hashes
+compile     Term ... -> index file                                (store: the file itself)
+index       index file -> KnowledgeBase: lookup, match, related, names of a type
+linking     spans -> concept ids
+dictionary  texts -> spans, by lookup alone
 """
 
 from vaner.knowledge.dictionary import DictionaryTagger

@@ -100,7 +100,9 @@ class Linker:
         related = self.kb.related(mention, None if type is None else [type], limit=50, least=self._least)
         similar = [(self.kb.name(number), similarity) for number, similarity in related]
         bag = _bag(mention)
-        found = self._ranked([(n, 1.0) for n, _ in similar if _bag(n.text) == bag], type, "normalised", mention)
+        found = self._ranked(
+            [(n, 1.0) for n, _ in similar if _bag(n.text) == bag], type, "normalised", mention
+        )
         return found or self._ranked(similar, type, "ngram", mention)
 
     def _ranked(

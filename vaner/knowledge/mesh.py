@@ -112,7 +112,9 @@ def _read_ascii(path: Path, trees: Mapping, semantic_types: Mapping, report: Any
         elif text:
             field, equals, value = text.partition(" = ")
             if not equals:
-                report.warn("line without ' = '", f"{place(path, number)}: {text[:60]!r} is no field; skipped")
+                report.warn(
+                    "line without ' = '", f"{place(path, number)}: {text[:60]!r} is no field; skipped"
+                )
                 continue
             record.setdefault(field, []).append(value)
     if record:

@@ -378,7 +378,9 @@ def surface_keys(texts: Sequence[str]) -> np.ndarray:
     joined, starts = join(texts)
     codes = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32)
     _char_powers.reach(len(codes) + 1)
-    sums = _sums(_mix((codes.astype(np.uint64) + np.uint64(1)) * np.uint64(_BASE)) * _char_powers.up[: len(codes)])
+    sums = _sums(
+        _mix((codes.astype(np.uint64) + np.uint64(1)) * np.uint64(_BASE)) * _char_powers.up[: len(codes)]
+    )
     first, end = starts[:-1], starts[1:] - 1
     return _mix((sums[end] - sums[first]) * _char_powers.down[first] + (end - first).astype(np.uint64))
 

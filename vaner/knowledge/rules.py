@@ -75,7 +75,9 @@ class Rules:
         }
 
     def _keys_for(self, wanted: str) -> np.ndarray:
-        return np.sort(np.array([key for key, (_, why) in self._stoplist.items() if why == wanted], np.uint64))
+        return np.sort(
+            np.array([key for key, (_, why) in self._stoplist.items() if why == wanted], np.uint64)
+        )
 
     @classmethod
     def load(cls, folder: str | os.PathLike) -> Rules:
@@ -208,6 +210,17 @@ def _turned(name: str) -> str | None:
         return None
     if not all(part.replace(" ", "").replace("-", "").isalpha() for part in (head, modifier)):
         return None
-    if modifier.split()[0].lower() in ("and", "or", "with", "without", "due", "of", "in", "by", "not", "except"):
+    if modifier.split()[0].lower() in (
+        "and",
+        "or",
+        "with",
+        "without",
+        "due",
+        "of",
+        "in",
+        "by",
+        "not",
+        "except",
+    ):
         return None
     return f"{modifier} {head}"

@@ -95,7 +95,9 @@ def data_folder() -> Path:
     """The folder ``kb/`` with the registry, the table of semantic types, the rules and the open vocabulary."""
     folder = Path(__file__).resolve().parents[2] / "kb"
     if not (folder / "sources.yaml").is_file():
-        raise VanerError(f"{folder}: the registry of vocabularies is not there; run from a copy of the project")
+        raise VanerError(
+            f"{folder}: the registry of vocabularies is not there; run from a copy of the project"
+        )
     return folder
 
 

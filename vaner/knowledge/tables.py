@@ -176,7 +176,9 @@ def _ids_by_name(other: Mapping[str, str]) -> dict[str, str]:
     rows = _rows(path, layout)
     header = next(rows, (0, []))[1]
     if other["name"] not in header or other["id"] not in header:
-        raise FormatError(f"{path}: no columns {other['name']!r} and {other['id']!r}; it has {', '.join(header)}")
+        raise FormatError(
+            f"{path}: no columns {other['name']!r} and {other['id']!r}; it has {', '.join(header)}"
+        )
     name_at, id_at = header.index(other["name"]), header.index(other["id"])
     return {row[name_at].casefold(): row[id_at] for _, row in rows if len(row) > max(name_at, id_at)}
 
@@ -190,7 +192,9 @@ def _rows(path: Path, layout: Table) -> Iterator[tuple[int, list[str]]]:
     comment = layout.comment
     numbered = ((number, line.decode("utf-8", "replace")) for number, line in lines(path))
     if layout.quote:
-        reader = csv.reader((f"{line}\n" for _, line in numbered), delimiter=layout.delimiter, quotechar=layout.quote)
+        reader = csv.reader(
+            (f"{line}\n" for _, line in numbered), delimiter=layout.delimiter, quotechar=layout.quote
+        )
         try:
             for row in reader:
                 if row and not (comment and row[0].startswith(comment)):

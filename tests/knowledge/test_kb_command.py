@@ -1,0 +1,110 @@
+"""python -m vaner kb: what it prints, and how it fails on bad input."""
+
+import json
+
+import pytest
+
+from vaner.cli import main
+
+PLAIN = "id\tname\ttype\nD1\tbreast cancer\tDisease\tcancer of breast\nG1\tTNF-alpha\tGene\nG2\twas\tGene\n"
+
+
+@pytest.fixture
+def index(make, tmp_path, capsys):
+    source, path = make("names.tsv", PLAIN), tmp_path / "kb.idx"
+    assert main(["kb", "build", "--sources", str(source), "--output", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "4  names of 3 concepts" in out and "muted: a function word" in out
+    return str(path)
+
+
+def test_lookup(index, capsys):
+    assert main(["kb", "lookup", index, "TNF-α", "--related", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "(normal form: 'tnf alpha')" in out and "TNF-alpha  (normalised)" in out
+    assert "G1\tGene\tnames.tsv\tTNF-alpha" in out
+    assert main(["kb", "lookup", index, "unheard of"]) == 1
+    assert "not in the knowledge base" in capsys.readouterr().out
+
+
+def test_stats(index, capsys):
+    assert main(["kb", "stats", index, "--verify"]) == 0
+    assert "4 names, 4 normal forms, 3 concepts" in capsys.readouterr().out
+    assert main(["kb", "stats", index, "--json"]) == 0
+    stats = json.loads(capsys.readouterr().out)
+    assert stats["by_type"] == {"Disease": 2, "Gene": 1}
+    assert stats["vocabularies"][0]["licence"]
+
+
+def test_match_and_link(index, make, tmp_path, capsys):
+    document = make(
+        "d.pubtator", "1|t|TNFα and breast cancers\n1|a|\n1\t9\t23\tbreast cancers\tModifier\tD1\n\n"
+    )
+    assert main(["kb", "match", index, "--input", str(document), "--link"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == ["1\t0\t4\tTNFα\tGene\tG1", "1\t9\t23\tbreast cancers\tDisease\tD1"]
+    output = tmp_path / "out.jsonl"
+    assert (
+        main(["kb", "match", index, "--input", str(document), "--output", str(output), "--types", "Gene"])
+        == 0
+    )
+    spans = json.loads(output.read_text())["spans"]
+    assert [span["text"] for span in spans] == ["TNFα"]
+    capsys.readouterr()
+    assert main(["kb", "link", index, "--input", str(document), "--map", "Modifier=Disease"]) == 0
+    assert "Disease     normalised            1        1       100.0" in capsys.readouterr().out
+
+
+def test_sources(capsys):
+    assert main(["kb", "sources"]) == 0
+    out = capsys.readouterr().out
+    assert any(line.startswith("open ") and " here " in line for line in out.splitlines())
+
+
+def test_umls_folder(make, tmp_path, capsys):
+    make("META/MRCONSO.RRF", "C0000001|ENG|P|L1|PF|S1|Y|A1||||MSH|MH|D1|Fever|0|N|256|\nbroken|row\n")
+    make("META/MRSTY.RRF", "C0000001|T184|B2|Sign or Symptom|AT1|256|\n")
+    path = tmp_path / "kb.idx"
+    assert main(["kb", "build", "--sources", str(tmp_path / "META"), "--output", str(path)]) == 0
+    captured = capsys.readouterr()
+    assert "row with a wrong number of columns" in captured.out
+    assert "MRCONSO.RRF:2: 2 columns where 18 are expected" in captured.err
+    command = [
+        "kb",
+        "build",
+        "--sources",
+        str(tmp_path / "META"),
+        "--output",
+        str(path),
+        "--languages",
+        "GER",
+    ]
+    assert main(command) == 2
+    assert "language GER" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (
+            ["build", "--sources", "nowhere", "--output", "x.idx"],
+            "neither a file nor a registered vocabulary",
+        ),
+        (["build", "--sources", "open", "open", "--output", "x.idx"], "source open is given twice"),
+        (["build", "--sources", "open", "--output", "no/such/x.idx"], "does not exist; create it first"),
+        (["lookup", "missing.idx", "x"], "missing.idx"),
+        (["stats", __file__], "not a knowledge-base index"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(command, message, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert main(["kb", *command]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: ") and message in err and err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_type(index, make, capsys):
+    document = make("d.txt", "Fever.")
+    assert main(["kb", "match", index, "--input", str(document), "--types", "Planet"]) == 2
+    assert "no name of type Planet" in capsys.readouterr().err
