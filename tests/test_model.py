@@ -21,7 +21,9 @@ WORDS = "Famotidine - associated delirium in six patients with renal failure .".
 
 
 def build(folder, head="typed", adapter=None, **settings):
-    config = ModelConfig(backbone=folder, head=head, head_rank=8, max_tokens=384, types=["Disease", "Chemical"])
+    config = ModelConfig(
+        backbone=folder, head=head, head_rank=8, max_tokens=384, types=["Disease", "Chemical"]
+    )
     model = VanerModel.build(
         dataclasses.replace(config, **settings), adapter or Adapter(r=4), dtype="float32", seed=3
     ).eval()
@@ -55,7 +57,9 @@ def logits(model, found, side="right"):
 
 @pytest.mark.parametrize("implementation", ["sdpa", "eager"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_logits_do_not_depend_on_the_batch_or_the_padding_side(tiny_backbones, tiny_tokenizer, family, implementation):
+def test_logits_do_not_depend_on_the_batch_or_the_padding_side(
+    tiny_backbones, tiny_tokenizer, family, implementation
+):
     model = build(tiny_backbones[family])
     model.backbone.base_model.model.set_attn_implementation(implementation)
     found = rows(tiny_tokenizer)

@@ -26,7 +26,13 @@ def predict(*words):
 
 @pytest.mark.parametrize(
     ("output", "format"),
-    [("a.jsonl", "jsonl"), ("a.pubtator", "pubtator"), ("a.conll", "conll"), ("a.xml", "bioc"), ("b.jsonl.gz", "jsonl")],
+    [
+        ("a.jsonl", "jsonl"),
+        ("a.pubtator", "pubtator"),
+        ("a.conll", "conll"),
+        ("a.xml", "bioc"),
+        ("b.jsonl.gz", "jsonl"),
+    ],
 )
 def test_formats_in_and_out(model, tmp_path, output, format):
     assert predict("--model", model, "--input", ABSTRACTS, "--output", tmp_path / output) == 0
@@ -48,7 +54,12 @@ def test_a_page_to_look_at(model, tmp_path):
 
 def test_conll_keeps_its_words(model, tmp_path):
     source = SAMPLES / "linnaeus" / "dev.tsv"
-    assert predict("--model", model, "--input", source, "--output", tmp_path / "o.conll", "--input_format", "conll") == 0
+    assert (
+        predict(
+            "--model", model, "--input", source, "--output", tmp_path / "o.conll", "--input_format", "conll"
+        )
+        == 0
+    )
 
     def words(path):
         lines = path.read_text(encoding="utf-8").split("\n")
@@ -74,7 +85,16 @@ def test_plain_text_and_what_is_said(model, tmp_path, capsys):
 def test_merge(model, tmp_path, capsys):
     assert main(["merge", model, "--output", str(tmp_path / "merged"), "--dtype", "float32"]) == 0
     for name, source in (("a", model), ("b", tmp_path / "merged")):
-        predict("--model", source, "--input", ABSTRACTS, "--output", tmp_path / f"{name}.jsonl", "--dtype", "float32")
+        predict(
+            "--model",
+            source,
+            "--input",
+            ABSTRACTS,
+            "--output",
+            tmp_path / f"{name}.jsonl",
+            "--dtype",
+            "float32",
+        )
     keys = [[s.key for d in read(tmp_path / f"{n}.jsonl") for s in d.spans] for n in "ab"]
     assert keys[0] == keys[1]
     assert main(["merge", model, "--output", str(tmp_path / "merged")]) == 2
@@ -131,10 +151,15 @@ def test_broken_files(model, tmp_path, capsys):
 def test_a_bad_document_is_skipped_and_counted(model, tmp_path, capsys):
     source = tmp_path / "in.pubtator"
     source.write_text(
-        "1|t|Fever today\n1|a|Abstract.\n\n2|t|Fever today\n2|a|Abstract.\n2\t0\t5\twrong\tDisease\n\n3|t|Fever\n3|a|\n",
+        "1|t|Fever today\n1|a|Abstract.\n\n"
+        "2|t|Fever today\n2|a|Abstract.\n2\t0\t5\twrong\tDisease\n\n"
+        "3|t|Fever\n3|a|\n",
         encoding="utf-8",
     )
-    assert predict("--model", model, "--input", source, "--output", tmp_path / "o.jsonl", "--on_error", "skip") == 0
+    assert (
+        predict("--model", model, "--input", source, "--output", tmp_path / "o.jsonl", "--on_error", "skip")
+        == 0
+    )
     assert [d.id for d in read(tmp_path / "o.jsonl")] == ["1", "3"]
     assert "skipped" in capsys.readouterr().err
 

@@ -19,7 +19,9 @@ from vaner.tagging import Vaner, load
 @pytest.fixture(scope="module")
 def tagger(tiny_backbones, tiny_tokenizer):
     model = build(tiny_backbones["llama"])
-    model.settings = dataclasses.replace(model.settings, datasets={"bc5cdr": ["Chemical", "Disease"]}, max_words=40)
+    model.settings = dataclasses.replace(
+        model.settings, datasets={"bc5cdr": ["Chemical", "Disease"]}, max_words=40
+    )
     # A random head should mark about as much as a trained one, or nothing is compared.
     with torch.no_grad():
         model.head.word_bias.bias.copy_(torch.tensor([0.6, 0.0, 0.0]))
@@ -203,7 +205,9 @@ def test_new_types_when_allowed(tagger, tiny_tokenizer):
 def test_a_dataset_brings_its_types(tagger, monkeypatch):
     asked = []
     original = tagger._stream
-    monkeypatch.setattr(tagger, "_stream", lambda d, types, name: asked.append((types, name)) or original(d, types, name))
+    monkeypatch.setattr(
+        tagger, "_stream", lambda d, types, name: asked.append((types, name)) or original(d, types, name)
+    )
     tagger("fever", dataset="bc5cdr")
     assert asked == [(["Chemical", "Disease"], "bc5cdr")]
 

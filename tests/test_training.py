@@ -20,8 +20,30 @@ from vaner.gathering import gather
 from vaner.tagging import Vaner
 
 SMALL = [
-    *("--cap", "7", "--num_train_epochs", "2", "--batch_tokens", "700", "--logging_steps", "1", "--max_tokens", "384"),
-    *("--dtype", "float32", "--lora_r", "4", "--head_rank", "8", "--evaluations", "1", "--eval_documents", "3"),
+    *(
+        "--cap",
+        "7",
+        "--num_train_epochs",
+        "2",
+        "--batch_tokens",
+        "700",
+        "--logging_steps",
+        "1",
+        "--max_tokens",
+        "384",
+    ),
+    *(
+        "--dtype",
+        "float32",
+        "--lora_r",
+        "4",
+        "--head_rank",
+        "8",
+        "--evaluations",
+        "1",
+        "--eval_documents",
+        "3",
+    ),
     *("--seed", "5", "--learning_rate", "1e-2", "--use_cpu", "true"),
 ]
 MIX = ["--mix", "bc5cdr-sample", "ncbi-disease-sample"]
@@ -233,7 +255,11 @@ def test_two_processes_train_as_one(tiny_backbones, tmp_path):
 @pytest.mark.slow
 def test_bad_flags_exit_with_status_2_and_one_line():
     done = subprocess.run(
-        [sys.executable, "train.py", "--mix", "nowhere"], cwd=ROOT, env=environment(), capture_output=True, text=True
+        [sys.executable, "train.py", "--mix", "nowhere"],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 2
     assert done.stderr.strip().splitlines()[-1].startswith("error: ")

@@ -1,9 +1,9 @@
 """In: a backbone and an attention mode. Out: the same backbone, its words seeing each other as the mode says.
 
-    bidirectional   a b c      causal   a b c      rows look at columns, # is seen
-                  a # # #             a # . .
-                  b # # #             b # # .      padding is never seen, in either mode
-                  c # # #             c # # #
+bidirectional   a b c      causal   a b c      rows look at columns, # is seen
+              a # # #             a # . .
+              b # # #             b # # .      padding is never seen, in either mode
+              c # # #             c # # #
 """
 
 from __future__ import annotations

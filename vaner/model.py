@@ -423,7 +423,9 @@ def _adapt(backbone: nn.Module, adapter: Adapter, settings: ModelConfig) -> nn.M
     if adapter.upper_layers is not None:
         count = backbone.config.num_hidden_layers
         if not 0 < adapter.upper_layers <= count:
-            raise VanerError(f"lora_upper_layers: {adapter.upper_layers} of {count} layers; choose 1 to {count}")
+            raise VanerError(
+                f"lora_upper_layers: {adapter.upper_layers} of {count} layers; choose 1 to {count}"
+            )
         # By whole names: what peft offers for this looks for a parent that AutoModel's layers do not have.
         targets = [
             name

@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
         f"in {seconds:.1f} s ({counts['documents'] / max(seconds, 1e-9):.2f} documents/s) -> {args.output}",
         file=sys.stderr,
     )
-    for line in tagger.remarks():
+    for line in getattr(tagger, "remarks", list)():
         print(f"note: {line}", file=sys.stderr)
     return 0
 
