@@ -55,6 +55,14 @@ def test_training_does_not_begin_with_the_longest():
     assert len({max(lengths[i] for i in batch) for batch in firsts}) > 10
 
 
+def test_a_longer_row_that_noise_put_behind_a_shorter_one_counts():
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        lengths = rng.integers(10, 15, 60).tolist()
+        for batch in plan(lengths, 50, rng):
+            assert len(batch) * max(lengths[i] for i in batch) <= 50
+
+
 def test_batches_are_full():
     assert plan([10] * 9, 30) == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
     assert plan([31, 10, 10, 10], 30) == [[0], [1, 2, 3]], "what is too long is alone"
