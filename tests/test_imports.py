@@ -15,12 +15,12 @@ PACKAGE = Path(vaner.__file__).parent
 
 # Each may import those before it; packages are taken whole. A new stage is put where its data comes by.
 ORDER = """
-errors
+errors progress
 document
 segment formats
 abbreviations knowledge
-ade corpora counting
-instructions
+ade corpora counting leakage
+instructions dense
 pairing metrics bootstrap agreement report
 decode
 features batching mixture
