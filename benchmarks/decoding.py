@@ -35,8 +35,11 @@ def main() -> None:
     def both(document, offsets, types, log_probs, **options):
         counts["rows"] += len(types)
         counts["illegal"] += int(decode.illegal(decode.argmax(log_probs)).sum())
-        repaired[document.id] = original(document, offsets, types, log_probs, decoding="argmax")
-        return original(document, offsets, types, log_probs, decoding="viterbi")
+        starts = options["unit_starts"]
+        repaired[document.id] = original(
+            document, offsets, types, log_probs, unit_starts=starts, decoding="argmax"
+        )
+        return original(document, offsets, types, log_probs, unit_starts=starts, decoding="viterbi")
 
     tagging.decode.spans = both
     rows = []

@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A loaded machine is no failure.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 # The tests are many small forwards; more threads would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -300,3 +300,14 @@ def test_tags_of_the_samples_hold_their_gold(name):
     assert mentions > 20
     # "Cl" of "Na(+)-K(+)-2Cl(-)": a mention that begins inside a word.
     assert out_of_reach == (["Cl"] if name == "bc5cdr-sample" else [])
+
+
+def test_a_type_asked_alone_may_have_its_own_wording():
+    template = Template(alone={"Disease": "Mark each {types} ({definitions}):"}, definitions={"Disease": "an illness"})
+    instruction = template.render(["Disease"])
+    assert instruction.text == "Mark each Disease (Disease: an illness):"
+    assert instruction.text[: instruction.type_ends[0]].endswith("Disease")
+    assert template.render(["Disease", "Chemical"]).text.startswith("If any Disease or Chemical entity")
+    assert "bc5cdr input" in template.render(["Disease"], "bc5cdr").text
+    with pytest.raises(VanerError, match="alone"):
+        Template(alone={"Disease": "Mark all of them:"})

@@ -236,3 +236,17 @@ def test_unknown_models(name):
 def test_decoding_is_checked(tagger, tiny_tokenizer):
     with pytest.raises(VanerError, match="beam"):
         Vaner(tagger.model, tiny_tokenizer, decoding="beam")
+
+
+def test_no_mention_runs_from_one_unit_into_the_next(tagger):
+    from vaner.decode import spans
+
+    document = Document("d", "renal failure failure fever")
+    offsets = [(0, 5), (6, 13), (14, 21), (22, 27)]
+    likely = np.log(np.array([[[0.1, 0.8, 0.1], [0.1, 0.1, 0.8], [0.2, 0.1, 0.7], [0.9, 0.05, 0.05]]]))
+    joined = spans(document, offsets, ["Disease"], likely)
+    assert [s.text for s in joined] == ["renal failure failure"]
+    parted = spans(document, offsets, ["Disease"], likely, unit_starts=[0, 2])
+    assert [s.text for s in parted] == ["renal failure"]
+    repaired = spans(document, offsets, ["Disease"], likely, unit_starts=[0, 2], decoding="argmax")
+    assert [s.text for s in repaired] == ["renal failure", "failure"]

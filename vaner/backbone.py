@@ -182,7 +182,7 @@ def weights_hash(folder: str | Path) -> str:
     Raises:
         VanerError: no safetensors in the folder (pickled weights are not read), one is missing or damaged.
     """
-    files = _weight_files(Path(folder))
+    files = weight_files(Path(folder))
     if not files:
         raise VanerError(f"{folder}: no .safetensors files; convert the weights to safetensors first")
     stamp = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
@@ -200,7 +200,7 @@ def weights_hash(folder: str | Path) -> str:
     return found
 
 
-def _weight_files(folder: Path) -> list[Path]:
+def weight_files(folder: Path) -> list[Path]:
     """The files that transformers loads: those of the index, else the one, else all there are.
 
     A folder may hold others, such as an adapter or the weights again in another layout.

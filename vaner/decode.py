@@ -90,6 +90,7 @@ def spans(
     types: Sequence[str],
     log_probs: np.ndarray,
     *,
+    unit_starts: Sequence[int] = (),
     decoding: str = "viterbi",
     flat: bool = False,
 ) -> list[Span]:
@@ -100,18 +101,27 @@ def spans(
         offsets: ``(start, end)`` of each word in ``document.text``.
         types: row names of ``log_probs``.
         log_probs: shape ``(len(types), len(offsets), 3)``.
-        decoding: ``viterbi`` or ``argmax``.
+        unit_starts: indices of words that begin a unit. No mention runs from one unit into the next: they were
+            read apart.
+        decoding: ``viterbi``, or ``argmax``, in which an I that follows no B of its unit starts a mention.
         flat: keep only the best-scored of overlapping spans.
 
     Returns:
         spans sorted by offset; ``score`` is the geometric mean of the probabilities of the span's tags.
     """
-    tags = argmax(log_probs)
-    if decoding == "viterbi":
+    starts = list(unit_starts)
+    if decoding == "argmax":
+        tags = argmax(log_probs)
+        at_starts = tags[:, starts]
+        tags[:, starts] = np.where(at_starts == I, B, at_starts)
+    else:
+        allowed = log_probs.copy()
+        allowed[:, starts, I] = -np.inf
+        tags = argmax(allowed)
         # A legal sequence of likeliest tags is the likeliest legal sequence: most rows need no search.
         broken = illegal(tags)
         if broken.any():
-            tags[broken] = viterbi(log_probs[broken])
+            tags[broken] = viterbi(allowed[broken])
     found: list[Span] = []
     for row, kind in enumerate(types):
         if not tags[row].any():

@@ -41,6 +41,7 @@ class Template:
         definitions: type -> one-line definition; those of the asked types are put where a wording says
             ``{definitions}``, as in ``Disease: an abnormal state; Chemical: a substance``.
         datasets: dataset name -> its own wording in place of ``known``.
+        alone: type -> its own wording in place of ``adaptive``, where that type is asked alone.
 
     Both wordings may hold ``{notes}``, where knowledge-base hints go.
 
@@ -52,12 +53,15 @@ class Template:
     adaptive: str = "If any {types} entity is mentioned in the input, extract it. ##input:"
     definitions: Mapping[str, str] = field(default_factory=dict)
     datasets: Mapping[str, str] = field(default_factory=dict)
+    alone: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._check("known", self.known, {"types", "dataset"})
         self._check("adaptive", self.adaptive, {"types"})
         for name, wording in self.datasets.items():
             self._check(f"datasets[{name}]", wording, {"types"})
+        for name, wording in self.alone.items():
+            self._check(f"alone[{name}]", wording, {"types"})
 
     @staticmethod
     def _check(name: str, wording: str, needed: set[str]) -> None:
@@ -98,7 +102,10 @@ class Template:
             raise VanerError("no entity type asked; name at least one, such as Disease")
         if len(set(types)) != len(types):
             raise VanerError(f"a type is asked twice in {list(types)}; name each once")
-        wording = self.adaptive if dataset is None else self.datasets.get(dataset, self.known)
+        if dataset is None:
+            wording = self.alone.get(types[0], self.adaptive) if len(types) == 1 else self.adaptive
+        else:
+            wording = self.datasets.get(dataset, self.known)
         pieces: list[str] = []
         ends: list[int] = []
         length = 0

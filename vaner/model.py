@@ -334,7 +334,7 @@ class VanerModel(nn.Module):
                 raise VanerError(f"{folder}: {ADAPTER_WEIGHTS} does not fit its config; copy the model again")
         elif (folder / BACKBONE_FOLDER).is_dir():
             state = {}
-            for path in sorted((folder / BACKBONE_FOLDER).glob("*.safetensors")):
+            for path in backbones.weight_files(folder / BACKBONE_FOLDER):
                 state |= load_file(path)
             self.backbone.load_state_dict(state)
 

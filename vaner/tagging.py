@@ -24,8 +24,6 @@ from vaner.features import Features, Tokenisation, Window, windows
 from vaner.instructions import Text
 from vaner.model import VanerModel, load_tokenizer
 
-_IMPOSSIBLE = -1e9
-
 
 @dataclass
 class _Pending:
@@ -239,13 +237,12 @@ class Vaner:
             self.tokens += sum(lengths[i] for i in batch)
             self.padded_tokens += len(batch) * max(lengths[i] for i in batch)
         for one in pending:
-            # No mention runs from one unit into the next: they were read apart.
-            one.log_probs[:, one.unit_starts, decode.I] = _IMPOSSIBLE
             found = decode.spans(
                 one.text.document,
                 one.text.offsets,
                 asked,
                 one.log_probs,
+                unit_starts=one.unit_starts,
                 decoding=self.decoding,
                 flat=self.flat,
             )
@@ -280,14 +277,14 @@ def model_folder(name: str, revision: str | None = None) -> str:
             f"{name}: no such model folder; train one with train.py, or name a hub id (owner/name)"
         )
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
         return snapshot_download(
             name, revision=revision, allow_patterns=["*.json", "*.safetensors", "*.model", "*.txt"]
         )
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise VanerError(f"{name}: no such folder here, and the hub did not give it ({reason})") from error
 
 

@@ -23,14 +23,22 @@ from transformers.trainer_utils import rotate_checkpoints
 
 from vaner import backbone as backbones
 from vaner import card, metrics, provenance
-from vaner.arguments import DataArguments, ModelArguments, VanerTrainingArguments, command_line, parse
+from vaner.arguments import (
+    DataArguments,
+    KnowledgeArguments,
+    ModelArguments,
+    VanerTrainingArguments,
+    command_line,
+    parse,
+)
 from vaner.config import CONFIG_NAME, ModelConfig
 from vaner.corpora import registry
 from vaner.document import Document
 from vaner.errors import VanerError
 from vaner.features import Tokenisation
-from vaner.gathering import Gathered, gather, sample
+from vaner.gathering import Gathered, gather, gather_names, sample
 from vaner.instructions import Template
+from vaner.leakage import Gate
 from vaner.mixture import Drawing, Mixture
 from vaner.model import Adapter, VanerModel, describe, load_tokenizer
 from vaner.pairing import pair
@@ -285,7 +293,7 @@ def run(argv: list[str]) -> Path:
         VanerError: bad arguments or data, before anything is written.
     """
     started = time.monotonic()
-    model_args, data_args, args = parse(argv)
+    model_args, data_args, args, knowledge_args = parse(argv)
     args.passes = args.num_train_epochs
     args.eval_documents = data_args.eval_documents
     first = args.process_index == 0
@@ -294,6 +302,9 @@ def run(argv: list[str]) -> Path:
 
     gathered = gather(data_args, args.seed)
     settings = _settings(model_args, data_args, gathered)
+    dense = gate = None
+    if knowledge_args.kb:
+        dense, gate = gather_names(knowledge_args, gathered, data_args, model_args.max_words)
     folder = backbones.resolve(model_args.backbone, model_args.revision)
     tokenizer = load_tokenizer(folder)
     tokenisation = Tokenisation(tokenizer, settings.max_tokens)
@@ -313,8 +324,11 @@ def run(argv: list[str]) -> Path:
         batch_tokens=args.batch_tokens,
         epochs=_whole_epochs(args),
         seed=args.seed,
+        dense=dense,
     )
     _report_data(say, gathered, mixture, tokenisation)
+    if dense:
+        _report_names(say, mixture, gate)
 
     # A quantised base is put on its device while it loads; others are moved by Trainer.
     device = str(args.device) if model_args.quantization != "none" else None
@@ -349,26 +363,42 @@ def run(argv: list[str]) -> Path:
     if resume:
         say(f"resuming from {resume}", flush=True)
     trainer.train(resume_from_checkpoint=resume)
-    return _finish(trainer, gathered, settings, (model_args, data_args, args), started, say)
+    names = _names_record(knowledge_args, mixture, gate) if dense else {}
+    groups = (model_args, data_args, args, knowledge_args)
+    return _finish(trainer, gathered, names, groups, started, say)
 
 
 def _settings(model_args: ModelArguments, data_args: DataArguments, gathered: Gathered) -> ModelConfig:
     corpora = registry()
     wording = {"known": data_args.template, "adaptive": data_args.adaptive_template}
     names = [s.name for s in gathered.sources]
-    own = {corpora[n].instruction_name: corpora[n].template for n in names if corpora[n].template}
+    own: dict[str, str] = {}
+    for corpus in (corpora[n] for n in names):
+        if corpus.template and own.setdefault(corpus.instruction_name, corpus.template) != corpus.template:
+            raise VanerError(
+                f"corpus {corpus.name}: another corpus of the mix is called {corpus.instruction_name} in "
+                "instructions too, with another template; give both the same one in corpora.yaml"
+            )
     datasets: dict[str, list[str]] = {}
     for source in gathered.sources:
         asked = dict.fromkeys([*datasets.get(source.dataset, []), *source.types])
         datasets[source.dataset] = list(asked)
+    types = list(dict.fromkeys(t for types in datasets.values() for t in types))
+    described = {t: corpora.types[t] for t in types if t in corpora.types}
+    template = Template(
+        **{k: v for k, v in wording.items() if v},
+        definitions={t: d.definition for t, d in described.items() if d.definition},
+        datasets=own,
+        alone={t: d.template for t, d in described.items() if d.template},
+    )
     return ModelConfig(
         backbone=model_args.backbone,
         revision=model_args.revision,
         attention=model_args.attention,
         head=model_args.head,
         head_rank=model_args.head_rank,
-        template=Template(**{k: v for k, v in wording.items() if v}, datasets=own),
-        types=list(dict.fromkeys(t for types in datasets.values() for t in types)),
+        template=template,
+        types=types,
         datasets=datasets,
         max_tokens=model_args.max_tokens,
         max_words=model_args.max_words,
@@ -404,6 +434,35 @@ def _report_data(say, gathered: Gathered, mixture: Mixture, tokenisation: Tokeni
         say(f"{len(tokenisation.shortened)} very long words are read by their first tokens only")
 
 
+def _report_names(say, mixture: Mixture, gate: Gate) -> None:
+    dense = mixture.dense
+    for line in gate.lines():
+        say(line)
+    counts = ", ".join(f"{count:,} {type}" for type, count in dense.counts().items())
+    say(
+        f"names to draw: {counts}, related to {dense.sentences - dense.without_candidates:,} of "
+        f"{dense.sentences:,} sentences; {mixture.dense_rows[0]:,} rows of them in the first epoch"
+    )
+    if dense.without_names:
+        say(f"the index has no name of type {', '.join(dense.without_names)}: not asked in rows of names")
+
+
+def _names_record(knowledge: KnowledgeArguments, mixture: Mixture, gate: Gate) -> dict[str, Any]:
+    return {
+        "index": provenance.file_hashes([knowledge.kb]),
+        "style": knowledge.kb_style,
+        "ratio": knowledge.kb_ratio,
+        "asked": knowledge.kb_asked,
+        "others": knowledge.kb_others,
+        "names": mixture.dense.counts(),
+        "types_without_names": mixture.dense.without_names,
+        "sentences": mixture.dense.sentences,
+        "sentences_without_names": mixture.dense.without_candidates,
+        "rows": mixture.dense_rows,
+        "leakage": gate.record(),
+    }
+
+
 def _checkpoint(args: VanerTrainingArguments) -> str | None:
     wanted = args.resume_from_checkpoint
     if wanted in (None, "", "False", "false"):
@@ -424,8 +483,8 @@ def _checkpoint(args: VanerTrainingArguments) -> str | None:
     return wanted
 
 
-def _finish(trainer: VanerTrainer, gathered, settings: ModelConfig, groups, started: float, say) -> Path:
-    model_args, data_args, args = groups
+def _finish(trainer: VanerTrainer, gathered, names: dict[str, Any], groups, started: float, say) -> Path:
+    model_args, data_args, args, knowledge_args = groups
     folder = Path(args.output_dir)
     model = trainer.accelerator.unwrap_model(trainer.model)
     best = folder / BEST_FOLDER
@@ -459,8 +518,14 @@ def _finish(trainer: VanerTrainer, gathered, settings: ModelConfig, groups, star
                 }
                 for s in gathered.sources
             },
+            **({"knowledge": names} if names else {}),
             "files": provenance.file_hashes(gathered.files),
-            "arguments": {**asdict(model_args), **asdict(data_args), **_plain(args)},
+            "arguments": {
+                **asdict(model_args),
+                **asdict(data_args),
+                **asdict(knowledge_args),
+                **_plain(args),
+            },
             "dev": scores,
         }
         shown = {k: v for k, v in record.items() if k not in ("arguments",)}
