@@ -29,7 +29,7 @@ def refused(*argv: str) -> str:
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
 def test_every_config_that_is_shipped_parses(path):
-    _, data, _ = parse(["--config", str(path), *CPU])
+    _, data, _, _ = parse(["--config", str(path), *CPU])
     assert data.mix
 
 
@@ -40,7 +40,7 @@ def test_a_config_is_the_flags_in_a_file(tmp_path):
         "drop_overlap: false\nlora_targets: [q_proj, v_proj]\n"
         "template: '- {types} in {dataset}:'\nlr_scheduler_kwargs: {num_cycles: 2}\ncap: 7\nrevision:\n",
     )
-    model, data, training = parse(["--config", path, *CPU])
+    model, data, training, _ = parse(["--config", path, *CPU])
     assert data.mix == ["ncbi-disease:1", "bc5cdr:0.5"]
     assert (data.cap, data.drop_overlap, data.template) == (7, False, "- {types} in {dataset}:")
     assert model.lora_targets == ["q_proj", "v_proj"] and model.revision is None
@@ -51,14 +51,14 @@ def test_flags_win_over_the_config_wherever_they_stand(tmp_path):
     path = config(tmp_path, "mix: [a, b]\nseed: 5\ndrop_overlap: true\nhead: shared\n")
     flags = ["--seed", "7", "--mix", "c", "--no_drop_overlap", "--head=typed"]
     for argv in (["--config", path, *flags], [*flags, "--config", path], [f"--config={path}", *flags]):
-        model, data, training = parse([*argv, *CPU])
+        model, data, training, _ = parse([*argv, *CPU])
         assert (data.mix, training.seed, data.drop_overlap, model.head) == (["c"], 7, False, "typed")
-    _, data, training = parse(["--config", path, *CPU])
+    _, data, training, _ = parse(["--config", path, *CPU])
     assert (data.mix, training.seed) == (["a", "b"], 5)
 
 
 def test_defaults_are_ours():
-    model, data, training = parse(["--mix", "ncbi-disease", *CPU])
+    model, data, training, _ = parse(["--mix", "ncbi-disease", *CPU])
     assert (model.backbone, model.head, model.attention) == ("smollm2-135m", "typed", "bidirectional")
     assert (data.drop_dataset, data.train_splits, data.on_error) == (0.15, ["train"], "raise")
     assert (training.learning_rate, training.batch_tokens) == (1e-3, 2048)
@@ -84,6 +84,10 @@ def test_defaults_are_ours():
         (["--quantization", "2bit"], "invalid choice: '2bit'"),
         (["--dtype", "int8"], "invalid choice: 'int8'"),
         (["--save_dtype", "float16"], "invalid choice: 'float16'"),
+        (["--kb_style", "nouns"], "invalid choice: 'nouns'"),
+        (["--kb_leakage", "ignore"], "invalid choice: 'ignore'"),
+        (["--kb_ratio", "-1"], "--kb_ratio is -1; choose 0 to 100"),
+        (["--kb_asked", "0"], "--kb_asked is 0; choose 1 to 1000"),
         (["--on_error", "ignore"], "invalid choice: 'ignore'"),
         (["--lr_scheduler_type", "staircase"], "staircase"),
         (["--drop_dataset", "1.5"], "--drop_dataset is 1.5; choose 0 to 1"),
@@ -155,7 +159,9 @@ def test_an_empty_config_is_no_config(tmp_path):
 
 
 def test_settings_left_empty_whose_default_is_empty_keep_it(tmp_path):
-    model, data, _ = parse(["--config", config(tmp_path, "mix: [a]\nlora_targets: []\ndev:\ncap:\n"), *CPU])
+    model, data, _, _ = parse(
+        ["--config", config(tmp_path, "mix: [a]\nlora_targets: []\ndev:\ncap:\n"), *CPU]
+    )
     assert (model.lora_targets, data.dev, data.cap) == ([], [], None)
 
 

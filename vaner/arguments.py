@@ -4,8 +4,8 @@ A config is the flags in a file (``learning_rate: 1e-3`` is ``--learning_rate 1e
 come after it and win. Flags that are not listed here are those of transformers' TrainingArguments.
 
     configs/x.yaml --> words --+
-                               +--> HfArgumentParser --> ModelArguments, DataArguments, VanerTrainingArguments
-    command line --------------+
+                               +--> HfArgumentParser --> ModelArguments, DataArguments, VanerTrainingArguments,
+    command line --------------+                       KnowledgeArguments
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ import torch
 import yaml
 from transformers import HfArgumentParser, TrainingArguments
 
-from vaner.attention import MODES
+from vaner import attention, leakage
+from vaner.dense import STYLES
 from vaner.errors import VanerError
 from vaner.instructions import Template
 
@@ -51,7 +52,9 @@ class ModelArguments:
 
     backbone: str = _flag("smollm2-135m", "Embedded backbone, hub id or local folder.")
     revision: str | None = _flag(None, "Branch, tag or commit of a hub id.")
-    attention: str = _flag("bidirectional", "What a word sees: all words, or only those before it.", MODES)
+    attention: str = _flag(
+        "bidirectional", "What a word sees: all words, or only those before it.", attention.MODES
+    )
     head: str = _flag(
         "typed",
         "typed: any set of types in one pass. shared: VANER's own, one type a pass.",
@@ -131,6 +134,35 @@ class DataArguments:
 
 
 @dataclass
+class KnowledgeArguments:
+    """What is learnt from a knowledge base (dense recognition); nothing without ``--kb``."""
+
+    kb: str | None = _flag(
+        None, "Index of names (python -m vaner kb build); rows of names are then trained on too."
+    )
+    kb_ratio: float = _flag(0.25, "Rows of names for every row of the corpora.")
+    kb_style: str = _flag(
+        "names",
+        "names: names one after the other. replacement: sentences with names in place of their mentions. "
+        "both: half of each.",
+        STYLES,
+    )
+    kb_asked: int = _flag(10, "At most so many names of the asked types in a row.")
+    kb_others: int = _flag(5, "At most so many names of other types in a row.")
+    kb_leakage: str = _flag(
+        "drop",
+        "Names that dev or test annotate and training does not: drop them, only report how many there are, or "
+        "off (dev and test are not looked at).",
+        leakage.MODES,
+    )
+
+    def __post_init__(self) -> None:
+        _check(self, 0, 100, "kb_ratio")
+        _check(self, 1, 1000, "kb_asked")
+        _check(self, 0, 1000, "kb_others")
+
+
+@dataclass
 class VanerTrainingArguments(TrainingArguments):
     """transformers' TrainingArguments with other defaults, and a token budget in place of a batch size."""
 
@@ -176,7 +208,7 @@ class VanerTrainingArguments(TrainingArguments):
         super().__post_init__()
 
 
-GROUPS = (ModelArguments, DataArguments, VanerTrainingArguments)
+GROUPS = (ModelArguments, DataArguments, VanerTrainingArguments, KnowledgeArguments)
 _HELP = "python train.py --help lists the flags"
 
 
@@ -185,7 +217,9 @@ class _Parser(HfArgumentParser):
         raise VanerError(f"{message}; {_HELP}")
 
 
-def parse(argv: Sequence[str]) -> tuple[ModelArguments, DataArguments, VanerTrainingArguments]:
+def parse(
+    argv: Sequence[str],
+) -> tuple[ModelArguments, DataArguments, VanerTrainingArguments, KnowledgeArguments]:
     """Read ``--config file.yaml`` and flags.
 
     Raises:
@@ -209,7 +243,7 @@ def parse(argv: Sequence[str]) -> tuple[ModelArguments, DataArguments, VanerTrai
     except VanerError as error:
         raise VanerError(f"{configs[0]}: {error}") from None
     try:
-        model, data, training, _, stray = parser.parse_args_into_dataclasses(
+        model, data, training, knowledge, _, stray = parser.parse_args_into_dataclasses(
             words + list(argv), return_remaining_strings=True, look_for_args_file=False
         )
     except VanerError:
@@ -222,7 +256,7 @@ def parse(argv: Sequence[str]) -> tuple[ModelArguments, DataArguments, VanerTrai
         raise VanerError(f"{stray[0]!r} belongs to no flag; {hint}")
     if not data.mix:
         raise VanerError("no corpora to train on; name them with --mix, or in the config")
-    return model, data, training
+    return model, data, training, knowledge
 
 
 def _known() -> dict[str, Field]:

@@ -68,6 +68,7 @@ def render(settings: ModelConfig) -> str:
         "|---|---|---|---|---|",
         corpora,
         "",
+        *_names(run.get("knowledge", {})),
         "## Scores on dev",
         "",
         "Strict micro-F1 (same start, end and type) in percent, of the model chosen on these documents.",
@@ -78,6 +79,41 @@ def render(settings: ModelConfig) -> str:
         "",
     ]
     return "\n".join(parts)
+
+
+def _names(knowledge: dict) -> list[str]:
+    """The section on dense recognition, where there was any."""
+    if not knowledge:
+        return []
+    leakage = knowledge["leakage"]
+    rows = [
+        f"| {corpus} | {kind} | {c['only_in_dev_or_test']:,} | {c['in_index']:,} |"
+        for corpus, kinds in leakage["held_out_mentions"].items()
+        for kind, c in kinds.items()
+    ]
+    said = {
+        "drop": "None of them was trained on.",
+        "report": "They were NOT dropped.",
+        "off": "Dev and test were not looked at: names may be mentions that only they annotate.",
+    }
+    table = [
+        "| corpus | type | only in dev or test | of these in the index |",
+        "|---|---|---|---|",
+        *rows,
+        "",
+    ]
+    index = ", ".join(f"`{name}` (sha256 {digest})" for name, digest in knowledge["index"].items())
+    return [
+        "### Dense recognition",
+        "",
+        f"{knowledge['ratio']:g} rows of knowledge-base names (style `{knowledge['style']}`) for every row of the "
+        f"corpora, from {index}: {', '.join(f'{n:,} {kind}' for kind, n in knowledge['names'].items())} names.",
+        "",
+        f"Mentions that dev or test annotate and training does not (`--kb_leakage {leakage['mode']}`). "
+        f"{said[leakage['mode']]}",
+        "",
+        *(table if rows else []),
+    ]
 
 
 def _percent(value: float | None) -> str:

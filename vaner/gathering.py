@@ -1,26 +1,30 @@
-"""In: corpora's names and splits. Out: training Sources and dev documents, without overlap between them.
+"""In: corpora's names and splits. Out: training Sources, dev documents, names to train on: all without overlap.
 
-Only train (or the splits asked for) is trained on, and only dev chooses the model. A test split is opened in one
-place, to leave out of training what its documents share (`vaner.corpora.held_out_fingerprints`).
+Only train (or the splits asked for) is trained on, and only dev chooses the model. A test split is opened in two
+places, to leave out of training what its documents share (`vaner.corpora.held_out_fingerprints`) and the names
+that only it annotates (`vaner.leakage.leaks`).
 """
 
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
-from vaner.arguments import DataArguments
+from vaner.arguments import DataArguments, KnowledgeArguments
 from vaner.corpora import Corpus, held_out_fingerprints, overlapping, registry
+from vaner.dense import Dense
 from vaner.document import Document
 from vaner.errors import VanerError
 from vaner.formats import Report
 from vaner.instructions import Text
+from vaner.knowledge import KnowledgeBase
+from vaner.leakage import Gate, gate
 from vaner.mixture import Source, temperature_weights
+from vaner.progress import progress
 
 
 @dataclass
@@ -33,6 +37,7 @@ class Gathered:
         dropped: corpus name -> training documents left out because dev or test has them.
         repaired: what the readers repaired or skipped -> how often.
         files: every file that was trained or selected on.
+        held_out: corpora and splits that nothing may be learnt from.
     """
 
     sources: list[Source]
@@ -40,11 +45,7 @@ class Gathered:
     dropped: dict[str, int] = field(default_factory=dict)
     repaired: dict[str, int] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
-
-
-def progress(items: Iterable, what: str, total: int | None = None):
-    """A progress bar that shows up only where something takes longer than two seconds."""
-    return tqdm(items, desc=what, total=total, delay=2, leave=False, file=sys.stderr)
+    held_out: list[tuple[Corpus, str]] = field(default_factory=list)
 
 
 def parse_mix(mix: Sequence[str]) -> dict[str, float]:
@@ -94,10 +95,13 @@ def gather(data: DataArguments, seed: int) -> Gathered:
         gathered.files += [str(p) for p in paths]
         gathered.dev[name] = list(corpora[name].documents("dev", data.data_root, data.on_error, report))
     held_out = None
+    guarded = dict.fromkeys([*weights, *dev_names, *data.held_out])
+    gathered.held_out = [
+        (corpora[n], s) for n in guarded for s in ("dev", "test") if (n, s) not in trained_on
+    ]
     if data.drop_overlap:
-        guarded = dict.fromkeys([*weights, *dev_names, *data.held_out])
-        pairs = [(corpora[n], s) for n in guarded for s in ("dev", "test") if (n, s) not in trained_on]
-        held_out = held_out_fingerprints(progress(pairs, "reading held-out splits"), data.data_root)
+        splits = progress(gathered.held_out, "reading held-out splits")
+        held_out = held_out_fingerprints(splits, data.data_root)
     sizes = []
     for number, (name, weight) in enumerate(weights.items()):
         documents = _training_documents(corpora[name], data, gathered, report)
@@ -122,6 +126,34 @@ def gather(data: DataArguments, seed: int) -> Gathered:
         source.weight *= factor
     gathered.repaired = dict(report.counts)
     return gathered
+
+
+def gather_names(
+    knowledge: KnowledgeArguments, gathered: Gathered, data: DataArguments, max_words: int
+) -> tuple[Dense, Gate]:
+    """Names of ``--kb`` related to the training sentences, without those that only dev or test annotate.
+
+    Raises:
+        VanerError: no such index, a damaged one, or one without a name for the types of the mix.
+    """
+    if not Path(knowledge.kb).is_file():
+        raise VanerError(f"--kb {knowledge.kb}: no such index; make one with python -m vaner kb build")
+    kb = KnowledgeBase(knowledge.kb)
+    texts = [source.texts for source in gathered.sources]
+    documents = [text.document for source in texts for text in source]
+    found = gate(kb, documents, gathered.held_out, data.data_root, knowledge.kb_leakage)
+    dense = Dense(
+        kb,
+        texts,
+        dropped=found.keys,
+        style=knowledge.kb_style,
+        ratio=knowledge.kb_ratio,
+        asked=knowledge.kb_asked,
+        others=knowledge.kb_others,
+        max_words=max_words,
+    )
+    gathered.files.append(knowledge.kb)
+    return dense, found
 
 
 def _training_documents(

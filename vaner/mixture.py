@@ -1,4 +1,4 @@
-"""In: corpora's training Texts. Out: for every epoch a seeded list of rows to train on, batched under a budget.
+"""In: corpora's training Texts, names related to them. Out: every epoch's seeded rows, batched under a budget.
 
 A row is drawn, not stored: which sentences share a unit, which types are asked in which order, and whether the
 dataset is named, are chosen anew in every epoch from the seed and the epoch's number, so that any process and
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from vaner.batching import collate, padding_share, plan
+from vaner.dense import Dense, Example
 from vaner.errors import VanerError
 from vaner.features import IGNORED, Features, Tokenisation, Window, windows
 from vaner.instructions import I, Template, Text, encode_tags, group
@@ -90,6 +91,10 @@ class Mixture:
         batch_tokens: tokens a batch, padding included.
         epochs: passes over the mix.
         seed: of everything drawn.
+        dense: draws rows of knowledge-base names for the units of an epoch, which are added to its rows.
+
+    Attributes:
+        dense_rows: how many of these each epoch has.
     """
 
     def __init__(
@@ -102,6 +107,7 @@ class Mixture:
         batch_tokens: int,
         epochs: int,
         seed: int,
+        dense: Dense | None = None,
     ) -> None:
         self.sources = list(sources)
         self.tokenisation = tokenisation
@@ -109,6 +115,7 @@ class Mixture:
         self.drawing = drawing
         self.batch_tokens = batch_tokens
         self.seed = seed
+        self.dense = dense
         self._tags: list[list[np.ndarray]] = []
         self._token_counts: list[list[np.ndarray]] = []
         for source in self.sources:
@@ -127,14 +134,16 @@ class Mixture:
             )
         # Planning an epoch takes a while and is done once more when its first batch is asked for; the plan is
         # kept until another epoch's is needed.
-        self._planned: tuple[int, tuple[list[Draw], list[list[int]]]] | None = None
+        self._planned: tuple[int, tuple[list[Draw | Example], list[list[int]]]] | None = None
         self._batch_ends: list[int] = []
         self.padding: list[float] = []
+        self.dense_rows: list[int] = []
         self.tokens = 0
         for epoch in range(epochs):
             draws, batches = self._plan(epoch)
             lengths = [self.length(d) for d in draws]
             self.tokens += sum(lengths)
+            self.dense_rows.append(sum(isinstance(d, Example) for d in draws))
             self.padding.append(padding_share(lengths, batches))
             self._batch_ends.append((self._batch_ends[-1] if self._batch_ends else 0) + len(batches))
         if not len(self):
@@ -156,21 +165,23 @@ class Mixture:
         rows = [self.row(draws[i]) for i in batches[index - first]]
         return collate(rows, self.tokenisation.pad_id)
 
-    def _plan(self, epoch: int) -> tuple[list[Draw], list[list[int]]]:
+    def _plan(self, epoch: int) -> tuple[list[Draw | Example], list[list[int]]]:
         draws = self.draws(epoch)
         order = np.random.default_rng([self.seed, epoch, 1])
         return draws, plan([self.length(d) for d in draws], self.batch_tokens, order)
 
-    def draws(self, epoch: int) -> list[Draw]:
-        """The rows of one epoch, before batching."""
-        found: list[Draw] = []
+    def draws(self, epoch: int) -> list[Draw | Example]:
+        """The rows of one epoch, before batching; those of dense recognition come last."""
+        found: list[Draw | Example] = []
         for index, source in enumerate(self.sources):
             rng = np.random.default_rng([self.seed, epoch, 0, index])
             for passing in range(int(np.ceil(source.weight))):
                 share = min(1.0, source.weight - passing)
                 for number in range(len(source.texts)):
                     found += self._draw_text(rng, index, number, share)
-        return found
+        # A generator of their own, so that they change nothing of the rows before them.
+        rng = np.random.default_rng([self.seed, epoch, 2])
+        return found + (self._examples(rng, found) if self.dense else [])
 
     def _draw_text(self, rng: np.random.Generator, index: int, number: int, share: float) -> list[Draw]:
         source = self.sources[index]
@@ -208,17 +219,54 @@ class Mixture:
                 found += [Draw(index, number, w, types, dataset) for w in windows(start, end, counts, room)]
         return found
 
-    def length(self, draw: Draw) -> int:
+    def _examples(self, rng: np.random.Generator, draws: Sequence[Draw]) -> list[Example]:
+        """Rows of names for about ``dense.ratio`` times as many units, each asked what its unit is asked."""
+        found: list[Example] = []
+        for draw in draws:
+            types = self.sources[draw.source].types
+            start, end = draw.window.keep_start, draw.window.keep_end
+            for _ in range(int(self.dense.ratio + rng.random())):
+                tags = self._tags[draw.source][draw.text][[types.index(t) for t in draw.types], start:end]
+                example = self.dense.example(rng, draw.source, draw.text, start, end, draw.types, tags)
+                if example is not None:
+                    found += self._fitting(example)
+        return found
+
+    def _fitting(self, example: Example) -> list[Example]:
+        """The example, in overlapping windows where it is too long for a row."""
+        counts = list(map(len, self.tokenisation.words(example.words)))
+        cut = windows(0, len(counts), counts, self.tokenisation.room(self.template.render(example.types)))
+        if len(cut) == 1:
+            return [example]
+        labels = np.array(example.labels)
+        found = []
+        for w in cut:
+            kept = np.full_like(labels[:, w.start : w.end], IGNORED)
+            inside = slice(w.keep_start - w.start, w.keep_end - w.start)
+            kept[:, inside] = labels[:, w.keep_start : w.keep_end]
+            words = example.words[w.start : w.end]
+            found.append(Example(example.types, words, tuple(map(tuple, kept.tolist()))))
+        return found
+
+    def length(self, draw: Draw | Example) -> int:
         """Tokens of a row, without building it."""
+        if isinstance(draw, Example):
+            head, _ = self.tokenisation.instruction(self.template.render(draw.types))
+            return (
+                len(head) + sum(map(len, self.tokenisation.words(draw.words))) + len(self.tokenisation.suffix)
+            )
         head, _ = self.tokenisation.instruction(self.template.render(draw.types, draw.dataset))
         counts = self._token_counts[draw.source][draw.text][draw.window.start : draw.window.end]
         return len(head) + int(counts.sum()) + len(self.tokenisation.suffix)
 
-    def row(self, draw: Draw) -> Features:
+    def row(self, draw: Draw | Example) -> Features:
         """Build a row; in an overlapping window only the words that are kept carry labels.
 
         The rest of a mention that began in the unit before carries none either: no legal tags say that.
         """
+        if isinstance(draw, Example):
+            labels = np.array(draw.labels, dtype=np.int8)
+            return self.tokenisation.row(self.template.render(draw.types), draw.words, labels)
         source = self.sources[draw.source]
         window = draw.window
         rows = [source.types.index(t) for t in draw.types]

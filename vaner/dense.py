@@ -1,0 +1,306 @@
+"""In: an index and training Texts; then units of them. Out: rows of names related to each unit: words and labels.
+
+Dense recognition (VANER) teaches names that the corpora do not have. The dataset is not named in these rows.
+
+    unit       ... a woman with breast cancer was given tamoxifen ...         asked: Disease
+
+    names      Tamoxifen  Breast Neoplasms  carcinoma of the breast  toremifene
+               O          B      I          B         I  I   I       O
+
+    replaced   ... a woman with carcinoma of the breast was given tamoxifen ...
+                                B         I  I   I
+
+Which names are related to a sentence is found once; which of them make up a row is drawn anew every time.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+import numpy as np
+
+from vaner.document import Span
+from vaner.errors import VanerError
+from vaner.instructions import IGNORED, B, I, O, Text
+from vaner.knowledge import KnowledgeBase
+from vaner.leakage import keys_of, mention_keys
+from vaner.progress import progress
+from vaner.segment import words
+
+STYLES = ("names", "replacement", "both")
+
+# Names related to one mention that a sentence's pool takes in: of the mention's type, and of other types.
+_ALIKE = 20
+_UNLIKE = 10
+
+
+@dataclass(frozen=True)
+class Example:
+    """A row with words of its own, asked without a dataset's name.
+
+    Attributes:
+        types: the asked types.
+        words: at least one.
+        labels: for each asked type O, B, I or IGNORED of every word.
+    """
+
+    types: tuple[str, ...]
+    words: tuple[str, ...]
+    labels: tuple[tuple[int, ...], ...]
+
+
+class Dense:
+    """Names related to every training sentence, and rows drawn from them.
+
+    A sentence's names are those that occur in it, and, for each of its gold mentions, names that share a rare
+    word or are spelt alike, of the mention's type and of other types (`KnowledgeBase.related`).
+
+    Args:
+        kb: the index; not needed any more once this is built.
+        texts: of every source the training Texts.
+        dropped: keys of names that must not be drawn (`vaner.leakage`).
+        style: ``names`` (names one after the other), ``replacement`` (a unit whose gold mentions are replaced by
+            names of their type), or ``both``, half of each.
+        ratio: rows for every real row.
+        asked: at most so many names of the asked types in a row, shared out evenly among the types.
+        others: at most so many names of other types.
+        max_words: a row of names ends before it is longer, unless a single name is.
+
+    Attributes:
+        without_names: types that the texts annotate and the index has no name of; never asked in these rows.
+        without_candidates: sentences that no name is related to.
+        sentences: all of them.
+
+    Raises:
+        VanerError: a wrong style or number, or an index that has no name to offer.
+    """
+
+    def __init__(
+        self,
+        kb: KnowledgeBase,
+        texts: Sequence[Sequence[Text]],
+        *,
+        dropped: Collection[int] = frozenset(),
+        style: str = "names",
+        ratio: float = 0.25,
+        asked: int = 10,
+        others: int = 5,
+        max_words: int = 96,
+    ) -> None:
+        if style not in STYLES:
+            raise VanerError(f"--kb_style {style}: choose {', '.join(STYLES)}")
+        self.style, self.ratio, self.asked, self.others = style, ratio, asked, others
+        self.max_words = max_words
+        self._texts = texts
+        self._bits = {type: np.uint64(1 << bit) for bit, type in enumerate(kb.types)}
+        documents = [text.document for source in texts for text in source]
+        annotated = {t for d in documents for t in d.types or ()} | {
+            s.type for d in documents for s in d.spans
+        }
+        self.without_names = sorted(annotated - set(kb.types))
+        if not annotated & set(kb.types):
+            raise VanerError(
+                f"{kb.path}: it has no name of any type of the mix ({', '.join(sorted(annotated))}); it has "
+                f"{', '.join(kb.types)}; build an index with vocabularies of these types"
+            )
+        pools = _related_names(kb, texts)
+        numbers = np.unique(np.concatenate([ids for source in pools for text in source for ids in text]))
+        kept = self._read_names(kb, numbers, mention_keys(documents))
+        kept &= ~np.isin(self._keys, np.fromiter(dropped, np.uint64, len(dropped)))
+        self._pools = [
+            [
+                [ids[kept[ids]] for ids in (np.searchsorted(numbers, found) for found in text)]
+                for text in source
+            ]
+            for source in pools
+        ]
+        self._usable = np.zeros(len(numbers), bool)
+        for ids in (ids for source in self._pools for text in source for ids in text):
+            self._usable[ids] = True
+        # What must not be drawn is not even held.
+        self._names = [name if keep else "" for name, keep in zip(self._names, kept.tolist(), strict=True)]
+        sizes = [len(ids) for source in self._pools for text in source for ids in text]
+        self.sentences, self.without_candidates = len(sizes), sizes.count(0)
+        if not self._usable.any():
+            raise VanerError(f"{kb.path}: no name is related to any training sentence; use a larger index")
+
+    def _read_names(
+        self, kb: KnowledgeBase, numbers: np.ndarray, annotated: dict[str, frozenset[int]]
+    ) -> np.ndarray:
+        """The names themselves, and what is known of their types; returns which are not muted.
+
+        ``_types``: bits of the types of all concepts with the name's normal form. ``_holds``: those of every
+        name that it contains, and those that training annotates it with: it may stand for these, in part or as
+        a whole, so it is no negative for them.
+        """
+        self._names: list[str] = []
+        usable = np.ones(len(numbers), bool)
+        self._types = np.zeros(len(numbers), np.uint64)
+        for i, number in enumerate(progress(numbers.tolist(), "reading names")):
+            name = kb.name(number)
+            self._names.append(name.text)
+            usable[i] = not name.muted
+            for type in name.types:
+                self._types[i] |= self._bits[type]
+        self._keys = keys_of(self._names)
+        self._holds = np.zeros(len(numbers), np.uint64)
+        for i, (name, matches) in enumerate(zip(self._names, kb.match(self._names, all=True), strict=True)):
+            for match in matches:
+                self._holds[i] |= self._bits[match.type]
+                if match.end - match.start == len(name):
+                    self._types[i] |= self._bits[match.type]
+        for type, keys in annotated.items():
+            if type in self._bits:
+                trained = np.isin(self._keys, np.fromiter(keys, np.uint64, len(keys)))
+                self._holds[trained] |= self._bits[type]
+        self._holds |= self._types
+        return usable
+
+    def counts(self) -> dict[str, int]:
+        """Names that may be drawn, for each canonical type."""
+        return {
+            type: count
+            for type, bit in self._bits.items()
+            if (count := int(((self._types & bit) > 0)[self._usable].sum()))
+        }
+
+    def names(self) -> list[str]:
+        """All names that may be drawn."""
+        return [name for name, usable in zip(self._names, self._usable.tolist(), strict=True) if usable]
+
+    def example(
+        self,
+        rng: np.random.Generator,
+        source: int,
+        text: int,
+        start: int,
+        end: int,
+        types: Sequence[str],
+        tags: np.ndarray,
+    ) -> Example | None:
+        """Draw a row for a unit.
+
+        Args:
+            rng: what is drawn depends on its state, the unit and the types alone.
+            source, text: which Text.
+            start, end: word range of the unit in it.
+            types: the asked types; those that the index has no name of are left out.
+            tags: gold of the unit, shape ``(len(types), end - start)``.
+
+        Returns:
+            the row, or None where no name is related to the unit or no mention of it can be replaced.
+        """
+        replaces = self.style == "replacement" or (self.style == "both" and bool(rng.random() < 0.5))
+        known = [i for i, type in enumerate(types) if type in self._bits]
+        types = tuple(types[i] for i in known)
+        starts = self._texts[source][text].sentence_starts
+        sentences = range(bisect_right(starts, start) - 1, bisect_left(starts, end))
+        ids = np.unique(np.concatenate([self._pools[source][text][s] for s in sentences]))
+        if not types or not len(ids):
+            return None
+        if replaces:
+            gold = self._texts[source][text].words[start:end]
+            return self._replaced(rng, gold, tags[known], types, ids)
+        return self._concatenated(rng, types, ids)
+
+    def _concatenated(
+        self, rng: np.random.Generator, types: tuple[str, ...], ids: np.ndarray
+    ) -> Example | None:
+        asked = np.bitwise_or.reduce([self._bits[type] for type in types])
+        of_type = [rng.permutation(ids[(self._types[ids] & self._bits[t]) > 0])[: self.asked] for t in types]
+        in_turn = [int(n) for turn in zip_longest(*of_type) for n in turn if n is not None]
+        negative = rng.permutation(ids[(self._holds[ids] & asked) == 0])
+        chosen = [*self._distinct(in_turn)[: self.asked], *self._distinct(negative.tolist())[: self.others]]
+        row: list[str] = []
+        labels: list[list[int]] = [[] for _ in types]
+        for name in rng.permutation(chosen).tolist() if chosen else ():
+            pieces = self._words(name)
+            if row and len(row) + len(pieces) > self.max_words:
+                break
+            row += pieces
+            for line, type in zip(labels, types, strict=True):
+                line += self._labels(name, type, len(pieces))
+        return Example(types, tuple(row), tuple(map(tuple, labels))) if row else None
+
+    def _replaced(
+        self,
+        rng: np.random.Generator,
+        gold: Sequence[str],
+        tags: np.ndarray,
+        types: tuple[str, ...],
+        ids: np.ndarray,
+    ) -> Example | None:
+        """The unit with every mention that no other overlaps replaced, if there is a name for it."""
+        tags = tags.copy()
+        # The rest of a mention that began in the unit before carries no label: no legal tags say that.
+        tags[np.logical_and.accumulate(tags == I, axis=1)] = IGNORED
+        replaced: dict[int, tuple[int, int]] = {}
+        for line, type in zip(tags, types, strict=True):
+            names = ids[(self._types[ids] & self._bits[type]) > 0]
+            for start in np.flatnonzero(line == B).tolist() if len(names) else ():
+                inside = line[start + 1 :] == I
+                end = start + 1 + (len(inside) if inside.all() else int(inside.argmin()))
+                if np.count_nonzero(tags[:, start:end]) == end - start:
+                    replaced[start] = end, int(rng.choice(names))
+        if not replaced:
+            return None
+        row: list[str] = []
+        labels: list[list[int]] = [[] for _ in types]
+        at = 0
+        for start, (end, name) in [*sorted(replaced.items()), (len(gold), (len(gold), -1))]:
+            pieces = self._words(name) if name >= 0 else []
+            row += [*gold[at:start], *pieces]
+            for line, tag, type in zip(labels, tags, types, strict=True):
+                line += tag[at:start].tolist()
+                line += self._labels(name, type, len(pieces)) if pieces else []
+            at = end
+        return Example(types, tuple(row), tuple(map(tuple, labels)))
+
+    def _distinct(self, ids: Sequence[int]) -> list[int]:
+        """The ids without those of a normal form that an earlier one has."""
+        first: dict[int, int] = {}
+        for i in ids:
+            first.setdefault(int(self._keys[i]), i)
+        return list(first.values())
+
+    def _words(self, name: int) -> list[str]:
+        text = self._names[name]
+        return [text[a:b] for a, b in words(text)]
+
+    def _labels(self, name: int, type: str, count: int) -> list[int]:
+        """What a name of so many words is labelled where a type is asked."""
+        if self._types[name] & self._bits[type]:
+            return [B, *[I] * (count - 1)]
+        return [IGNORED if self._holds[name] & self._bits[type] else O] * count
+
+
+def _related_names(kb: KnowledgeBase, texts: Sequence[Sequence[Text]]) -> list[list[list[np.ndarray]]]:
+    """Numbers of the names related to each sentence, for every source and Text."""
+    mentions = list(dict.fromkeys(s.text for source in texts for t in source for s in t.document.spans))
+    forms = dict(zip(mentions, keys_of(mentions).tolist(), strict=True))
+    known: dict[tuple[str, int], list[int]] = {}
+
+    def like(span: Span) -> list[int]:
+        place = span.type, forms[span.text]
+        if place not in known:
+            rest = [t for t in kb.types if t != span.type]
+            found = kb.related(span.text, [span.type], limit=_ALIKE)
+            found += kb.related(span.text, rest, limit=_UNLIKE) if rest else []
+            known[place] = [number for number, _ in found]
+        return known[place]
+
+    def in_sentences(text: Text) -> list[np.ndarray]:
+        ranges = [(text.offsets[a][0], text.offsets[b - 1][1]) for a, b in text.sentence_ranges()]
+        matches = kb.match([text.document.text[a:b] for a, b in ranges])
+        spans = [s for s in text.document.spans if s.type in kb.types]
+        found = []
+        for (start, end), inside in zip(ranges, matches, strict=True):
+            numbers = {m.number for m in inside}
+            numbers.update(*(like(s) for s in spans if start <= s.start < end))
+            found.append(np.array(sorted(numbers), np.int64))
+        return found
+
+    return [[in_sentences(text) for text in progress(source, "finding related names")] for source in texts]
