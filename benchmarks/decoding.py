@@ -1,6 +1,6 @@
 """In: a model and corpora. Out: strict F1 of Viterbi against argmax-with-repair on the same scores, one table.
 
-    python benchmarks/decoding.py --model runs/ncbi-bc5cdr --corpus bc5cdr-pubtator --data_root CORPORA --json out.json
+python benchmarks/decoding.py --model runs/ncbi-bc5cdr --corpus bc5cdr-pubtator --data_root CORPORA --json out.json
 """
 
 from __future__ import annotations

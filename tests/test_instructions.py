@@ -303,7 +303,9 @@ def test_tags_of_the_samples_hold_their_gold(name):
 
 
 def test_a_type_asked_alone_may_have_its_own_wording():
-    template = Template(alone={"Disease": "Mark each {types} ({definitions}):"}, definitions={"Disease": "an illness"})
+    template = Template(
+        alone={"Disease": "Mark each {types} ({definitions}):"}, definitions={"Disease": "an illness"}
+    )
     instruction = template.render(["Disease"])
     assert instruction.text == "Mark each Disease (Disease: an illness):"
     assert instruction.text[: instruction.type_ends[0]].endswith("Disease")
