@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vaner.errors import VanerError
-from vaner.knowledge import Term
+from vaner.knowledge import Rules, Term
 from vaner.knowledge import match as match_module
 from vaner.knowledge.match import Finder
 
@@ -49,11 +49,12 @@ def test_muted_names_are_not_matched(kb):
 
 
 def test_word_boundaries_are_tested_before_length(make_kb):
-    # "alpha beta gam" would hide "alpha beta" if the longest were taken first.
-    kb = make_kb([Term("1", "alpha beta", ("X",), True), Term("2", "alpha beta gam", ("X",), True)])
-    assert found(kb, "alpha beta gamma") == [("alpha beta", "X")]
-    assert found(kb, "pre-alpha beta") == [("alpha beta", "X")]
-    assert found(kb, "prealpha beta") == []
+    # "alpha B2" would hide "alpha" in "alpha B2x" if the longest were taken before boundaries are tested.
+    kb = make_kb([Term("1", "alpha", ("X",), True), Term("2", "alpha B2", ("X",), True)], rules=Rules())
+    assert found(kb, "alpha B2x") == [("alpha", "X")]
+    assert found(kb, "alpha B2-x") == [("alpha B2", "X")]
+    assert found(kb, "pre-alpha b2") == [("alpha b2", "X")]
+    assert found(kb, "2alpha b2, alphas2") == []
 
 
 @pytest.mark.parametrize(

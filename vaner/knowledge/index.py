@@ -193,17 +193,26 @@ class KnowledgeBase:
             VanerError: if the index has no name of the type.
         """
         mask = np.uint64(self.mask(None if type is None else [type]))
+        return np.flatnonzero(self._name_masks() & mask)
+
+    def _name_masks(self) -> np.ndarray:
+        """Bits of the types of each name, none for muted ones, shape ``(len(self),)``."""
         arrays = self._arrays
+        of_concept = arrays["concept_masks"][arrays["concept_types"]]
         place = arrays["name_concept"]
-        listed = (place & np.uint32(LISTED)) > 0
-        is_wanted = (arrays["concept_masks"] & mask) > 0
-        concept_types = arrays["concept_types"]
-        wanted = np.zeros(len(self), bool)
-        wanted[~listed] = is_wanted[concept_types[place[~listed]]]
-        for number in np.flatnonzero(listed):
-            wanted[number] = is_wanted[concept_types[self.concepts_of(number)]].any()
-        wanted &= (arrays["name_flags"] & MUTED) == 0
-        return np.flatnonzero(wanted)
+        listed = np.flatnonzero(place & np.uint32(LISTED))
+        masks = np.zeros(len(self), np.uint64)
+        single = (place & np.uint32(LISTED)) == 0
+        masks[single] = of_concept[place[single]]
+        if len(listed):
+            more = arrays["more_concepts"]
+            start = (place[listed] & np.uint32(LISTED - 1)).astype(np.int64)
+            count = more[start].astype(np.int64)
+            ends = np.cumsum(count)
+            members = np.arange(ends[-1]) + np.repeat(start + 1 - (ends - count), count)
+            masks[listed] = np.bitwise_or.reduceat(of_concept[more[members]], ends - count)
+        masks[(arrays["name_flags"] & MUTED) > 0] = 0
+        return masks
 
     def names(self, type: str | None = None) -> Iterator[Name]:
         """The names of a canonical type, muted ones left out; see ``name_numbers``."""
@@ -212,7 +221,8 @@ class KnowledgeBase:
 
     def counts(self) -> dict[str, int]:
         """Names that can be matched, for each canonical type."""
-        return {type: len(self.name_numbers(type)) for type in self.types}
+        masks = self._name_masks()
+        return {name: int(np.count_nonzero(masks & np.uint64(1 << bit))) for name, bit in self._bits.items()}
 
     # --- lookup ---
 

@@ -242,8 +242,6 @@ def normal_words(text: str) -> Words:
         codes, kind = codes[kept], kind[kept]
         # A combining mark belongs to the character before it.
         char_start, char_end = kept, np.append(kept[1:], len(text))
-        if len(kept):
-            char_end[-1] = len(text)
     else:
         char_start = np.arange(len(codes))
         char_end = char_start + 1
