@@ -166,7 +166,7 @@ def test_an_encoder_through_the_same_door(tiny_backbones, tmp_path):
 
 
 def test_training_documents_shared_with_dev_are_dropped(tmp_path):
-    _, data, _ = training.parse([*MIX, "--output_dir", str(tmp_path), "--dev", "bc5cdr-sample"])
+    _, data, _, _ = training.parse([*MIX, "--output_dir", str(tmp_path), "--dev", "bc5cdr-sample"])
     gathered = gather(data, seed=0)
     trained = {t.document.metadata.get("pmid") for s in gathered.sources for t in s.texts}
     held_out = {d.metadata.get("pmid") for documents in gathered.dev.values() for d in documents}
