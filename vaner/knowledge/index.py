@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from vaner.errors import FormatError, VanerError
-from vaner.knowledge.compile import LISTED, trigrams
+from vaner.knowledge.compile import LISTED, Compiler, trigrams
 from vaner.knowledge.match import Finder, Match
 from vaner.knowledge.normalise import NORMAL_FORM, normal_words, normalise_all
 from vaner.knowledge.rules import CAPITALS, LAST, MUTED
@@ -380,8 +380,6 @@ def build(path: str | os.PathLike, vocabularies: Iterable, rules: Any, report: A
     Raises:
         VanerError: if a vocabulary, or all of them, leave no name.
     """
-    from vaner.knowledge.compile import Compiler
-
     compiler = Compiler(rules, report)
     for description, terms in vocabularies:
         compiler.add(description, terms)
