@@ -31,6 +31,13 @@ def test_a_class_name_is_muted_for_its_types_only(make_kb):
     assert muted(make_kb, "protein", type="Food") == set()
 
 
+def test_a_name_is_muted_only_if_all_its_concepts_are(make_kb):
+    terms = [Term("1", "PROTEIN", ("Gene",), True), Term("2", "PROTEIN", ("Food",), True)]
+    kb = make_kb(terms)
+    assert not kb.name(0).muted and kb.capitals_needed(0) == 2
+    assert [m.type for m in kb.match(["PROTEIN"])[0]] == ["Food"]
+
+
 def test_names_that_are_dropped(make_kb):
     report = Report()
     kb = make_kb([Term("1", n, ("X",), True) for n in ("+-", "word " * 80, "kept")], report=report)

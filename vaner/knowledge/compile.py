@@ -38,12 +38,11 @@ LISTED = 1 << 31
 _BATCH = 1 << 16
 _BLOOM_BITS = 12
 _MAX_TYPES = 64
-_NO_SOURCE = "no vocabulary"
 
 
 @dataclass
 class _Vocabulary:
-    """What is known about one source while and after it is read."""
+    """One source: how many terms it gave, and the number of its first concept."""
 
     description: Mapping[str, Any]
     terms: int = 0
@@ -114,8 +113,7 @@ class Compiler:
                 self._flush()
         self._flush()
         if not vocabulary.terms:
-            name = description.get("name", _NO_SOURCE)
-            raise VanerError(f"{name}: no name was read; check its files, filters and types")
+            raise VanerError(f"{description['name']}: no name was read; check its files, filters and types")
 
     def _mask(self, types: tuple[str, ...]) -> int:
         mask = 0
@@ -190,8 +188,8 @@ class Compiler:
 
         flags_of_row = np.concatenate(rows.flags)[order]
         preferred = np.concatenate(rows.preferred)[order]
-        # A name is muted or an acronym only if it is so for every concept of it.
-        flags = np.minimum.reduceat(flags_of_row, first_row)
+        # A name is muted only if it is so for every concept of it; the capitals are those of its spelling.
+        flags = np.bitwise_and.reduceat(flags_of_row, first_row)
         flags |= np.where(np.append(new_key[first_row][1:], True), LAST, 0).astype(np.uint8)
 
         masks = np.array(self._concept_types, np.uint64)
