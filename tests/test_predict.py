@@ -8,7 +8,9 @@ import pytest
 from tests.conftest import SAMPLES
 from tests.test_model import build
 from vaner.cli import main
-from vaner.formats import read
+from vaner.formats import Report, read
+from vaner.knowledge import Rules, Term, data_folder
+from vaner.knowledge import build as build_index
 
 ABSTRACTS = SAMPLES / "abstracts.pubtator"
 
@@ -72,6 +74,46 @@ def test_the_run_repeats_byte_for_byte(model, tmp_path):
     for name in ("one", "two"):
         predict("--model", model, "--input", ABSTRACTS, "--output", tmp_path / f"{name}.jsonl")
     assert (tmp_path / "one.jsonl").read_bytes() == (tmp_path / "two.jsonl").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory):
+    names = ["squamous cell carcinoma", "carcinoma", "fever", "ibuprofen"]
+    terms = [Term(f"D{i}", n, ("Disease", "Chemical"), True) for i, n in enumerate(names)]
+    path = tmp_path_factory.mktemp("kb") / "kb.idx"
+    build_index(path, [({"name": "made"}, terms)], Rules.load(data_folder()), Report())
+    return path
+
+
+@pytest.mark.parametrize(("output", "format"), [("a.jsonl", "jsonl"), ("a.pubtator", "pubtator"), ("a.xml", "bioc")])
+def test_spans_get_concept_ids(index, tmp_path, capsys, output, format):
+    assert predict("--model", f"kb:{index}", "--link", "--input", ABSTRACTS, "--output", tmp_path / output) == 0
+    spans = [s for d in read(tmp_path / output, format) for s in d.spans]
+    ids = {s.text.lower(): s.concepts[0].id for s in spans}
+    assert ids["fever"] == "D2" and ids["squamous cell carcinoma"] == "D0"
+    assert f"{len(spans):,} spans have a concept id" in capsys.readouterr().err
+
+
+def test_the_models_spans_get_concept_ids_too(model, index, tmp_path):
+    for name, more in (("with", ("--kb", index, "--link")), ("without", ())):
+        predict("--model", model, "--input", ABSTRACTS, "--output", tmp_path / f"{name}.jsonl", *more)
+    linked, plain = ([s for d in read(tmp_path / f"{n}.jsonl") for s in d.spans] for n in ("with", "without"))
+    assert [s.key for s in linked] == [s.key for s in plain]
+    assert any(s.concepts for s in linked) and not any(s.concepts for s in plain)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--link",), "--link needs an index; name one with --kb"),
+        (("--kb", "x.idx"), "--kb x.idx is for concept ids; add --link"),
+        (("--kb", "nowhere.idx", "--link"), "nowhere.idx: No such file"),
+    ],
+)
+def test_wrong_ways_to_ask_for_concept_ids(model, tmp_path, capsys, words, says):
+    assert predict("--model", model, "--input", ABSTRACTS, "--output", tmp_path / "o.jsonl", *words) == 2
+    assert says in capsys.readouterr().err
+    assert not (tmp_path / "o.jsonl").exists()
 
 
 def test_plain_text_and_what_is_said(model, tmp_path, capsys):

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from vaner.document import Document
 from vaner.errors import VanerError
 from vaner.formats import READERS, WRITERS, Report, read, write
+from vaner.knowledge import KnowledgeBase, Linker
 
 HELP = "tag a file"
 
@@ -29,6 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--output_format", metavar="FORMAT", help=f"{', '.join(WRITERS)}; default: by the output's extension")
     add("--types", nargs="+", metavar="TYPE", help="entity types; default: those of --dataset, or all")
     add("--dataset", metavar="NAME", help="tag as this training dataset does; default: adaptive")
+    add("--link", action="store_true", help="give every span the ids of concepts that --kb has for it")
+    add(
+        "--kb",
+        metavar="INDEX",
+        help="of --link (python -m vaner kb build); default: that of a kb:INDEX model",
+    )
     add("--allow_new_types", action="store_true", help="accept types that training never asked")
     add("--flat", action="store_true", help="of overlapping spans keep only the best-scored")
     add("--decoding", default="viterbi", choices=("viterbi", "argmax"), help="default: %(default)s")
@@ -56,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
         raise VanerError(f"--input {args.input}: no such file")
     if args.input != "-" and os.path.exists(args.output) and os.path.samefile(args.input, args.output):
         raise VanerError(f"--output {args.output} is the input; name another file")
+    linker = _linker(args)
     from vaner import tagging
 
     tagger = tagging.load(
@@ -70,10 +78,13 @@ def run(args: argparse.Namespace) -> int:
     )
     report = Report()
     documents = read(args.input, args.input_format, on_error=args.on_error, report=report)
-    counts = {"documents": 0, "characters": 0, "spans": 0}
+    counts = {"documents": 0, "characters": 0, "spans": 0, "linked": 0}
     started = time.monotonic()
     bar = tqdm(desc="tagging", unit=" documents", delay=2, file=sys.stderr)
-    tagged = _counted(tagger.tag_documents(documents, args.types, args.dataset), counts, bar)
+    tagged = tagger.tag_documents(documents, args.types, args.dataset)
+    if linker:
+        tagged = linker.link_documents(tagged)
+    tagged = _counted(tagged, counts, bar)
     write(args.output, tagged, output_format, report=report)
     bar.close()
     seconds = time.monotonic() - started
@@ -84,9 +95,23 @@ def run(args: argparse.Namespace) -> int:
         f"in {seconds:.1f} s ({counts['documents'] / max(seconds, 1e-9):.2f} documents/s) -> {args.output}",
         file=sys.stderr,
     )
+    if linker:
+        print(f"{counts['linked']:,} spans have a concept id", file=sys.stderr)
     for line in getattr(tagger, "remarks", list)():
         print(f"note: {line}", file=sys.stderr)
     return 0
+
+
+def _linker(args: argparse.Namespace) -> Linker | None:
+    """What adds concept ids, opened before the model is: a wrong index is said at once."""
+    if not args.link:
+        if args.kb:
+            raise VanerError(f"--kb {args.kb} is for concept ids; add --link, or leave it out")
+        return None
+    path = args.kb or (args.model.removeprefix("kb:") if args.model.startswith("kb:") else None)
+    if path is None:
+        raise VanerError("--link needs an index; name one with --kb (python -m vaner kb build makes it)")
+    return Linker(KnowledgeBase(path))
 
 
 def _format_of(path: str) -> str:
@@ -106,5 +131,6 @@ def _counted(documents: Iterable[Document], counts: dict[str, int], bar) -> Iter
         counts["documents"] += 1
         counts["characters"] += len(document.text)
         counts["spans"] += len(document.spans)
+        counts["linked"] += sum(bool(span.concepts) for span in document.spans)
         bar.update()
         yield document
