@@ -92,13 +92,18 @@ class Source:
 
 
 def data_folder() -> Path:
-    """The folder ``kb/`` with the registry, the table of semantic types, the rules and the open vocabulary."""
-    folder = Path(__file__).resolve().parents[2] / "kb"
-    if not (folder / "sources.yaml").is_file():
-        raise VanerError(
-            f"{folder}: the registry of vocabularies is not there; run from a copy of the project"
-        )
-    return folder
+    """The folder ``kb/`` with the registry, the table of semantic types, the rules and the open vocabulary.
+
+    Raises:
+        VanerError: if it is neither in the installed package nor in the checkout.
+    """
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "kb", package.parent / "kb"):
+        if (folder / "sources.yaml").is_file():
+            return folder
+    raise VanerError(
+        f"{package.parent / 'kb'}: the registry of vocabularies is not there; install the project again"
+    )
 
 
 def registry(path: str | os.PathLike | None = None) -> dict[str, Source]:

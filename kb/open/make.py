@@ -1,6 +1,6 @@
-"""In: three open vocabularies (see kb/README.md). Out: kb/open.tsv.gz, the vocabulary that the project ships.
+"""In: three open vocabularies (see README.md). Out: vocabulary.tsv.gz, which the project ships.
 
-python kb/make_open.py --kb_root FOLDER
+python kb/open/make.py --kb_root FOLDER
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+sys.path.insert(0, str(HERE.parents[1]))
 
 from vaner.formats import Report  # noqa: E402
 from vaner.formats.files import replacing_text  # noqa: E402
@@ -29,7 +29,7 @@ def main() -> None:
     args = parser.parse_args()
     known, report = registry(), Report()
     concepts = 0
-    with replacing_text(HERE / "open.tsv.gz") as file:
+    with replacing_text(HERE / "vocabulary.tsv.gz") as file:
         file.write("id\tname\ttype\n")
         for source in SOURCES:
             rows: dict[str, list[str]] = {}
@@ -47,7 +47,7 @@ def main() -> None:
                     names = names[: 1 + _GENE_SYNONYMS]
                 file.write("\t".join([identifier, names[0], types[identifier], *names[1:]]) + "\n")
                 concepts += 1
-    print(f"{HERE / 'open.tsv.gz'}: {concepts} concepts")
+    print(f"{HERE / 'vocabulary.tsv.gz'}: {concepts} concepts")
 
 
 if __name__ == "__main__":
