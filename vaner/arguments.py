@@ -14,6 +14,7 @@ import difflib
 import json
 import math
 import os
+import re
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
@@ -311,6 +312,14 @@ def _near(name: str, known: Iterable[str]) -> str:
 
 
 def command_line() -> str:
-    """The command as typed, for the record of the run; the script is named as seen from the current folder."""
+    """The command as typed, for the record of the run, without where on this machine things lie.
+
+    The script is named as seen from the current folder, and the value of ``--data_root`` is shown as CORPORA.
+    """
     script, *rest = sys.argv
-    return shlex.join(["python", os.path.relpath(script) if os.path.isabs(script) else script, *rest])
+    words = ["python", os.path.relpath(script) if os.path.isabs(script) else script]
+    for before, word in zip(["", *rest], rest, strict=False):
+        words.append(
+            "CORPORA" if before == "--data_root" else re.sub("^--data_root=.*", "--data_root=CORPORA", word)
+        )
+    return shlex.join(words)

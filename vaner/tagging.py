@@ -18,6 +18,7 @@ import torch
 
 from vaner import decode
 from vaner.batching import collate, plan
+from vaner.corpora import data_folder
 from vaner.document import Document, Span
 from vaner.errors import VanerError
 from vaner.features import Features, Tokenisation, Window, windows
@@ -265,13 +266,16 @@ def _near(word: str, known: Iterable[str]) -> str | None:
 
 
 def model_folder(name: str, revision: str | None = None) -> str:
-    """The local folder of a model named by folder or hub id.
+    """The local folder of a model: a folder, one of the models that vaner ships, or a hub id.
 
     Raises:
         VanerError: neither a folder here nor to be had from the hub.
     """
     if Path(name).is_dir():
         return name
+    shipped = data_folder() / "models" / name
+    if name and Path(name).name == name and shipped.is_dir():
+        return str(shipped)
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
         raise VanerError(
             f"{name}: no such model folder; train one with train.py, or name a hub id (owner/name)"

@@ -1,0 +1,46 @@
+"""The shipped model loads by its name, keeps its scores on a fixed slice of dev, and reads both forms of a text."""
+
+import pytest
+import torch
+
+from vaner import Vaner, metrics
+from vaner.corpora import registry
+from vaner.pairing import pair
+
+pytestmark = pytest.mark.slow
+
+MODEL = "vaner-ncbi-bc5cdr"
+
+
+@pytest.fixture(scope="module")
+def tagger():
+    torch.set_num_threads(2)
+    return Vaner.from_pretrained(MODEL)
+
+
+def f1(tagger, gold, dataset):
+    types = sorted(gold[0].types)
+    found = list(tagger.tag_documents([d.with_spans([]) for d in gold], types, dataset))
+    return metrics.score(pair(gold, found))[metrics.MICRO].f1
+
+
+# The samples' test documents are drawn from the corpora's dev splits. Measured when the model was shipped.
+@pytest.mark.parametrize(("corpus", "measured"), [("ncbi-disease-sample", 0.848), ("bc5cdr-sample", 0.887)])
+def test_f1_on_a_fixed_slice_of_dev(tagger, corpus, measured):
+    gold = list(registry()[corpus].documents("test"))
+    assert f1(tagger, gold, registry()[corpus].instruction_name) > measured - 0.01
+
+
+def test_a_text_without_a_dataset(tagger):
+    text = "Famotidine-associated delirium. A series of six patients with acute renal failure."
+    found = {(s.text, s.type) for s in tagger(text)}
+    assert {("Famotidine", "Chemical"), ("delirium", "Disease"), ("acute renal failure", "Disease")} <= found
+
+
+def test_conll_and_pubtator_score_alike(tagger, corpora_root):
+    """Spacing: the same dev abstracts, read as split words and as raw text, within a point of F1."""
+    scores = []
+    for name in ("ncbi-disease", "ncbi-disease-pubtator"):
+        gold = list(registry()[name].documents("dev", corpora_root, on_error="skip"))
+        scores.append(f1(tagger, gold, "ncbi-disease"))
+    assert abs(scores[0] - scores[1]) < 0.01, scores
