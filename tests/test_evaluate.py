@@ -287,7 +287,7 @@ def test_a_model_on_a_corpus(tagger, capsys):
 
 
 def test_mentions_that_the_model_cannot_reach_are_counted(tagger, capsys):
-    tagger.settings = SimpleNamespace(max_words=1)
+    tagger.max_words = 1
     gold = Document("1", "In T-cells. Then so.", types=frozenset({"Disease"}))
     whole, cut, across = gold.span(3, 10, "Disease"), gold.span(5, 9, "Disease"), gold.span(5, 16, "Disease")
     formats.write("gold.jsonl", [gold.with_spans([whole, cut, across])], "jsonl")
@@ -295,7 +295,7 @@ def test_mentions_that_the_model_cannot_reach_are_counted(tagger, capsys):
     assert evaluate(*words) == 0
     # The longest takes the words of the other two, and crosses a sentence itself.
     assert page()["results"][0]["notes"] == {"unreachable_gold_mentions": 3}
-    tagger.settings.max_words = 100
+    tagger.max_words = 100
     assert evaluate(*words) == 0
     assert page()["results"][0]["notes"] == {"unreachable_gold_mentions": 2}
     assert "2 gold mentions that a limit put out of reach" in capsys.readouterr().out

@@ -45,6 +45,7 @@ class Vaner:
         decoding: ``viterbi``, or ``argmax`` (then an I without a B starts a mention).
         flat: of overlapping spans keep only the best-scored; by default types may overlap and nest.
         allow_new_types: answer types that training never asked, without any promise, instead of refusing them.
+        max_words: read units of so many words instead of the model's own; 1 reads sentence by sentence.
         buffer_batches: about how many batches' worth of documents are read ahead, so that rows of like length
             meet; results come back in input order after each buffer.
     """
@@ -58,12 +59,16 @@ class Vaner:
         decoding: str = "viterbi",
         flat: bool = False,
         allow_new_types: bool = False,
+        max_words: int | None = None,
         buffer_batches: int = 8,
     ) -> None:
         if decoding not in ("viterbi", "argmax"):
             raise VanerError(f"decoding: unknown {decoding!r}; choose viterbi or argmax")
+        if max_words is not None and max_words < 1:
+            raise VanerError(f"max_words is {max_words}; choose 1 (sentence by sentence) or more")
         self.model = model
         self.settings = model.settings
+        self.max_words = model.settings.max_words if max_words is None else max_words
         self.tokenisation = Tokenisation(tokenizer, model.settings.max_tokens)
         self.batch_tokens = batch_tokens
         self.decoding = decoding
@@ -222,7 +227,7 @@ class Vaner:
             type_rows = [asked.index(t) for t in question]
             for one in pending:
                 counts = list(map(len, self.tokenisation.words(one.text.words)))
-                for start, end in one.text.units(self.settings.max_words):
+                for start, end in one.text.units(self.max_words):
                     one.unit_starts.append(start)
                     for window in windows(start, end, counts[start:end], room):
                         words = one.text.words[window.start : window.end]

@@ -35,6 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--predictions_format", default="auto", metavar="FORMAT", help="default: %(default)s")
     group.add_argument("--adaptive", action="store_true", help="do not tell the model which dataset it reads")
     group.add_argument("--batch_tokens", type=int, metavar="N", help="tokens in a batch of the model")
+    group.add_argument(
+        "--max_words", type=int, metavar="N", help="words the model reads at once; 1: sentence by sentence"
+    )
     group.add_argument("--output", metavar="FILE", help="write what the model predicts")
     group.add_argument("--output_format", default="jsonl", metavar="FORMAT", help="default: %(default)s")
     group.add_argument("--compare", metavar="FILE", help="other predictions, for a paired bootstrap test")
@@ -280,7 +283,8 @@ def _columns(args: argparse.Namespace, type_map: Mapping[str, str]):
 def _tagger(args: argparse.Namespace):
     from vaner.tagging import load
 
-    return load(args.model, **({"batch_tokens": args.batch_tokens} if args.batch_tokens else {}))
+    options = {"batch_tokens": args.batch_tokens, "max_words": args.max_words}
+    return load(args.model, **{name: value for name, value in options.items() if value})
 
 
 def _asked(gold: _Gold, args: argparse.Namespace, type_map: Mapping[str, str]) -> list[str]:
@@ -312,15 +316,15 @@ def _unreachable(tagger, gold: _Gold, types: list[str], type_map: Mapping[str, s
     """How many gold mentions cut a word of the model, share words, or cross from one unit to the next."""
     from vaner.instructions import Text, encode_tags
 
-    settings = getattr(tagger, "settings", None)
-    if settings is None:  # a dictionary matches in the whole text
+    max_words = getattr(tagger, "max_words", None)
+    if max_words is None:  # a dictionary matches in the whole text
         return 0
     count = 0
     for document in gold.documents:
         text = Text.of(document)
         spans = [replace(span, type=type_map.get(span.type, span.type)) for span in document.spans]
         _, lost = encode_tags(text.offsets, spans, types)
-        borders = [text.offsets[first][0] for first, _ in text.units(settings.max_words)]
+        borders = [text.offsets[first][0] for first, _ in text.units(max_words)]
         across = {s for s in spans if s.type in types and any(s.start < border < s.end for border in borders)}
         count += len(across.union(lost))
     return count

@@ -40,6 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--flat", action="store_true", help="of overlapping spans keep only the best-scored")
     add("--decoding", default="viterbi", choices=("viterbi", "argmax"), help="default: %(default)s")
     add("--batch_tokens", type=int, default=4096, metavar="N", help="tokens a batch; default: %(default)s")
+    add(
+        "--max_words",
+        type=int,
+        metavar="N",
+        help="words read at once; 1: sentence by sentence; default: the model's",
+    )
     add("--dtype", default="auto", help="auto, float32 or bfloat16; default: %(default)s")
     add("--device", help="cpu, cuda, ...; default: cuda where there is one")
     add("--quantization", default="none", choices=("none", "8bit", "4bit"), help="of the base; default: none")
@@ -74,6 +80,7 @@ def run(args: argparse.Namespace) -> int:
         batch_tokens=args.batch_tokens,
         decoding=args.decoding,
         flat=args.flat,
+        max_words=args.max_words,
         allow_new_types=args.allow_new_types,
     )
     report = Report()
