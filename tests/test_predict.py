@@ -85,9 +85,13 @@ def index(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize(("output", "format"), [("a.jsonl", "jsonl"), ("a.pubtator", "pubtator"), ("a.xml", "bioc")])
+@pytest.mark.parametrize(
+    ("output", "format"), [("a.jsonl", "jsonl"), ("a.pubtator", "pubtator"), ("a.xml", "bioc")]
+)
 def test_spans_get_concept_ids(index, tmp_path, capsys, output, format):
-    assert predict("--model", f"kb:{index}", "--link", "--input", ABSTRACTS, "--output", tmp_path / output) == 0
+    assert (
+        predict("--model", f"kb:{index}", "--link", "--input", ABSTRACTS, "--output", tmp_path / output) == 0
+    )
     spans = [s for d in read(tmp_path / output, format) for s in d.spans]
     ids = {s.text.lower(): s.concepts[0].id for s in spans}
     assert ids["fever"] == "D2" and ids["squamous cell carcinoma"] == "D0"
