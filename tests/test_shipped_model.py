@@ -14,8 +14,10 @@ MODEL = "vaner-ncbi-bc5cdr"
 
 @pytest.fixture(scope="module")
 def tagger():
+    before = torch.get_num_threads()
     torch.set_num_threads(2)
-    return Vaner.from_pretrained(MODEL)
+    yield Vaner.from_pretrained(MODEL)
+    torch.set_num_threads(before)
 
 
 def f1(tagger, gold, dataset):
