@@ -143,6 +143,7 @@ class VanerTrainer(Trainer):
         self.tokenizer = tokenizer
         self._logged = (0, 0.0)
         self._checkpoints: Path | None = None
+        self.best_scores: dict[str, dict[str, Any]] | None = None
 
     def _get_train_sampler(self, train_dataset=None):
         # The mixture is shuffled already, by the seed and the epoch.
@@ -189,6 +190,7 @@ class VanerTrainer(Trainer):
         self.log(values)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, values)
         if self.progress.better(values[f"{metric_key_prefix}_f1"], self.state.global_step):
+            self.best_scores = found
             best = Path(self.args.output_dir) / BEST_FOLDER
             writing = best.with_name(f".{BEST_FOLDER}.writing")
             self._save(str(writing), self._gathered_state())
@@ -491,7 +493,9 @@ def _finish(trainer: VanerTrainer, gathered, names: dict[str, Any], groups, star
     if trainer.progress.best is not None and (best / CONFIG_NAME).is_file():
         model.load_trained(best)
     scores = {}
-    if gathered.dev:
+    if trainer.best_scores is not None:
+        scores = trainer.best_scores
+    elif gathered.dev:
         say("scoring the chosen model on dev", flush=True)
         dev = {n: sample(d, data_args.eval_documents, args.seed) for n, d in gathered.dev.items()}
         scores = score_dev(model, trainer.tokenizer, dev, args)
