@@ -34,5 +34,7 @@ class Report:
         lines = []
         for kind, count in self.counts.most_common():
             times = f"{count} x " if count > 1 else ""
-            lines.append(f"{times}{kind}: {self._first[kind]}")
+            # Some readers only count, for lack of a place to name.
+            first = f": {self._first[kind]}" if kind in self._first else ""
+            lines.append(f"{times}{kind}{first}")
         return lines
