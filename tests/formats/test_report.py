@@ -1,3 +1,8 @@
+"""What a report says of events that were only counted."""
+
+from vaner.formats import Report
+
+
 def test_events_that_were_only_counted_are_summed_up():
     report = Report()
     report.counts["name skipped"] += 2
