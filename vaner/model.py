@@ -312,6 +312,9 @@ class VanerModel(nn.Module):
                 config = LoraConfig.from_pretrained(str(folder))
                 config.inference_mode = False
                 backbone = _with_lora(backbone, config)
+            elif not own:
+                # The head alone was trained, and would be if training went on.
+                backbone.requires_grad_(False)
         model = cls(backbone, head, settings)
         model.load_trained(folder)
         if quantization == "none":

@@ -37,12 +37,11 @@ from vaner.document import Document
 from vaner.errors import VanerError
 from vaner.features import Tokenisation
 from vaner.gathering import Gathered, gather, gather_names, sample
-from vaner.instructions import Template
 from vaner.leakage import Gate
 from vaner.mixture import Drawing, Mixture
-from vaner.model import Adapter, VanerModel, describe, load_tokenizer
+from vaner.model import BACKBONE_FOLDER, Adapter, VanerModel, describe, load_tokenizer
 from vaner.pairing import pair
-from vaner.tagging import Vaner
+from vaner.tagging import Vaner, model_folder
 
 BEST_FOLDER = "best"
 RECORD = "run.json"
@@ -303,20 +302,20 @@ def run(argv: list[str]) -> Path:
     set_seed(args.seed)
 
     gathered = gather(data_args, args.seed)
-    settings = _settings(model_args, data_args, gathered)
+    trained = model_folder(model_args.model) if model_args.model else None
+    settings = _settings(model_args, data_args, gathered, ModelConfig.load(trained) if trained else None)
     dense = gate = None
     if knowledge_args.kb:
-        dense, gate = gather_names(knowledge_args, gathered, data_args, model_args.max_words)
-    folder = backbones.resolve(model_args.backbone, model_args.revision)
-    tokenizer = load_tokenizer(folder)
+        dense, gate = gather_names(knowledge_args, gathered, data_args, settings.max_words)
+    tokenizer = load_tokenizer(trained or backbones.resolve(settings.backbone, settings.revision))
     tokenisation = Tokenisation(tokenizer, settings.max_tokens)
     mixture = Mixture(
         gathered.sources,
         tokenisation,
         settings.template,
         Drawing(
-            head=model_args.head,
-            max_words=model_args.max_words,
+            head=settings.head,
+            max_words=settings.max_words,
             single_sentence=data_args.single_sentence,
             drop_dataset=data_args.drop_dataset,
             one_type=data_args.one_type,
@@ -332,27 +331,9 @@ def run(argv: list[str]) -> Path:
     if dense:
         _report_names(say, mixture, gate)
 
-    # A quantised base is put on its device while it loads; others are moved by Trainer.
-    device = str(args.device) if model_args.quantization != "none" else None
-    model = VanerModel.build(
-        settings,
-        Adapter(
-            model_args.adapter,
-            model_args.lora_r,
-            model_args.lora_alpha,
-            model_args.lora_dropout,
-            model_args.lora_targets,
-            model_args.lora_upper_layers,
-        ),
-        dtype=model_args.dtype,
-        quantization=model_args.quantization,
-        device=device,
-        seed=args.seed,
-    )
-    say(
-        f"model: {model_args.backbone}, {settings.attention}, {settings.head} head, {describe(model)}",
-        flush=True,
-    )
+    model = _model(model_args, settings, trained, args)
+    origin = f"{model_args.model} on {settings.backbone}" if trained else settings.backbone
+    say(f"model: {origin}, {settings.attention}, {settings.head} head, {describe(model)}", flush=True)
 
     # Trainer runs one long epoch: the mixture already holds all of them.
     args.num_train_epochs = 1
@@ -370,8 +351,20 @@ def run(argv: list[str]) -> Path:
     return _finish(trainer, gathered, names, groups, started, say)
 
 
-def _settings(model_args: ModelArguments, data_args: DataArguments, gathered: Gathered) -> ModelConfig:
+def _settings(
+    model_args: ModelArguments, data_args: DataArguments, gathered: Gathered, trained: ModelConfig | None
+) -> ModelConfig:
+    """What the model will know: of the mix and, where training goes on from a model, of what that one knew."""
     corpora = registry()
+    before = trained or ModelConfig(
+        backbone=model_args.backbone,
+        revision=model_args.revision,
+        attention=model_args.attention,
+        head=model_args.head,
+        head_rank=model_args.head_rank,
+        max_tokens=model_args.max_tokens,
+        max_words=model_args.max_words,
+    )
     wording = {"known": data_args.template, "adaptive": data_args.adaptive_template}
     names = [s.name for s in gathered.sources]
     own: dict[str, str] = {}
@@ -381,30 +374,59 @@ def _settings(model_args: ModelArguments, data_args: DataArguments, gathered: Ga
                 f"corpus {corpus.name}: another corpus of the mix is called {corpus.instruction_name} in "
                 "instructions too, with another template; give both the same one in corpora.yaml"
             )
-    datasets: dict[str, list[str]] = {}
+    datasets = {name: list(types) for name, types in before.datasets.items()}
     for source in gathered.sources:
         asked = dict.fromkeys([*datasets.get(source.dataset, []), *source.types])
         datasets[source.dataset] = list(asked)
-    types = list(dict.fromkeys(t for types in datasets.values() for t in types))
+    types = list(dict.fromkeys([*before.types, *(t for types in datasets.values() for t in types)]))
     described = {t: corpora.types[t] for t in types if t in corpora.types}
-    template = Template(
+    template = replace(
+        before.template,
         **{k: v for k, v in wording.items() if v},
-        definitions={t: d.definition for t, d in described.items() if d.definition},
-        datasets=own,
-        alone={t: d.template for t, d in described.items() if d.template},
+        definitions={
+            **before.template.definitions,
+            **{t: d.definition for t, d in described.items() if d.definition},
+        },
+        datasets={**before.template.datasets, **own},
+        alone={**before.template.alone, **{t: d.template for t, d in described.items() if d.template}},
     )
-    return ModelConfig(
-        backbone=model_args.backbone,
-        revision=model_args.revision,
-        attention=model_args.attention,
-        head=model_args.head,
-        head_rank=model_args.head_rank,
-        template=template,
-        types=types,
-        datasets=datasets,
-        max_tokens=model_args.max_tokens,
-        max_words=model_args.max_words,
+    return replace(before, template=template, types=types, datasets=datasets, training={})
+
+
+def _model(
+    model_args: ModelArguments,
+    settings: ModelConfig,
+    trained: str | None,
+    args: VanerTrainingArguments,
+) -> VanerModel:
+    # A quantised base is put on its device while it loads; others are moved by Trainer.
+    device = str(args.device) if model_args.quantization != "none" else None
+    if trained is None:
+        return VanerModel.build(
+            settings,
+            Adapter(
+                model_args.adapter,
+                model_args.lora_r,
+                model_args.lora_alpha,
+                model_args.lora_dropout,
+                model_args.lora_targets,
+                model_args.lora_upper_layers,
+            ),
+            dtype=model_args.dtype,
+            quantization=model_args.quantization,
+            device=device,
+            seed=args.seed,
+        )
+    full = settings.backbone == BACKBONE_FOLDER
+    model = VanerModel.from_pretrained(
+        trained,
+        # All weights are trained then, and rounding them would stop small steps.
+        dtype="float32" if full else model_args.dtype,
+        device=device or "cpu",
+        quantization=model_args.quantization,
     )
+    model.settings = replace(settings, weights_hash=model.settings.weights_hash)
+    return model.train()
 
 
 def _whole_epochs(args: VanerTrainingArguments) -> int:
