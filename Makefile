@@ -1,4 +1,4 @@
-# make quickstart   set up, train a small tagger on the samples, score it, tag abstracts, write a page  (12 min)
+# make quickstart   set up, tag abstracts with the shipped model, write a page, teach it a new type, score that
 # make test         set up, run the fast tests
 # make test-slow    the slow tests: the real backbone, whole processes, real corpora where VANER_DATA names them
 
@@ -20,22 +20,27 @@ backbone: $(READY)
 	@$(PY) -c "from vaner.backbone import resolve; print('backbone:', resolve('smollm2-135m'))"
 
 quickstart: backbone
-	@echo "== 1/4 training on 2 sample corpora (about 5 minutes)"
-	@rm -rf $(RUN)
-	@$(PY) train.py --config configs/quickstart.yaml --output_dir $(RUN)
-	@echo "== 2/4 scoring it on text that it has not seen"
-	@$(PY) -m vaner evaluate --model $(RUN) --corpus ncbi-disease-sample bc5cdr-sample --split test \
+	@rm -rf $(RUN) && mkdir -p $(RUN)
+	@echo "== 1/4 tagging 20 abstracts with the shipped model (PubTator in, PubTator and a page out)"
+	@$(PY) predict.py --input data/samples/abstracts.pubtator --output $(RUN)/tagged.pubtator
+	@$(PY) -m vaner convert $(RUN)/tagged.pubtator $(RUN)/tagged.html
+	@echo "the first of them:"
+	@sed '/^$$/q' $(RUN)/tagged.pubtator | cut -c 1-110
+	@echo "== 2/4 teaching it a new type, anatomy, from a sample corpus (about 4 minutes)"
+	@$(PY) train.py --config configs/quickstart.yaml --output_dir $(RUN)/anatomy
+	@echo "== 3/4 scoring that on text that it has not seen"
+	@$(PY) -m vaner evaluate --model $(RUN)/anatomy --corpus anatem-sample --split test \
 		--json $(RUN)/scores.json --markdown $(RUN)/scores.md
-	@echo "== 3/4 tagging 20 abstracts (PubTator in, PubTator out)"
-	@$(PY) predict.py --model $(RUN) --input data/samples/abstracts.pubtator --output $(RUN)/tagged.pubtator
-	@echo "== 4/4 the same as a page to look at"
-	@$(PY) predict.py --model $(RUN) --input data/samples/abstracts.pubtator --output $(RUN)/tagged.html
+	@echo "== 4/4 tagging the same abstracts with it"
+	@$(PY) predict.py --model $(RUN)/anatomy --types Anatomy Disease Chemical Gene \
+		--input data/samples/abstracts.pubtator --output $(RUN)/anatomy.html
 	@echo
-	@echo "model           $(RUN)/          (its card: $(RUN)/README.md)"
-	@echo "scores          $(RUN)/scores.md"
 	@echo "tagged file     $(RUN)/tagged.pubtator"
-	@echo "page            $(RUN)/tagged.html   <- open this in a browser"
-	@echo "The samples are small and so is the training: README.md says how to train on whole corpora."
+	@echo "page            $(RUN)/tagged.html    <- open this in a browser"
+	@echo "trained model   $(RUN)/anatomy/       (its card: $(RUN)/anatomy/README.md)"
+	@echo "its scores      $(RUN)/scores.md"
+	@echo "its page        $(RUN)/anatomy.html"
+	@echo "The sample is small and so is the training: README.md says how to train on whole corpora."
 
 test: $(READY)
 	$(PY) -m pytest

@@ -61,6 +61,7 @@ SAMPLES = (
     Sample("bc5cdr-sample", "bc5cdr-pubtator", abstracts, train=120, held_out=25),
     Sample("bc2gm-sample", "bc2gm", runs(1), train=400, held_out=80),
     Sample("linnaeus-sample", "linnaeus", runs(10), train=40, held_out=8),
+    Sample("anatem-sample", "anatem", runs(10), train=60, held_out=16),
 )
 
 

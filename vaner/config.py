@@ -6,7 +6,8 @@ import difflib
 import json
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from vaner.errors import VanerError
 from vaner.formats.files import replacing_text
@@ -14,6 +15,8 @@ from vaner.instructions import TAGS, Template
 
 CONFIG_NAME = "vaner.json"
 FORMAT_VERSION = 1
+# Shipped with the project; used where no model is named.
+DEFAULT_MODEL = "vaner-smollm2-135m"
 
 _KINDS = {str: "a text", int: "a whole number", list: "a list", dict: "an object"}
 
@@ -26,7 +29,8 @@ class ModelConfig:
         backbone: embedded name, hub id, or ``backbone`` for a folder of that name inside the model's folder.
         revision: branch, tag or commit of a hub id.
         weights_hash: sha256 of the backbone's tensors (`vaner.backbone.weights_hash`), checked on load.
-        attention: ``bidirectional`` or ``causal``.
+        attention: ``bidirectional``, ``causal``, ``prefix`` or ``layerwise`` (`vaner.attention`).
+        causal_layers: in ``layerwise`` how many layers, from the lowest, look back only.
         head: ``typed`` (any set of types a pass) or ``shared`` (one type a pass).
         head_rank: size of the typed head's interaction.
         template: the instruction's wording.
@@ -43,6 +47,7 @@ class ModelConfig:
     revision: str | None = None
     weights_hash: str | None = None
     attention: str = "bidirectional"
+    causal_layers: int | None = None
     head: str = "typed"
     head_rank: int = 128
     template: Template = field(default_factory=Template)
@@ -91,12 +96,13 @@ class ModelConfig:
         if not isinstance(template, dict):
             raise VanerError(f"{path}: template must be an object, not {template!r}; copy the model again")
         check_keys(template, [f.name for f in fields(Template)], f"{path}: template")
-        for name, default in vars(cls()).items():
-            value = values.get(name, default)
-            kind = str if default is None else type(default)
-            if type(value) is not kind and not (value is None and default is None):
+        defaults = vars(cls())
+        for name, hint in get_type_hints(cls).items():
+            value = values.get(name, defaults[name])
+            kinds = [get_origin(k) or k for k in (get_args(hint) if isinstance(hint, UnionType) else [hint])]
+            if type(value) not in kinds:
                 raise VanerError(
-                    f"{path}: {name} must be {_KINDS[kind]}, not {value!r}; copy the model again"
+                    f"{path}: {name} must be {_KINDS[kinds[0]]}, not {value!r}; copy the model again"
                 )
         if values.get("labels", list(TAGS)) != list(TAGS):
             raise VanerError(f"{path}: labels are {values['labels']}; this vaner reads {list(TAGS)} only")

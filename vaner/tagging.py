@@ -18,6 +18,7 @@ import torch
 
 from vaner import decode
 from vaner.batching import collate, plan
+from vaner.config import DEFAULT_MODEL
 from vaner.corpora import data_folder
 from vaner.document import Document, Span
 from vaner.errors import VanerError
@@ -82,7 +83,7 @@ class Vaner:
     @classmethod
     def from_pretrained(
         cls,
-        name: str | Path,
+        name: str | Path = DEFAULT_MODEL,
         *,
         dtype: str = "auto",
         device: str | None = None,
@@ -94,7 +95,7 @@ class Vaner:
         """Load a tagger.
 
         Args:
-            name: a folder that training wrote, or a hub id.
+            name: a folder that training wrote, a model that vaner ships (``vaner-smollm2-135m``), or a hub id.
             dtype: ``auto`` (bfloat16 where the machine multiplies it natively), ``float32``, ``bfloat16``.
             device: ``cuda`` where there is one, by default.
             quantization: of the base: ``none``, ``8bit``, ``4bit``; the adapter then stays unmerged.

@@ -7,13 +7,13 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from tqdm import tqdm
 
+from vaner.config import DEFAULT_MODEL
 from vaner.document import Document
 from vaner.errors import VanerError
-from vaner.formats import READERS, WRITERS, Report, read, write
+from vaner.formats import READERS, WRITERS, Report, format_to_write, read, write
 from vaner.knowledge import KnowledgeBase, Linker
 
 HELP = "tag a file"
@@ -21,7 +21,11 @@ HELP = "tag a file"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--model", required=True, help="model folder or hub id; kb:INDEX for a dictionary")
+    add(
+        "--model",
+        default=DEFAULT_MODEL,
+        help="model folder, shipped model or hub id; kb:INDEX for a dictionary; default: %(default)s",
+    )
     add(
         "--input", required=True, metavar="FILE", help="documents to tag; - for standard input, *.gz accepted"
     )
@@ -58,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    output_format = args.output_format or _format_of(args.output)
+    output_format = args.output_format or format_to_write(args.output)
     if output_format not in WRITERS:
         raise VanerError(f"--output_format {output_format!r} is unknown; choose {', '.join(WRITERS)}")
     if args.input_format not in ("auto", *READERS):
@@ -119,18 +123,6 @@ def _linker(args: argparse.Namespace) -> Linker | None:
     if path is None:
         raise VanerError("--link needs an index; name one with --kb (python -m vaner kb build makes it)")
     return Linker(KnowledgeBase(path))
-
-
-def _format_of(path: str) -> str:
-    name = Path(path).name.removesuffix(".gz")
-    for ending, found in ((".html", "html"), (".htm", "html"), (".conll", "conll"), (".tsv", "conll")):
-        if name.endswith(ending):
-            return found
-    if "pubtator" in name.lower():
-        return "pubtator"
-    if name.endswith(".xml"):
-        return "bioc"
-    return "jsonl"
 
 
 def _counted(documents: Iterable[Document], counts: dict[str, int], bar) -> Iterator[Document]:

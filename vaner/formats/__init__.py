@@ -192,6 +192,19 @@ def detect(path: str | os.PathLike) -> str:
     return found
 
 
+def format_to_write(path: str | os.PathLike) -> str:
+    """The format that a file to be written should have, by its name; JSON Lines where the name does not say."""
+    name = Path(path).name.removesuffix(".gz")
+    for ending, found in ((".html", "html"), (".htm", "html"), (".conll", "conll"), (".tsv", "conll")):
+        if name.endswith(ending):
+            return found
+    if "pubtator" in name.lower():
+        return "pubtator"
+    if name.endswith(".xml"):
+        return "bioc"
+    return "jsonl"
+
+
 def _detect_folder(path: str | os.PathLike) -> str:
     found = {file.suffix for file in Path(path).rglob("*")}
     if ".ann" in found:

@@ -1,0 +1,41 @@
+"""`python -m vaner convert` writes what another format can hold, and says in one line what it cannot do."""
+
+import pytest
+
+from tests.conftest import SAMPLES
+from vaner.cli import main
+from vaner.formats import read
+
+GOLD = SAMPLES / "bc5cdr" / "test.pubtator"
+
+
+def test_spans_survive_the_way_there_and_back(tmp_path, capsys):
+    assert main(["convert", str(GOLD), str(tmp_path / "gold.jsonl.gz")]) == 0
+    assert main(["convert", str(tmp_path / "gold.jsonl.gz"), str(tmp_path / "back.pubtator")]) == 0
+    assert "25 documents" in capsys.readouterr().err
+
+    def spans(path):
+        return {d.id: (d.text, sorted(s.key for s in d.spans)) for d in read(path)}
+
+    assert spans(tmp_path / "back.pubtator") == spans(GOLD)
+
+
+def test_a_page_has_the_mentions(tmp_path):
+    assert main(["convert", str(GOLD), str(tmp_path / "gold.html")]) == 0
+    assert "Chemical" in (tmp_path / "gold.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["./nowhere.jsonl", "out.jsonl"], "nowhere.jsonl: No such file"),
+        ([str(GOLD), str(GOLD)], "is the input; name another file"),
+        ([str(GOLD), "out.jsonl", "--output_format", "docx"], "'docx' is unknown; choose one of"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(words, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["convert", *words]) == 2
+    printed = capsys.readouterr().err
+    assert message in printed and printed.count("\n") == 1
+    assert not (tmp_path / "out.jsonl").exists()
