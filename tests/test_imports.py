@@ -21,7 +21,7 @@ segment formats
 abbreviations knowledge
 ade corpora counting leakage
 instructions dense
-pairing metrics bootstrap agreement report
+pairing metrics bootstrap agreement mistakes report
 decode
 features batching mixture
 attention arguments gathering

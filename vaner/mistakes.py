@@ -1,0 +1,118 @@
+"""In: a Pairing. Out: what was missed, invented, cut wrongly or taken for another type, with the text around it.
+
+gold        [--- Disease ---]
+predicted   [--- Disease ---]   correct: no mistake
+                [- Disease -]   borders
+            [-- Chemical ---]   type
+                                missed
+and with no gold mention there  spurious
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from vaner.pairing import Mention, Pair, Pairing
+
+KINDS = ("missed", "spurious", "borders", "type")
+_AROUND = 40
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One error of a strict score.
+
+    Attributes:
+        kind: ``missed``, ``spurious``, ``borders`` (same type, overlapping) or ``type`` (same place, other type).
+        document: id of the document.
+        text: of the document.
+        gold: the gold mention; None where there is none.
+        predicted: the predicted mention; None where there is none.
+    """
+
+    kind: str
+    document: str
+    text: str
+    gold: Mention | None
+    predicted: Mention | None
+
+    @property
+    def type(self) -> str:
+        """The gold mention's type; the predicted one's where nothing is there."""
+        return (self.gold or self.predicted).type
+
+    @property
+    def surface(self) -> str:
+        mention = self.gold or self.predicted
+        return " ".join(self.text[mention.start : mention.end].split())
+
+    def context(self, around: int = _AROUND) -> str:
+        """The text around it on one line, gold in square brackets and the prediction in braces."""
+        shown = [m for m in (self.gold, self.predicted) if m is not None]
+        first, last = min(m.start for m in shown), max(m.end for m in shown)
+        left, right = max(0, first - around), min(len(self.text), last + around)
+        marks: dict[int, str] = defaultdict(str)
+        for mention, opening, closing in ((self.gold, "[", "]"), (self.predicted, "{", "}")):
+            if mention is not None:
+                marks[mention.start] += opening
+                marks[mention.end] = closing + marks[mention.end]
+        pieces = [marks[i] + self.text[i] for i in range(left, right)] + [marks[right]]
+        line = " ".join("".join(pieces).split())
+        return f"{'...' if left else ''}{line}{'...' if right < len(self.text) else ''}"
+
+
+def mistakes(pairing: Pairing) -> list[Mistake]:
+    """Every mistake, document by document and in the order of the text.
+
+    A gold and a predicted mention explain each other once: a gold mention that was cut in two is one of
+    ``borders`` and one ``spurious``, so the gold side adds up to the false negatives.
+    """
+    return [one for pair in pairing.pairs for one in _of(pair)]
+
+
+def _of(pair: Pair) -> Iterable[Mistake]:
+    missed = sorted(pair.gold - pair.predicted)
+    left = sorted(pair.predicted - pair.gold)
+    found = []
+    for gold in missed:
+        near = [p for p in left if p.start < gold.end and gold.start < p.end]
+        same = [p for p in near if p.type == gold.type]
+        place = [p for p in near if (p.start, p.end) == (gold.start, gold.end)]
+        other = (same or place or [None])[0]
+        kind = "borders" if same else "type" if place else "missed"
+        if other is not None:
+            left.remove(other)
+        found.append(Mistake(kind, pair.id, pair.text, gold, other))
+    found += [Mistake("spurious", pair.id, pair.text, None, p) for p in left]
+    return sorted(found, key=lambda m: (m.gold or m.predicted).start)
+
+
+def markdown(found: Sequence[Mistake], most: int = 10) -> str:
+    """Tables of the most frequent mistakes of each type and kind, each with one place where it happened.
+
+    Args:
+        found: mistakes.
+        most: rows a table.
+    """
+    by_type: dict[str, dict[str, list[Mistake]]] = defaultdict(lambda: defaultdict(list))
+    for mistake in found:
+        by_type[mistake.type][mistake.kind].append(mistake)
+    lines = ["Gold mentions stand in [brackets], predictions in {braces}."]
+    for type in sorted(by_type):
+        counts = ", ".join(f"{len(by_type[type][kind])} {kind}" for kind in KINDS)
+        lines += ["", f"### {type}: {counts}", "", "| | times | mention | for example |", "|---|---|---|---|"]
+        for kind in KINDS:
+            surfaces = Counter(m.surface.casefold() for m in by_type[type][kind])
+            first: dict[str, Mistake] = {}
+            for mistake in by_type[type][kind]:
+                first.setdefault(mistake.surface.casefold(), mistake)
+            for surface, times in surfaces.most_common(most):
+                one = first[surface]
+                lines.append(f"| {kind} | {times} | {_cell(one.surface)} | {_cell(one.context())} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
