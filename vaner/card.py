@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from vaner.config import ModelConfig
 
 
-def render(settings: ModelConfig) -> str:
-    """The card in Markdown, with the metadata block that the hub reads."""
+def render(
+    settings: ModelConfig, evaluation: Mapping[str, Any] | None = None, mistakes: str | None = None
+) -> str:
+    """The card in Markdown, with the metadata block that the hub reads.
+
+    Args:
+        settings: with the record of the run.
+        evaluation: what ``evaluate --json`` wrote for dev; without it, the run's own scores are shown.
+        mistakes: what ``evaluate --mistakes`` wrote, for the section on what the model is bad at.
+    """
     run = settings.training
     example = settings.types[0] if settings.types else "Disease"
     datasets = "\n".join(f"| `{name}` | {', '.join(types)} |" for name, types in settings.datasets.items())
-    scores = "\n".join(
-        f"| {name} | {kind} | {_percent(value)} |"
-        for name, one in run.get("dev", {}).items()
-        for kind, value in [("all", one["f1"]), *one["types"].items()]
-    )
     corpora = "\n".join(
         f"| {name} | {c['documents']:,} | {c['words']:,} | {c['weight']:g} | {c['dropped_as_held_out']} |"
         for name, c in run.get("corpora", {}).items()
@@ -60,6 +66,7 @@ def render(settings: ModelConfig) -> str:
         "",
         f"`{run.get('command', '')}`",
         "",
+        *([f"Training started from the model `{run['started_from']}`.", ""] if "started_from" in run else []),
         f"{run.get('updates', 0):,} updates, {run.get('tokens', 0):,} tokens, "
         f"{run.get('training_minutes', 0):g} minutes on {run.get('processes', 1)} process(es), "
         f"seed {run.get('seed')}, code {run.get('commit')}.",
@@ -71,14 +78,40 @@ def render(settings: ModelConfig) -> str:
         *_names(run.get("knowledge", {})),
         "## Scores on dev",
         "",
-        "Strict micro-F1 (same start, end and type) in percent, of the model chosen on these documents.",
+        *(_evaluation(evaluation) if evaluation else _own_scores(run.get("dev", {}))),
         "",
-        "| corpus | type | F1 |",
-        "|---|---|---|",
-        scores,
-        "",
+        *(["## What it is bad at", "", mistakes.strip(), ""] if mistakes else []),
     ]
     return "\n".join(parts)
+
+
+def _own_scores(dev: Mapping[str, Any]) -> list[str]:
+    rows = [
+        f"| {name} | {kind} | {_percent(value)} |"
+        for name, one in dev.items()
+        for kind, value in [("all", one["f1"]), *one["types"].items()]
+    ]
+    said = "Strict micro-F1 (same start, end and type) in percent, of the model chosen on these documents."
+    return [said, "", "| corpus | type | F1 |", "|---|---|---|", *rows]
+
+
+def _evaluation(page: Mapping[str, Any]) -> list[str]:
+    rows = []
+    for found in page["results"]:
+        kinds = {"all": found["overall"]["micro"], **(found["type"] if len(found["type"]) > 1 else {})}
+        kinds |= {f"{name} in training": one for name, one in found.get("seen", {}).items()}
+        for kind, one in kinds.items():
+            low, high = one.get("interval", {}).get("f1", (None, None))
+            values = [one["precision"], one["recall"], one["f1"], low, high]
+            shown = " | ".join(map(_percent, values[:3])) + f" | {_percent(low)} - {_percent(high)}"
+            rows.append(f"| {found['name']} ({found['documents']}) | {kind} | {one['gold']:,} | {shown} |")
+    return [
+        "Strict scores (same start, end and type) in percent, with the 95 % bootstrap interval of F1 over documents.",
+        "",
+        "| corpus (documents) | mentions | gold | P | R | F1 | interval |",
+        "|---|---|---|---|---|---|---|",
+        *rows,
+    ]
 
 
 def _names(knowledge: dict) -> list[str]:

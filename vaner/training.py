@@ -360,6 +360,7 @@ def _settings(
         backbone=model_args.backbone,
         revision=model_args.revision,
         attention=model_args.attention,
+        causal_layers=model_args.causal_layers,
         head=model_args.head,
         head_rank=model_args.head_rank,
         max_tokens=model_args.max_tokens,
@@ -524,6 +525,7 @@ def _finish(trainer: VanerTrainer, gathered, names: dict[str, Any], groups, star
     if args.process_index == 0:
         record = {
             "command": command_line(),
+            **({"started_from": model_args.model} if model_args.model else {}),
             "minutes": round((time.monotonic() - started) / 60, 1),
             "training_minutes": round(trainer.progress.seconds() / 60, 1),
             "updates": trainer.state.global_step,
