@@ -18,7 +18,7 @@ from vaner.errors import VanerError
 from vaner.features import IGNORED, Tokenisation
 from vaner.formats import Report
 from vaner.instructions import B, I, O, Template, Text, encode_tags
-from vaner.knowledge import Rules, Term, build, data_folder
+from vaner.knowledge import KnowledgeBase, Rules, Term, build, data_folder
 from vaner.mixture import Draw, Drawing, Mixture, Source
 
 DISEASES = [f"{kind} velomitis" for kind in
@@ -359,6 +359,33 @@ def test_a_row_too_long_for_the_model_is_windows_that_label_each_word_once(kb, w
     whole = 14 * [B, I]
     assert labels[B] == whole.count(B) and labels[I] == whole.count(I), "no word twice, none left out"
     assert labels[IGNORED] > 0, "the windows overlap"
+
+
+def test_related_names_are_looked_for_once(kb, tmp_path, monkeypatch, capsys):
+    texts, cache = texts_of(*TEXTS), tmp_path / "related"
+    plain, first = Dense(kb, [texts]), Dense(kb, [texts], cache=cache)
+    (kept,) = cache.iterdir()
+    with monkeypatch.context() as patched:
+        patched.setattr(type(kb), "related_all", None)
+        again = Dense(KnowledgeBase(kb.path), [texts_of(*TEXTS)], cache=cache)
+    assert many(plain, 1, TYPES) == many(first, 1, TYPES) == many(again, 1, TYPES)
+    # Another text, another annotation, other sentences: other names.
+    for other in (TEXTS[:1], [TEXTS[0], (TEXTS[1][0], {"zorbamide": "Chemical"})]):
+        Dense(kb, [texts_of(*other)], cache=cache)
+    Dense(kb, [texts[:1], texts[1:]], cache=cache)
+    assert len(list(cache.iterdir())) == 4
+    assert capsys.readouterr().err == ""
+    kept.write_bytes(kept.read_bytes()[:-9])
+    assert many(Dense(kb, [texts], cache=cache), 1, TYPES) == many(plain, 1, TYPES)
+    assert f"note: {kept}: " in capsys.readouterr().err
+    Dense(kb, [texts], cache=cache)
+    assert capsys.readouterr().err == "", "it was written anew"
+
+
+def test_a_cache_that_cannot_be_written_is_no_hindrance(kb, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    dense = Dense(kb, [texts_of(*TEXTS)], cache=tmp_path / "file" / "related")
+    assert dense.names() and "looked for anew next time" in capsys.readouterr().err
 
 
 # --- what is refused, what is reported ---

@@ -15,15 +15,19 @@ Which names are related to a sentence is found once; which of them make up a row
 
 from __future__ import annotations
 
+import hashlib
+import sys
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
+from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
-from vaner.document import Span
 from vaner.errors import VanerError
+from vaner.formats.files import replacing
 from vaner.instructions import IGNORED, B, I, O, Text
 from vaner.knowledge import KnowledgeBase
 from vaner.leakage import keys_of, mention_keys
@@ -35,6 +39,13 @@ STYLES = ("names", "replacement", "both")
 # Names related to one mention that a sentence's pool takes in: of the mention's type, and of other types.
 _ALIKE = 20
 _UNLIKE = 10
+
+# Goes up whenever other names are found for the same index and texts.
+_VERSION = 1
+
+# How many are looked up together: what names have in common is then read once.
+_MENTIONS = 1000
+_TEXTS = 500
 
 
 @dataclass(frozen=True)
@@ -68,6 +79,8 @@ class Dense:
         asked: at most so many names of the asked types in a row, shared out evenly among the types.
         others: at most so many names of other types.
         max_words: a row of names ends before it is longer, unless a single name is.
+        cache: folder that keeps which names are related, so that they are looked for once for the same index and
+            texts: by one of several processes, or before a run is taken up again. None keeps nothing.
 
     Attributes:
         without_names: types that the texts annotate and the index has no name of; never asked in these rows.
@@ -89,6 +102,7 @@ class Dense:
         asked: int = 10,
         others: int = 5,
         max_words: int = 96,
+        cache: Path | None = None,
     ) -> None:
         if style not in STYLES:
             raise VanerError(f"--kb_style {style}: choose {', '.join(STYLES)}")
@@ -106,7 +120,7 @@ class Dense:
                 f"{kb.path}: it has no name of any type of the mix ({', '.join(sorted(annotated))}); it has "
                 f"{', '.join(kb.types)}; build an index with vocabularies of these types"
             )
-        pools = _related_names(kb, texts)
+        pools = _remembered(kb, texts, cache) if cache else _related_names(kb, texts)
         numbers = np.unique(np.concatenate([ids for source in pools for text in source for ids in text]))
         kept = self._read_names(kb, numbers, mention_keys(documents))
         kept &= ~np.isin(self._keys, np.fromiter(dropped, np.uint64, len(dropped)))
@@ -277,30 +291,94 @@ class Dense:
         return [IGNORED if self._holds[name] & self._bits[type] else O] * count
 
 
+def _remembered(
+    kb: KnowledgeBase, texts: Sequence[Sequence[Text]], cache: Path
+) -> list[list[list[np.ndarray]]]:
+    """`_related_names`, read from the folder where they were found before."""
+    path = cache / f"{_fingerprint(kb, texts)}.npz"
+    if path.is_file():
+        try:
+            with np.load(path) as kept:
+                parts = iter(np.split(kept["numbers"].astype(np.int64), np.cumsum(kept["sizes"])[:-1]))
+            return [[[next(parts) for _ in t.sentence_starts] for t in source] for source in texts]
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile, StopIteration) as error:
+            print(f"note: {path}: {error}; names are looked for anew", file=sys.stderr)
+    pools = _related_names(kb, texts)
+    flat = [ids for source in pools for text in source for ids in text]
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as file:
+            np.savez(
+                file,
+                numbers=np.concatenate(flat).astype(np.uint32),
+                sizes=np.array([len(ids) for ids in flat], np.uint32),
+            )
+    except OSError as error:
+        print(f"note: {path}: {error.strerror}; names are looked for anew next time", file=sys.stderr)
+    return pools
+
+
+def _fingerprint(kb: KnowledgeBase, texts: Sequence[Sequence[Text]]) -> str:
+    """Hash of all that `_related_names` depends on."""
+    digest = hashlib.sha256(f"{_VERSION} {kb.fingerprint} {_ALIKE} {_UNLIKE}".encode())
+    for source in texts:
+        for text in source:
+            ends = [text.offsets[b - 1][1] for _, b in text.sentence_ranges()]
+            spans = [span.key for span in text.document.spans]
+            read = (text.document.text, [text.offsets[a][0] for a in text.sentence_starts], ends, spans)
+            digest.update(repr(read).encode())
+        digest.update(b"next")
+    return digest.hexdigest()
+
+
 def _related_names(kb: KnowledgeBase, texts: Sequence[Sequence[Text]]) -> list[list[list[np.ndarray]]]:
     """Numbers of the names related to each sentence, for every source and Text."""
-    mentions = list(dict.fromkeys(s.text for source in texts for t in source for s in t.document.spans))
-    forms = dict(zip(mentions, keys_of(mentions).tolist(), strict=True))
-    known: dict[tuple[str, int], list[int]] = {}
+    spans = [s for source in texts for t in source for s in t.document.spans if s.type in kb.types]
+    mentions = list(dict.fromkeys(s.text for s in spans))
+    keys = dict(zip(mentions, keys_of(mentions).tolist(), strict=True))
+    like = _names_like(kb, {(s.type, keys[s.text]): s.text for s in reversed(spans)})
 
-    def like(span: Span) -> list[int]:
-        place = span.type, forms[span.text]
-        if place not in known:
-            rest = [t for t in kb.types if t != span.type]
-            found = kb.related(span.text, [span.type], limit=_ALIKE)
-            found += kb.related(span.text, rest, limit=_UNLIKE) if rest else []
-            known[place] = [number for number, _ in found]
-        return known[place]
+    def in_sentences(some: Sequence[Text]) -> Iterator[list[np.ndarray]]:
+        ranges = [
+            [(text.offsets[a][0], text.offsets[b - 1][1]) for a, b in text.sentence_ranges()] for text in some
+        ]
+        matches = iter(
+            kb.match([t.document.text[a:b] for t, of in zip(some, ranges, strict=True) for a, b in of])
+        )
+        for text, of in zip(some, ranges, strict=True):
+            found = []
+            for start, end in of:
+                numbers = {m.number for m in next(matches)}
+                for span in text.document.spans:
+                    if start <= span.start < end and span.type in kb.types:
+                        numbers.update(like[span.type, keys[span.text]])
+                found.append(np.array(sorted(numbers), np.int64))
+            yield found
 
-    def in_sentences(text: Text) -> list[np.ndarray]:
-        ranges = [(text.offsets[a][0], text.offsets[b - 1][1]) for a, b in text.sentence_ranges()]
-        matches = kb.match([text.document.text[a:b] for a, b in ranges])
-        spans = [s for s in text.document.spans if s.type in kb.types]
-        found = []
-        for (start, end), inside in zip(ranges, matches, strict=True):
-            numbers = {m.number for m in inside}
-            numbers.update(*(like(s) for s in spans if start <= s.start < end))
-            found.append(np.array(sorted(numbers), np.int64))
-        return found
+    return [
+        [
+            found
+            for at in progress(range(0, len(source), _TEXTS), "finding names in sentences")
+            for found in in_sentences(source[at : at + _TEXTS])
+        ]
+        for source in texts
+    ]
 
-    return [[in_sentences(text) for text in progress(source, "finding related names")] for source in texts]
+
+def _names_like(
+    kb: KnowledgeBase, mentions: Mapping[tuple[str, int], str]
+) -> dict[tuple[str, int], list[int]]:
+    """Numbers of the names like each mention, for ``(type, key of its normal form)``."""
+    found = {}
+    for type in sorted({type for type, _ in mentions}):
+        places = [place for place in mentions if place[0] == type]
+        rest = [t for t in kb.types if t != type]
+        wanted = [([type], _ALIKE), *([(rest, _UNLIKE)] if rest else [])]
+        for at in progress(range(0, len(places), _MENTIONS), f"finding names like those of {type}"):
+            some = places[at : at + _MENTIONS]
+            related = kb.related_all([mentions[place] for place in some], wanted)
+            found |= {
+                place: [number for part in parts for number, _ in part]
+                for place, parts in zip(some, related, strict=True)
+            }
+    return found

@@ -129,9 +129,17 @@ def gather(data: DataArguments, seed: int) -> Gathered:
 
 
 def gather_names(
-    knowledge: KnowledgeArguments, gathered: Gathered, data: DataArguments, max_words: int
+    knowledge: KnowledgeArguments,
+    gathered: Gathered,
+    data: DataArguments,
+    max_words: int,
+    cache: Path | None = None,
 ) -> tuple[Dense, Gate]:
     """Names of ``--kb`` related to the training sentences, without those that only dev or test annotate.
+
+    Args:
+        max_words: of a row of names.
+        cache: folder that keeps which names are related, for the next process or run.
 
     Raises:
         VanerError: no such index, a damaged one, or one without a name for the types of the mix.
@@ -151,6 +159,7 @@ def gather_names(
         asked=knowledge.kb_asked,
         others=knowledge.kb_others,
         max_words=max_words,
+        cache=cache,
     )
     gathered.files.append(knowledge.kb)
     return dense, found

@@ -306,7 +306,11 @@ def run(argv: list[str]) -> Path:
     settings = _settings(model_args, data_args, gathered, ModelConfig.load(trained) if trained else None)
     dense = gate = None
     if knowledge_args.kb:
-        dense, gate = gather_names(knowledge_args, gathered, data_args, settings.max_words)
+        # One process looks for related names, the others read what it found.
+        with args.main_process_first():
+            dense, gate = gather_names(
+                knowledge_args, gathered, data_args, settings.max_words, backbones.cache_dir() / "related"
+            )
     tokenizer = load_tokenizer(trained or backbones.resolve(settings.backbone, settings.revision))
     tokenisation = Tokenisation(tokenizer, settings.max_tokens)
     mixture = Mixture(

@@ -4,14 +4,20 @@ import json
 import multiprocessing
 import pickle
 import struct
+from collections import Counter
+from functools import cache
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vaner.errors import FormatError, VanerError
 from vaner.formats import Report
 from vaner.knowledge import KnowledgeBase, Rules, Term, build, store
 from vaner.knowledge import index as index_module
+from vaner.knowledge.compile import trigrams
+from vaner.knowledge.normalise import normal_words, normalise
 
 
 def test_names_and_concepts_come_back(kb):
@@ -60,6 +66,113 @@ def test_related_shares_rare_words_or_spelling(kb):
     assert kb.text(misspelt[0][0]) == "catalase" and 0.5 < misspelt[0][1] < 1
     assert kb.related("catalaze", ["Gene"], least=0.99) == []
     assert kb.related("", limit=3) == []
+
+
+form_of = cache(normalise)
+
+
+@cache
+def grams(form: str) -> set[str]:
+    return {f"^{form}$"[i : i + 3] for i in range(len(form))}
+
+
+def dice(a: set[str], b: set[str]) -> float:
+    return 2 * len(a & b) / max(1, len(a) + len(b))
+
+
+@cache
+def hash_of(word: str) -> int:
+    return int(normal_words(word).hash[0])
+
+
+@cache
+def lexical(text: str) -> list[str]:
+    words = normal_words(text)
+    return [words.normal(i) for i in np.flatnonzero(words.lexical)]
+
+
+def related_slowly(kb, mention: str, types, limit: int, least: float) -> list[tuple[int, float]]:
+    """What `KnowledgeBase.related` says, name by name, from the names alone (all are short lists here)."""
+
+    of_name = [lexical(kb.text(n)) for n in range(len(kb))]
+    count = Counter(word for words in of_name for word in words)
+    place = {word: hash_of(word) for word in count}
+    rare = [sorted(set(words), key=lambda w: (count[w], place[w]))[:2] for words in of_name]
+    wanted = set()
+    for word in lexical(mention):
+        if word in count:
+            wanted.add(word)
+        elif len(word) >= 5:
+            ranked = sorted(count, key=lambda w: (-dice(grams(w), grams(word)), place[w]))[:10]
+            wanted |= {w for w in ranked if dice(grams(w), grams(word)) >= 0.6}
+    found = []
+    for number, words in enumerate(rare):
+        name = kb.name(number)
+        if wanted & set(words) and not name.muted and (types is None or set(types) & set(name.types)):
+            found.append((number, dice(grams(form_of(mention)), grams(form_of(name.text)))))
+    found = [pair for pair in found if pair[1] >= least]
+    return sorted(found, key=lambda pair: (-pair[1], pair[0]))[:limit]
+
+
+def test_related_names_of_many_are_those_found_name_by_name(make_kb):
+    rng = np.random.default_rng(7)
+    roots = [
+        "kinase",
+        "kinases",
+        "receptor",
+        "tumour",
+        "hepatic",
+        "α",
+        "syndrome",
+        "velomide",
+        "İzmir",
+        "naïve",
+        "12",
+    ]
+    names = {" ".join(rng.choice(roots, rng.integers(1, 4))) for _ in range(90)}
+    types = [("Gene",), ("Disease",), ("Gene", "Chemical")]
+    kb = make_kb([Term(f"C{i}", n, types[i % 3], True) for i, n in enumerate(sorted(names))])
+    mentions = [
+        *sorted(names)[::7],
+        "receptar kinase",
+        "syndromme",
+        "",
+        "xyz",
+        "hepatics 12",
+        "was",
+        "TUMOUR-α",
+    ]
+    wanted = [(["Disease"], 20), (["Gene", "Chemical"], 5), (None, 3)]
+    for least in (0.0, 0.55):
+        found = kb.related_all(mentions, wanted, least=least)
+        assert len(found) == len(mentions) and sum(map(len, (f for of in found for f in of))) > 50
+        for mention, of in zip(mentions, found, strict=True):
+            for (kinds, limit), got in zip(wanted, of, strict=True):
+                assert got == related_slowly(kb, mention, kinds, limit, least), mention
+                assert got == kb.related(mention, kinds, limit=limit, least=least)
+
+
+def test_a_mention_with_many_candidates_takes_those_of_its_rarest_words(make_kb, monkeypatch):
+    rare = [f"common rare {i}" for i in range(3)]
+    names = [*rare, *(f"common word{letter}" for letter in "abcdefghijklmnopqrstuvwxyz")]
+    kb = make_kb([Term(f"C{i}", name, ("X",), True) for i, name in enumerate(names)])
+
+    def found() -> set[str]:
+        return {kb.text(number) for number, _ in kb.related("common rare", ["X"], limit=100)}
+
+    assert found() == set(names)
+    monkeypatch.setattr(index_module, "_PER_WORD", 4)
+    assert set(rare) < found() and len(found()) == 3 + 4
+    monkeypatch.setattr(index_module, "_CANDIDATES", 3)
+    assert found() == set(rare)
+
+
+@given(st.lists(st.text(max_size=8), max_size=6))
+def test_three_letter_sequences_of_any_words(words):
+    owner, gram = trigrams(words)
+    decoded = ["".join(chr(int(g) >> shift & 0x1FFFFF) for shift in (42, 21, 0)) for g in gram]
+    expected = [(i, sorted({f"^{w}$"[k : k + 3] for k in range(len(w))})) for i, w in enumerate(words)]
+    assert list(zip(owner.tolist(), decoded, strict=True)) == [(i, g) for i, of in expected for g in of]
 
 
 def test_same_input_same_bytes(make_kb):

@@ -158,7 +158,7 @@ class Compiler:
         lexical = words.lexical
         before = np.concatenate([[0], np.cumsum(lexical)])
         rows.words.append((before[first + count] - before[first]).astype(np.uint16))
-        inside = _ranges(first, count)
+        inside = ranges(first, count)
         rows.word.append(words.hash[inside[lexical[inside]]])
 
     def write(self, path: str | os.PathLike) -> dict[str, Any]:
@@ -265,7 +265,7 @@ def _distinct(values: np.ndarray) -> np.ndarray:
     return values[np.append(True, values[1:] != values[:-1])] if len(values) else values
 
 
-def _ranges(first: np.ndarray, count: np.ndarray) -> np.ndarray:
+def ranges(first: np.ndarray, count: np.ndarray) -> np.ndarray:
     """``first[0] .. first[0] + count[0] - 1, first[1] ..``: the members of all ranges, one after the other."""
     ends = np.cumsum(count)
     return np.arange(ends[-1] if len(ends) else 0) + np.repeat(first - (ends - count), count)
@@ -322,16 +322,27 @@ def trigrams(words: list[str]) -> tuple[np.ndarray, np.ndarray]:
     if not words:
         return np.zeros(0, np.int64), np.zeros(0, np.uint64)
     text = "".join(f"^{word}$" for word in words)
-    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
     length = np.array([len(word) + 2 for word in words])
     owner = np.repeat(np.arange(len(words)), length)
-    gram = (codes[:-2] << np.uint64(42)) | (codes[1:-1] << np.uint64(21)) | codes[2:]
-    inside = owner[:-2] == owner[2:]
-    word, gram = owner[:-2][inside], gram[inside]
-    order = np.lexsort((gram, word))
-    word, gram = word[order], gram[order]
-    new = np.append(True, (word[1:] != word[:-1]) | (gram[1:] != gram[:-1]))
-    return word[new], gram[new]
+    inside = np.flatnonzero(owner[:-2] == owner[2:])
+    # Characters by rank: word and sequence then fit into one number, and numbers sort faster than pairs.
+    present = np.zeros(int(codes.max()) + 1, bool)
+    present[codes] = True
+    known = np.flatnonzero(present).astype(np.uint64)
+    rank = (np.cumsum(present) - 1)[codes]
+    bits = len(known).bit_length()
+    if 3 * bits + len(words).bit_length() > 63 and len(words) > 1:
+        half = len(words) // 2
+        (first, second), (third, fourth) = trigrams(words[:half]), trigrams(words[half:])
+        return np.concatenate([first, third + half]), np.concatenate([second, fourth])
+    key = owner[inside] << 3 * bits
+    for at in range(3):
+        key |= rank[inside + at] << (2 - at) * bits
+    key = _distinct(key)
+    mask = (1 << bits) - 1
+    first, second, third = (known[key >> shift * bits & mask] for shift in (2, 1, 0))
+    return key >> 3 * bits, (first << np.uint64(42)) | (second << np.uint64(21)) | third
 
 
 def _rare_words(
@@ -375,7 +386,7 @@ def _postings(concept: np.ndarray, name: np.ndarray, names: int) -> tuple[np.nda
     place = np.cumsum(sizes + 1) - (sizes + 1)
     more = np.empty(int(sizes.sum() + len(sizes)), np.uint32)
     more[place] = sizes
-    more[_ranges(place + 1, sizes)] = concept[_ranges(first[listed], sizes)]
+    more[ranges(place + 1, sizes)] = concept[ranges(first[listed], sizes)]
     out[listed] = place.astype(np.uint32) | np.uint32(LISTED)
     return out, more
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from vaner.errors import FormatError, VanerError
-from vaner.knowledge.compile import LISTED, Compiler, trigrams
+from vaner.knowledge.compile import LISTED, Compiler, ranges, trigrams
 from vaner.knowledge.match import Finder, Match
-from vaner.knowledge.normalise import NORMAL_FORM, normal_words, normalise_all
+from vaner.knowledge.normalise import NORMAL_FORM, join, normal_words, normalise_all
 from vaner.knowledge.rules import CAPITALS, LAST, MUTED
 from vaner.knowledge.store import Store, Strings
 
@@ -75,11 +75,13 @@ class KnowledgeBase:
     Attributes:
         types: canonical types, in the order of their bits.
         description: counts, vocabularies with licence and version, rules.
+        fingerprint: hash of what the index holds, the same wherever it lies.
     """
 
     def __init__(self, path: str | os.PathLike) -> None:
         self._store = Store(path)
         self.path = self._store.path
+        self.fingerprint: str = self._store.fingerprint
         self.description: dict[str, Any] = self._store.description
         if self.description["normal_form"] != NORMAL_FORM:
             raise FormatError(
@@ -193,25 +195,25 @@ class KnowledgeBase:
             VanerError: if the index has no name of the type.
         """
         mask = np.uint64(self.mask(None if type is None else [type]))
-        return np.flatnonzero(self._name_masks() & mask)
+        return np.flatnonzero(self._masks_of(np.arange(len(self))) & mask)
 
-    def _name_masks(self) -> np.ndarray:
-        """Bits of the types of each name, none for muted ones, shape ``(len(self),)``."""
+    def _masks_of(self, numbers: np.ndarray) -> np.ndarray:
+        """Bits of the types of names, none for muted ones; shape of ``numbers``."""
         arrays = self._arrays
-        of_concept = arrays["concept_masks"][arrays["concept_types"]]
-        place = arrays["name_concept"]
+        by_types, types_of = arrays["concept_masks"], arrays["concept_types"]
+        place = arrays["name_concept"][numbers]
         listed = np.flatnonzero(place & np.uint32(LISTED))
-        masks = np.zeros(len(self), np.uint64)
+        masks = np.zeros(len(numbers), np.uint64)
         single = (place & np.uint32(LISTED)) == 0
-        masks[single] = of_concept[place[single]]
+        masks[single] = by_types[types_of[place[single]]]
         if len(listed):
             more = arrays["more_concepts"]
             start = (place[listed] & np.uint32(LISTED - 1)).astype(np.int64)
             count = more[start].astype(np.int64)
-            ends = np.cumsum(count)
-            members = np.arange(ends[-1]) + np.repeat(start + 1 - (ends - count), count)
-            masks[listed] = np.bitwise_or.reduceat(of_concept[more[members]], ends - count)
-        masks[(arrays["name_flags"] & MUTED) > 0] = 0
+            masks[listed] = np.bitwise_or.reduceat(
+                by_types[types_of[more[ranges(start + 1, count)]]], np.cumsum(count) - count
+            )
+        masks[(arrays["name_flags"][numbers] & MUTED) > 0] = 0
         return masks
 
     def names(self, type: str | None = None) -> Iterator[Name]:
@@ -221,7 +223,7 @@ class KnowledgeBase:
 
     def counts(self) -> dict[str, int]:
         """Names that can be matched, for each canonical type."""
-        masks = self._name_masks()
+        masks = self._masks_of(np.arange(len(self)))
         return {name: int(np.count_nonzero(masks & np.uint64(1 << bit))) for name, bit in self._bits.items()}
 
     # --- lookup ---
@@ -297,44 +299,98 @@ class KnowledgeBase:
         Returns:
             ``(number of the name, similarity)``, names with the mention's own normal form included.
         """
-        mask = self.mask(types)
+        ((found,),) = self.related_all([mention], [(types, limit)], least=least)
+        return found
+
+    def related_all(
+        self,
+        mentions: Sequence[str],
+        wanted: Sequence[tuple[Collection[str] | None, int]],
+        *,
+        least: float = 0.0,
+    ) -> list[list[list[tuple[int, float]]]]:
+        """`related` of each mention, much faster for many: what their candidates share is read once.
+
+        Args:
+            mentions: any texts.
+            wanted: ``(types, limit)`` pairs.
+            least: as for `related`.
+
+        Returns:
+            for each mention and each of ``wanted`` what `related` gives.
+        """
+        queries = [(np.uint64(self.mask(types)), limit) for types, limit in wanted]
+        found: list[list[list[tuple[int, float]]]] = []
+        for at in range(0, len(mentions), _TOGETHER):
+            found += self._related(mentions[at : at + _TOGETHER], queries, least)
+        return found
+
+    def _related(
+        self, mentions: Sequence[str], queries: Sequence[tuple[np.uint64, int]], least: float
+    ) -> list[list[list[tuple[int, float]]]]:
+        candidates = [self._candidates(words) for words in self._similar_words(mentions)]
+        ends = np.cumsum([len(numbers) for numbers in candidates])
+        masks = np.split(self._masks_of(np.concatenate(candidates)), ends[:-1])
+        chosen = [
+            [np.sort(numbers[(of_types & mask) > 0][:_CANDIDATES]) for mask, _ in queries]
+            for numbers, of_types in zip(candidates, masks, strict=True)
+        ]
+        # In the order of their numbers, so that every block of packed names is opened once.
+        numbers = np.unique(np.concatenate([part for parts in chosen for part in parts]))
+        names = _Grams(normalise_all([self._names[n] for n in numbers.tolist()]))
+        found: list[list[list[tuple[int, float]]]] = []
+        owner, grams = trigrams(normalise_all(mentions))
+        own = np.split(grams, np.searchsorted(owner, np.arange(1, len(mentions))))
+        for parts, similar in zip(chosen, map(names.like, own), strict=True):
+            found.append([])
+            for part, (_, limit) in zip(parts, queries, strict=True):
+                similarity = similar(np.searchsorted(numbers, part))
+                best = np.lexsort((part, -similarity))[:limit]
+                best = best[similarity[best] >= least]
+                found[-1].append(list(zip(part[best].tolist(), similarity[best].tolist(), strict=True)))
+        return found
+
+    def _candidates(self, words: Sequence[int]) -> np.ndarray:
+        """Names that have one of the words as rarest or second rarest; those of the words that come first."""
         arrays = self._arrays
-        candidates: dict[int, None] = {}
-        for word in self._similar_words(mention):
+        parts, size = [np.zeros(0, np.int64)], 0
+        for word in words:
             start, end = (int(x) for x in arrays["word_names"][word : word + 2])
-            candidates.update(dict.fromkeys(range(start, min(end, start + _PER_WORD))))
+            parts.append(np.arange(start, min(end, start + _PER_WORD)))
             start, end = (int(x) for x in arrays["second_start"][word : word + 2])
-            candidates.update(dict.fromkeys(arrays["second"][start : min(end, start + _PER_WORD)].tolist()))
-            if len(candidates) >= _CANDIDATES:
-                break
-        wanted = sorted([n for n in candidates if self._is_wanted(n, mask)][:_CANDIDATES])
-        if not wanted:
-            return []
-        normal, *forms = normalise_all([mention, *(self._names[n] for n in wanted)])
-        similarity = dice(normal, forms)
-        ranked = sorted(zip(wanted, similarity.tolist(), strict=True), key=lambda pair: (-pair[1], pair[0]))
-        return [(n, s) for n, s in ranked if s >= least][:limit]
+            parts.append(arrays["second"][start : min(end, start + _PER_WORD)].astype(np.int64))
+            size += len(parts[-2]) + len(parts[-1])
+            if size >= _CANDIDATES:
+                parts = [_first_of_each(np.concatenate(parts))]
+                size = len(parts[0])
+                if size >= _CANDIDATES:
+                    break
+        return _first_of_each(np.concatenate(parts))
 
-    def _is_wanted(self, number: int, mask: int) -> bool:
+    def _similar_words(self, mentions: Sequence[str]) -> list[list[int]]:
+        """For each mention the index's words that are, or are spelt like, one of its words; rarest first."""
         arrays = self._arrays
-        if arrays["name_flags"][number] & MUTED:
-            return False
-        return any(self._concept_mask(c) & mask for c in self.concepts_of(number))
-
-    def _similar_words(self, mention: str) -> list[int]:
-        """Words of the index that are, or are spelt like, a word of the mention; rarest first."""
-        arrays = self._arrays
-        words = normal_words(mention)
+        joined, starts = join(mentions)
+        words = normal_words(joined)
         lexical = np.flatnonzero(words.lexical)
-        found: dict[int, int] = {}
-        for at in dict.fromkeys(lexical.tolist()):
-            exact = int(np.searchsorted(arrays["words"], words.hash[at]))
-            if exact < len(arrays["words"]) and arrays["words"][exact] == words.hash[at]:
-                found[exact] = int(arrays["word_count"][exact])
+        owner = np.searchsorted(starts, words.start[lexical], side="right") - 1
+        place = np.searchsorted(arrays["words"], words.hash[lexical])
+        place = np.minimum(place, max(len(arrays["words"]) - 1, 0))
+        same = arrays["words"][place] == words.hash[lexical] if len(arrays["words"]) else place < 0
+        found: list[set[int]] = [set() for _ in mentions]
+        like: dict[int, list[int]] = {}
+        for at, mention, exact, is_same in zip(
+            lexical.tolist(), owner.tolist(), place.tolist(), same.tolist(), strict=True
+        ):
+            if is_same:
+                found[mention].add(exact)
             elif words.size[at] >= _SHORTEST_FUZZY:
-                for near in self._words_like(words.normal(at)):
-                    found[near] = int(arrays["word_count"][near])
-        return sorted(found, key=lambda w: (found[w], w))
+                hashed = int(words.hash[at])
+                if hashed not in like:
+                    like[hashed] = self._words_like(words.normal(at))
+                found[mention].update(like[hashed])
+        count = arrays["word_count"]
+        return [sorted(some, key=lambda w: (int(count[w]), w)) for some in found]
 
     def _words_like(self, word: str) -> list[int]:
         """Words with at least 60 % (Dice) of their three-letter sequences in common with ``word``."""
@@ -354,18 +410,57 @@ class KnowledgeBase:
 
 _PER_WORD = 500
 _CANDIDATES = 2_000
+_TOGETHER = 2_000  # mentions
+_FORMS = 1 << 16  # normal forms
 _SHORTEST_FUZZY = 5
 _WORDS_LIKE = 10
 _WORD_SIMILARITY = 0.6
 
 
-def dice(form: str, others: Sequence[str]) -> np.ndarray:
-    """Dice coefficients of the three-letter sequences of a normal form and of others, shape ``(len(others),)``."""
-    owner, grams = trigrams([form, *others])
-    sizes = np.bincount(owner, minlength=len(others) + 1)
-    own = grams[owner == 0]
-    shared = np.bincount(owner[np.isin(grams, own)], minlength=len(others) + 1)
-    return (2 * shared[1:]) / np.maximum(1, sizes[1:] + sizes[0])
+def _first_of_each(numbers: np.ndarray) -> np.ndarray:
+    """The numbers in their order, each once."""
+    _, at = np.unique(numbers, return_index=True)
+    return numbers[np.sort(at)]
+
+
+class _Grams:
+    """The three-letter sequences of many normal forms, numbered, so that they are compared by table look-up.
+
+    Args:
+        forms: normal forms.
+    """
+
+    def __init__(self, forms: Sequence[str]) -> None:
+        parts = [trigrams(forms[at : at + _FORMS]) for at in range(0, len(forms), _FORMS)]
+        owner = [part + at * _FORMS for at, (part, _) in enumerate(parts)]
+        grams = np.concatenate([np.zeros(0, np.uint64), *(gram for _, gram in parts)])
+        self._known = np.unique(grams)
+        self._gram = np.searchsorted(self._known, grams)
+        self._size = np.bincount(np.concatenate([np.zeros(0, np.int64), *owner]), minlength=len(forms))
+        self._start = np.cumsum(self._size) - self._size
+        self._own = np.zeros(len(self._known), np.int64)
+
+    def like(self, grams: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        """What gives, for indices of forms, the Dice coefficients of their sequences and ``grams`` (distinct)."""
+        place = np.searchsorted(self._known, grams)
+        place = place[place < len(self._known)]
+        own = place[np.isin(self._known[place], grams)]
+
+        def similarity(indices: np.ndarray) -> np.ndarray:
+            size = self._size[indices]
+            self._own[own] = 1
+            shared = _sums(self._own[self._gram[ranges(self._start[indices], size)]], size)
+            self._own[own] = 0
+            return 2 * shared / np.maximum(1, size + len(grams))
+
+        return similarity
+
+
+def _sums(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Sums of so many values each, one group after the other; shape of ``counts``."""
+    sums = np.append(0, np.cumsum(values))
+    ends = np.cumsum(counts)
+    return sums[ends] - sums[ends - counts]
 
 
 def build(path: str | os.PathLike, vocabularies: Iterable, rules: Any, report: Any) -> KnowledgeBase:

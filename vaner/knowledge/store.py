@@ -8,6 +8,7 @@ header and the size, which costs the same for any file; ``verify`` reads every b
 
 from __future__ import annotations
 
+import hashlib
 import json
 import mmap
 import os
@@ -83,6 +84,9 @@ class Store:
 
     Raises:
         FormatError: if the file is no index, one of another version, cut short, or has a damaged header.
+
+    Attributes:
+        fingerprint: hash of what the file holds, the same wherever it lies.
     """
 
     def __init__(self, path: str | os.PathLike) -> None:
@@ -112,6 +116,8 @@ class Store:
         if self._map[-len(_END) :] != _END:
             raise FormatError(f"{self.path}: its end is damaged; build or copy it again")
         self.size = size
+        # The header has the checksum of every array, so this stands for all of the file.
+        self.fingerprint = hashlib.sha256(encoded).hexdigest()
         self.description: dict[str, Any] = header["description"]
         self._sections: dict[str, dict] = header["sections"]
         self.arrays: dict[str, np.ndarray] = {}
