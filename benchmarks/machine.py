@@ -1,0 +1,223 @@
+"""In: nothing, or a model and the lengths of its rows. Out: what this machine is and can do, what a pass costs.
+
+The floor under every time here is arithmetic: floating-point operations of the backbone, counted for real tokens
+only, over the rate at which torch multiplies large matrices on the same machine in the same minutes.
+
+    operations of a forward pass  =  2 * (weights of the linear layers) * tokens
+                                   + 4 * layers * heads * head size * (pairs of tokens that see each other)
+
+Embedding, norms, activations, softmax and the head are left out: they are under 2 % of it.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import resource
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from vaner import provenance
+
+
+def describe(device: str) -> dict[str, object]:
+    """The processor or accelerator, memory, threads, and how busy the machine was when asked."""
+    found: dict[str, object] = {
+        "device": device,
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
+        "load_average": [round(one, 2) for one in os.getloadavg()],
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+    if device == "cuda":
+        properties = torch.cuda.get_device_properties(0)
+        found |= {
+            "accelerator": properties.name,
+            "accelerator_memory_gb": round(properties.total_memory / 1e9, 1),
+            "cuda": torch.version.cuda,
+        }
+    return found
+
+
+def _processor() -> str:
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Of vaner, of what it stands on, and of these packages where they are installed."""
+    found = provenance.versions() | {"commit": provenance.commit() or "unknown"}
+    for package in packages:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+# --- what the machine can do ---
+
+
+class MatmulRate:
+    """Measures how fast torch multiplies bfloat16 matrices.
+
+    Three products: tokens by the model's own MLP, its way back, and a large square one. The best of them is the
+    machine's rate, so that a model is measured against what the machine can do, not against its own shape.
+
+    Args:
+        hidden, intermediate: sizes of the backbone.
+        device: ``cpu`` or ``cuda``.
+        seconds: about how long each product is repeated.
+    """
+
+    def __init__(self, hidden: int, intermediate: int, device: str, seconds: float = 0.4) -> None:
+        rows, side = (8192, 8192) if device == "cuda" else (2048, 2048)
+        self.device = device
+        self.seconds = seconds
+        sizes = [(rows, hidden, intermediate), (rows, intermediate, hidden), (side, side, side)]
+        draw = torch.Generator(device).manual_seed(0)
+        options = {"dtype": torch.bfloat16, "device": device, "generator": draw}
+        self.pairs = [(torch.randn(m, k, **options), torch.randn(k, n, **options)) for m, k, n in sizes]
+
+    def __call__(self) -> float:
+        """Operations a second."""
+        return max(self._rate(a, b) for a, b in self.pairs)
+
+    def _rate(self, a: torch.Tensor, b: torch.Tensor) -> float:
+        a @ b
+        times = []
+        began = time.perf_counter()
+        while len(times) < 5 or time.perf_counter() - began < self.seconds:
+            synchronize(self.device)
+            start = time.perf_counter()
+            a @ b
+            synchronize(self.device)
+            times.append(time.perf_counter() - start)
+        return 2 * a.shape[0] * a.shape[1] * b.shape[1] / statistics.median(times)
+
+
+def synchronize(device: str) -> None:
+    """Wait until the accelerator has done what it was told."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+# --- what a pass costs ---
+
+
+def linear_weights(backbone: nn.Module) -> tuple[int, int]:
+    """Weights of the linear layers of a backbone: (its own, those of LoRA)."""
+    own = lora = 0
+    for name, module in backbone.named_modules():
+        # A LoRA layer shows its base's sizes and weight as its own: only leaves are counted.
+        if hasattr(module, "in_features") and hasattr(module, "weight") and not list(module.children()):
+            size = module.in_features * module.out_features
+            if "lora_" in name:
+                lora += size
+            else:
+                own += size
+    return own, lora
+
+
+def attention_size(config) -> int:
+    """layers * heads * head size: multiplications for one pair of tokens, in one of attention's two products."""
+    head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return config.num_hidden_layers * config.num_attention_heads * head
+
+
+def forward_operations(backbone: nn.Module, rows: Sequence[tuple[int, int]]) -> float:
+    """Floating-point operations of forward passes.
+
+    Args:
+        backbone: a transformers model, adapters merged or not.
+        rows: of each row the tokens that are computed, and the tokens that each of them sees.
+    """
+    own, lora = linear_weights(backbone)
+    tokens = sum(one for one, _ in rows)
+    pairs = sum(one * seen for one, seen in rows)
+    return 2.0 * (own + lora) * tokens + 4.0 * attention_size(backbone.config) * pairs
+
+
+def training_operations(backbone: nn.Module, rows: Sequence[tuple[int, int]]) -> float:
+    """Floating-point operations of forward and backward passes of LoRA: frozen weights get no gradient.
+
+    Per token 2 forward and 2 backward for each frozen weight, 2 and 4 for each of LoRA's; attention 4 forward and
+    8 backward. Recomputation (gradient checkpointing) is not counted: it is a price, not work.
+    """
+    own, lora = linear_weights(backbone)
+    tokens = sum(one for one, _ in rows)
+    pairs = sum(one * seen for one, seen in rows)
+    return (4.0 * own + 6.0 * lora) * tokens + 12.0 * attention_size(backbone.config) * pairs
+
+
+class ForwardClock:
+    """Seconds spent in a module's forward pass, however often and by whomever it is called.
+
+    On an accelerator the time comes from events, so that nothing waits that did not wait before.
+    """
+
+    def __init__(self, module: nn.Module, device: str) -> None:
+        self.device = device
+        self._spans: list[tuple] = []
+        self._started = None
+        module.register_forward_pre_hook(self._before)
+        module.register_forward_hook(self._after)
+
+    def _now(self):
+        if self.device != "cuda":
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+    def _before(self, *_) -> None:
+        self._started = self._now()
+
+    def _after(self, *_) -> None:
+        self._spans.append((self._started, self._now()))
+
+    def take(self) -> float:
+        """The seconds since the last call; nothing may be under way."""
+        synchronize(self.device)
+        if self.device == "cuda":
+            seconds = sum(a.elapsed_time(b) for a, b in self._spans) / 1e3
+        else:
+            seconds = sum(b - a for a, b in self._spans)
+        self._spans.clear()
+        return seconds
+
+
+# --- memory ---
+
+
+def reset_peak(device: str) -> None:
+    """Begin a new peak of this process's memory."""
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        return
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return  # the peak since the process began is then reported, which is never too small
+
+
+def peak_mb(device: str) -> float:
+    """Peak since `reset_peak`: allocated on the accelerator, or resident (Linux; else since the process began)."""
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated() / 1e6
+    path = Path("/proc/self/status")
+    if path.is_file():
+        for line in path.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024 / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6

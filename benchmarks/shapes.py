@@ -1,0 +1,316 @@
+"""In: the name of a shape. Out: a tagger or a model to train of that shape, and real abstracts to read.
+
+``smollm2-135m`` is the embedded backbone. The others are built on the device with random weights, never read from
+a disk: how fast a model runs does not depend on its weights' values. They read the tokens of the embedded
+backbone's tokenizer, so their vocabulary is its 49,152.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import torch
+from peft import LoraConfig, TaskType, get_peft_model
+from torch import nn
+from transformers import AutoConfig, AutoModel, AutoModelForTokenClassification, BertConfig, LlamaConfig
+
+from vaner.attention import set_attention
+from vaner.backbone import resolve
+from vaner.config import ModelConfig
+from vaner.corpora import data_folder, registry
+from vaner.document import Document
+from vaner.errors import VanerError
+from vaner.formats import Report, read
+from vaner.heads import build_head
+from vaner.lora import fuse
+from vaner.model import (
+    LLAMA_PROJECTIONS,
+    Adapter,
+    VanerModel,
+    choose_dtype,
+    load_backbone,
+    load_tokenizer,
+)
+from vaner.tagging import Vaner, model_folder
+
+SHIPPED = "vaner-ncbi-bc5cdr"
+REAL = "smollm2-135m"
+_RANDOM = {
+    "tiny": dict(
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+    ),
+    "llama2-7b": dict(
+        hidden_size=4096,
+        intermediate_size=11008,
+        num_hidden_layers=32,
+        num_attention_heads=32,
+        num_key_value_heads=32,
+        rms_norm_eps=1e-5,
+    ),
+}
+SHAPES = (REAL, *_RANDOM)
+
+# The first four are the question of every table; the others fill it up where more are asked.
+TYPES = ["Disease", "Chemical", "Gene", "Species"]
+TYPES += ["CellLine", "Variant", "Anatomy", "CellType", "DNA", "RNA", "Organ", "Pathway"]
+
+# How much more a random head likes O: about as few mentions come out as of a trained one.
+_LIKES_O = 1.5
+
+
+def abstracts(data_root: str | None, count: int, seed: int) -> list[Document]:
+    """Real abstracts without their annotations: the same ``count`` for the same seed, in random order.
+
+    Those of the training splits of every PubTator corpus below the data root, each PMID once; of the shipped
+    samples where there is no data root.
+    """
+    corpora = [c for c in registry().values() if c.format == "pubtator" and "train" in c.files]
+    found: dict[str, Document] = {}
+    for shipped in (False, True):
+        for corpus in corpora:
+            if corpus.shipped is shipped and "train" in corpus.present(data_root):
+                for one in corpus.documents("train", data_root, report=Report()):
+                    found.setdefault(one.metadata.get("pmid") or one.id, one)
+        if found:
+            break
+    else:
+        for one in read(data_folder() / "samples" / "abstracts.pubtator"):
+            found.setdefault(one.id, one)
+    documents = [one.with_spans([]) for one in found.values()]
+    if count > len(documents):
+        where = "below the data root" if data_root else "in the samples; name the corpora with --data_root"
+        raise VanerError(f"--documents is {count}, but there are {len(documents)} abstracts {where}")
+    order = np.random.default_rng(seed).permutation(len(documents))[:count]
+    return [documents[i] for i in order]
+
+
+def tokenizer():
+    """Of the embedded backbone, as the shipped model carries it."""
+    return load_tokenizer(model_folder(SHIPPED))
+
+
+def tagger(
+    shape: str,
+    device: str,
+    head: str = "typed",
+    model: str = SHIPPED,
+    dtype: str = "auto",
+    max_words: int | None = None,
+    attention: str | None = None,
+    quantization: str = "none",
+    **options,
+) -> Vaner:
+    """A tagger, adapters merged, that answers any type.
+
+    Args:
+        shape: one of SHAPES.
+        head: ``typed``, or ``shared`` with random weights on the same backbone.
+        model: the trained model, for the embedded backbone.
+        max_words: length of a unit; by default the model's.
+        attention: of a random backbone.
+        options: of `Vaner`.
+    """
+    options = {k: v for k, v in options.items() if v is not None}
+    if shape == REAL:
+        found = Vaner.from_pretrained(
+            model,
+            device=device,
+            dtype=dtype,
+            quantization=quantization,
+            allow_new_types=True,
+            max_words=max_words,
+            **options,
+        )
+        if head != found.settings.head:
+            found.model.settings.head = head
+            found.model.head = _random_head(head, found.model).to(found.model.device)
+        return found
+    settings = ModelConfig(
+        backbone=shape, head=head, attention=attention or ModelConfig.attention, types=TYPES[:4]
+    )
+    backbone = random_backbone(shape, device, dtype, settings.attention)
+    made = VanerModel(backbone, nn.Identity(), settings)
+    made.head = _random_head(head, made).to(device)
+    return Vaner(made.eval(), tokenizer(), allow_new_types=True, max_words=max_words, **options)
+
+
+def _random_head(kind: str, model: VanerModel) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        head = build_head(kind, model.config.hidden_size, model.settings.head_rank)
+    bias = head.score.bias if kind == "shared" else head.word_bias.bias
+    with torch.no_grad():
+        bias += torch.tensor([_LIKES_O, 0.0, 0.0])
+    return head
+
+
+def random_backbone(shape: str, device: str, dtype: str = "auto", attention: str = "bidirectional"):
+    """A LLaMA of the shape, its random weights drawn on the device in the type it computes in."""
+    return _from_config(_llama(shape), device, dtype, attention)
+
+
+def config(shape: str):
+    """The backbone's config, without its weights."""
+    return AutoConfig.from_pretrained(resolve(shape)) if shape == REAL else _llama(shape)
+
+
+def _llama(shape: str) -> LlamaConfig:
+    return LlamaConfig(vocab_size=49_152, max_position_embeddings=4096, pad_token_id=2, **_RANDOM[shape])
+
+
+def _from_config(config, device: str, dtype: str, attention: str):
+    torch.manual_seed(0)
+    with torch.device(device):
+        backbone = AutoModel.from_config(config, dtype=choose_dtype(dtype, device))
+    set_attention(backbone, attention)
+    backbone.config.use_cache = False
+    return backbone.eval()
+
+
+def encoder(name: str, shape: str, device: str, **options) -> Vaner:
+    """An encoder with a random typed head, through the same door: an embedded name, a folder, or a hub id."""
+    if shape == "tiny":
+        sizes = dict(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4)
+        settings = ModelConfig(backbone="tiny BERT", types=TYPES[:4])
+        config = BertConfig(vocab_size=49_152, max_position_embeddings=512, pad_token_id=2, **sizes)
+        model = VanerModel(_from_config(config, device, "auto", settings.attention), nn.Identity(), settings)
+        reads = tokenizer()
+    else:
+        settings = ModelConfig(backbone=name, types=TYPES[:4])
+        model = VanerModel.build(settings, Adapter("none"), device=device).to(device)
+        reads = load_tokenizer(resolve(name))
+    model.head = _random_head("typed", model).to(device)
+    options = {k: v for k, v in options.items() if v is not None}
+    return Vaner(model.eval(), reads, allow_new_types=True, **options)
+
+
+class ScaledScore(nn.Module):
+    """The shared head as the score layer of a stock token classifier: the same numbers, token by token."""
+
+    def __init__(self, head: nn.Module) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        """``(batch, tokens, hidden)`` to ``(batch, tokens, 3)``."""
+        return self.head(hidden, hidden[:, :1])[:, 0]
+
+
+def stock(tagger: Vaner):
+    """transformers' own token classifier around the backbone of a tagger with a shared head.
+
+    The shared head scales a word's state before its linear layer. That scale differs from word to word and the
+    layer has a bias, so it cannot be folded into stock weights; the score layer is replaced instead.
+    """
+    backbone = tagger.model.backbone
+    config = copy.deepcopy(backbone.config)
+    config.num_labels = 3
+    config.id2label = {0: "O", 1: "B-MENTION", 2: "I-MENTION"}
+    config.label2id = {label: i for i, label in config.id2label.items()}
+    with torch.device("meta"):
+        model = AutoModelForTokenClassification.from_config(config)
+    setattr(model, model.base_model_prefix, backbone)
+    model.dropout = nn.Identity()
+    model.score = ScaledScore(tagger.model.head)
+    return model.eval()
+
+
+# --- models to train ---
+
+
+def trainable(
+    shape: str,
+    device: str,
+    quantization: str = "none",
+    dtype: str = "auto",
+    max_words: int = 96,
+    fused: bool = True,
+) -> VanerModel:
+    """A model with fresh LoRA on the seven projections and a typed head, as train.py makes it.
+
+    Args:
+        quantization: ``none`` or ``4bit``.
+        fused: False leaves peft's own LoRA layers as they are.
+    """
+    sizes = {"max_words": max_words, "max_tokens": max(512, 4 * max_words)}
+    settings = ModelConfig(backbone=shape, types=TYPES[:1], **sizes)
+    if shape == REAL and fused:
+        model = VanerModel.build(settings, Adapter(), quantization=quantization, dtype=dtype, device=device)
+        return model.to(device) if quantization == "none" else model
+    if shape == REAL:
+        backbone = load_backbone(resolve(shape), settings, choose_dtype(dtype, device)).to(device)
+    else:
+        backbone = random_backbone(shape, device, dtype)
+    if quantization == "4bit":
+        quantize(backbone)
+    backbone = with_lora(backbone)
+    if fused:
+        fuse(backbone)
+    head = build_head("typed", backbone.config.hidden_size, settings.head_rank).to(device)
+    return VanerModel(backbone, head, settings)
+
+
+def stock_trainable(shape: str, device: str) -> nn.Module:
+    """LlamaForTokenClassification under peft with its usual settings, without its causal mask, as ours."""
+    torch.manual_seed(0)
+    if shape == REAL:
+        model = AutoModelForTokenClassification.from_pretrained(resolve(shape), num_labels=3).to(device)
+    else:
+        with torch.device(device):
+            config = _llama(shape)
+            config.num_labels = 3
+            model = AutoModelForTokenClassification.from_config(config, dtype=choose_dtype("auto", device))
+    set_attention(model, "bidirectional")
+    return with_lora(model, dropout=0.05, task_type=TaskType.TOKEN_CLS)
+
+
+def with_lora(backbone: nn.Module, dropout: float = 0.0, **options) -> nn.Module:
+    """peft's LoRA, of the rank and scale that train.py uses, on the seven projections of a frozen backbone."""
+    usual = Adapter()
+    backbone.requires_grad_(False)
+    config = LoraConfig(
+        r=usual.r,
+        lora_alpha=usual.alpha,
+        lora_dropout=dropout,
+        target_modules=LLAMA_PROJECTIONS,
+        **options,
+    )
+    return get_peft_model(backbone, config)
+
+
+def quantize(backbone: nn.Module) -> None:
+    """Turn the linear layers into 4-bit ones (NF4, double quantisation), one by one, where they lie."""
+    import bitsandbytes as bnb
+
+    for parent in list(backbone.modules()):
+        for name, layer in list(parent.named_children()):
+            if type(layer) is nn.Linear:
+                weight = layer.weight.data
+                small = bnb.nn.Linear4bit(
+                    layer.in_features,
+                    layer.out_features,
+                    bias=layer.bias is not None,
+                    compute_dtype=weight.dtype,
+                    compress_statistics=True,
+                    quant_type="nf4",
+                    quant_storage=weight.dtype,
+                    device="meta",
+                )
+                small.weight = bnb.nn.Params4bit(
+                    weight,
+                    requires_grad=False,
+                    compress_statistics=True,
+                    quant_type="nf4",
+                    quant_storage=weight.dtype,
+                ).to(weight.device)
+                if layer.bias is not None:
+                    small.bias = layer.bias
+                setattr(parent, name, small)
+                layer.weight = None
+    # What peft asks to choose its 4-bit layers.
+    backbone.is_loaded_in_4bit = True
