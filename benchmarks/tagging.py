@@ -1,0 +1,606 @@
+"""In: real abstracts. Out: how fast they are tagged, ours beside what else one would use; one table, one JSON.
+
+    python benchmarks/tagging.py --data_root CORPORA --json tagging.json
+    python benchmarks/tagging.py --shape llama2-7b --device cuda --documents 1000 --json tagging-7b.json
+
+Four types are asked of every abstract. Contestants:
+
+    ours, typed            all types in one pass (also with one and with six types)
+    ours, shared           the same backbone with VANER's head: one pass a type
+    pipeline               transformers' pipeline("token-classification") around that backbone and head, adapters
+                           merged, the same type of numbers, the same units of text, one pass a type, at the best of
+                           several batch sizes
+    VANER's protocol       the same model sentence by sentence, one pass a type, four rows a batch in the order of
+                           the text, padded to the longest; adapters merged, which is kinder than the published code
+    GLiNER                 the package's span model with the sizes of its medium model (deberta-v3-base) and random
+                           weights; all types in one pass, whole abstracts up to its 384 words; it reads the backbone's
+                           tokens, whose vocabulary is smaller than its own
+    encoder                a small encoder (--encoder) with a random typed head, through our own door
+
+Before anything is timed, in float32: an abstract alone and among others has the same spans (typed), and ours
+(shared, decoded word by word) finds exactly what the pipeline finds, and what VANER's protocol finds.
+
+``text tokens`` are the tokens of the abstracts' words by the backbone's tokenizer, each counted once whatever a
+system makes of them, so that systems compare. Slow systems read the first --slow_documents of the same abstracts.
+Keys of the JSON file:
+
+    ratio_vs_vaner_protocol, ratio_vs_pipeline    text tokens a second, ours (typed) over theirs
+    six_types_over_one    seconds for six types over seconds for one
+    share_of_matmul       operations for real tokens in the forward pass a second, over the measured bfloat16 rate
+                          (machine.py has the formula); share_of_matmul_whole: over all the time, not the forward's
+    padding_share         padding among the tokens that ours (typed) computes
+    rows, spread, identity, matmul, machine, versions
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import logging
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Sequence
+
+import contest
+import machine
+import shapes
+import torch
+from transformers import AutoTokenizer, pipeline
+
+from vaner.cli import guarded
+from vaner.document import Document
+from vaner.errors import VanerError
+from vaner.features import Tokenisation, windows
+from vaner.instructions import B, I, Instruction, Text
+from vaner.tagging import Vaner
+
+FOUR = shapes.TYPES[:4]
+BATCH_SIZES = {"cpu": (1, 4, 8, 16), "cuda": (8, 32, 128)}
+# deberta-v3-base, on which gliner_medium-v2.1 is built.
+GLINER = dict(hidden_size=768, num_hidden_layers=12, num_attention_heads=12, intermediate_size=3072)
+GLINER_WORDS = 384
+TINY_GLINER = dict(hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128)
+# A piece of text that is read at once: a document's number and a range of its words.
+Unit = tuple[int, int, int]
+Found = list[set[tuple[int, int, str]]]
+
+
+def main() -> None:
+    args = _arguments()
+    documents = shapes.abstracts(args.data_root, args.documents, args.seed)
+    slow = documents[: args.slow_documents]
+    print("checking that the systems agree (float32) ...", file=sys.stderr)
+    identity = contest.apart(
+        functools.partial(check_identity, args, documents[: args.identity_documents]), args.device
+    )
+    counts = contest.apart(functools.partial(count_tokens, documents), args.device)["text_tokens"]
+    fast_tokens, slow_tokens = sum(counts), sum(counts[: len(slow)])
+    entries, left_out = contest.gather(
+        [
+            ("matmul", functools.partial(matmul, args)),
+            ("ours, typed", functools.partial(ours_typed, args, documents)),
+            ("ours, shared", functools.partial(ours_shared, args, slow)),
+            ("pipeline", functools.partial(stock_pipeline, args, slow)),
+            ("VANER's protocol", functools.partial(vaner_protocol, args, slow)),
+            ("GLiNER", functools.partial(gliner, args, slow)),
+            ("encoder", functools.partial(encoder, args, documents)),
+        ],
+        args.device,
+    )
+    contest.run(entries, args.rounds)
+    by_name = {entry.name: entry for entry in entries}
+    for entry in entries:
+        for one in entry.rounds:
+            if "documents" in one:
+                one["text_tokens"] = fast_tokens if one["documents"] == len(documents) else slow_tokens
+    found = results(by_name, left_out)
+    found |= {
+        "identity": identity,
+        "machine": contest.apart(functools.partial(machine.describe, args.device), args.device),
+        "versions": machine.versions("gliner"),
+        "documents": len(documents),
+        "slow_documents": len(slow),
+        "text_tokens": fast_tokens,
+        "settings": {k: v for k, v in vars(args).items() if k not in ("data_root", "json")},
+    }
+    show(found)
+    contest.write_json(args.json, found)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = contest.parser(__doc__, shapes.SHAPES)
+    add = parser.add_argument
+    add("--documents", type=int, default=40, help="abstracts that ours and the encoder read in a round")
+    add("--slow_documents", type=int, default=8, help="how many of them the other systems read")
+    add("--identity_documents", type=int, default=3, help="how many of them are compared first, in float32")
+    add("--model", default=shapes.SHIPPED, help="trained model, for the shape smollm2-135m")
+    add("--encoder", default="minilm-l6", help="embedded encoder, a backbone's folder, or a hub id")
+    add("--batch_tokens", type=int, help="tokens a batch of ours; by default the tagger's own")
+    add("--max_words", type=int, help="longest unit in words; by default the model's own")
+    add("--attention", help="attention mode of a random backbone; by default the project's")
+    add("--quantization", default="none", choices=("none", "8bit", "4bit"), help="of ours")
+    args = parser.parse_args()
+    contest.check_arguments(args, "documents", "slow_documents", "identity_documents", "batch_tokens")
+    args.slow_documents = min(args.slow_documents, args.documents)
+    return args
+
+
+# --- contestants: each returns name -> work, in its own process ---
+
+
+def matmul(args: argparse.Namespace) -> dict[str, contest.Work]:
+    config = shapes.config(args.shape)
+    rate = machine.MatmulRate(config.hidden_size, config.intermediate_size, args.device)
+    rate()
+    return {"matmul": lambda _: {"operations_per_second": rate()}}
+
+
+def ours_typed(args: argparse.Namespace, documents: list[Document]) -> dict[str, contest.Work]:
+    tagger = _quiet_tagger(args, quantization=args.quantization)
+    works = {}
+    clock = machine.ForwardClock(_bare(tagger.model.backbone), args.device)
+    for name, types in {
+        "ours, typed": FOUR,
+        "ours, typed, one type": shapes.TYPES[:1],
+        "ours, typed, six types": shapes.TYPES[:6],
+    }.items():
+        works[name] = _ours(tagger, documents, types, clock)
+    list(tagger.tag_documents(documents[:2], FOUR))
+    clock.take()
+    return works
+
+
+def ours_shared(args: argparse.Namespace, documents: list[Document]) -> dict[str, contest.Work]:
+    tagger = _quiet_tagger(args, head="shared", quantization=args.quantization)
+    clock = machine.ForwardClock(_bare(tagger.model.backbone), args.device)
+    list(tagger.tag_documents(documents[:1], FOUR))
+    clock.take()
+    return {"ours, shared": _ours(tagger, documents, FOUR, clock)}
+
+
+def encoder(args: argparse.Namespace, documents: list[Document]) -> dict[str, contest.Work]:
+    try:
+        tagger = shapes.encoder(args.encoder, args.shape, args.device, batch_tokens=args.batch_tokens)
+    except VanerError as error:
+        raise contest.LeftOut(str(error)) from None
+    clock = machine.ForwardClock(_bare(tagger.model.backbone), args.device)
+    list(tagger.tag_documents(documents[:2], FOUR))
+    clock.take()
+    return {"encoder": _ours(tagger, documents, FOUR, clock)}
+
+
+def _ours(
+    tagger: Vaner, documents: list[Document], types: Sequence[str], clock: machine.ForwardClock
+) -> contest.Work:
+    operations = machine.forward_operations(tagger.model.backbone, rows_of(tagger, documents, types))
+
+    def work(_: int) -> dict:
+        mentions = sum(len(one.spans) for one in tagger.tag_documents(documents, types))
+        forward = clock.take()
+        if not forward:
+            raise VanerError("no forward pass of the backbone was seen; the clock must stand elsewhere")
+        return {
+            "documents": len(documents),
+            "mentions": mentions,
+            "tokens": tagger.tokens,
+            "padded_tokens": tagger.padded_tokens,
+            "forward_seconds": forward,
+            "operations": operations,
+        }
+
+    return work
+
+
+def rows_of(tagger: Vaner, documents: Sequence[Document], types: Sequence[str]) -> list[tuple[int, int]]:
+    """Of every row that the task needs: tokens to compute, and tokens that each sees.
+
+    Where the instruction does not see the text (attention ``prefix``) it is computed once for all rows.
+    """
+    reuse = tagger.settings.attention == "prefix"
+    questions = [types] if tagger.settings.head == "typed" else [[one] for one in types]
+    rows = []
+    for question in questions:
+        instruction = tagger.settings.template.render(question)
+        ids, _ = tagger.tokenisation.instruction(instruction)
+        around = len(ids) + len(tagger.tokenisation.suffix)
+        for _, _, words, counts in _read(tagger, documents, instruction):
+            tokens = sum(counts[words.start : words.stop])
+            rows.append((tokens if reuse else around + tokens, around + tokens))
+    return rows
+
+
+def _read(tagger: Vaner, documents: Sequence[Document], instruction: Instruction):
+    """Every window: (document's number, its Text, the words as a slice, tokens of each word)."""
+    room = tagger.tokenisation.room(instruction)
+    for number, document in enumerate(documents):
+        text = Text.of(document)
+        counts = [len(ids) for ids in tagger.tokenisation.words(text.words)]
+        for start, end in text.units(tagger.max_words):
+            for window in windows(start, end, counts[start:end], room):
+                yield number, text, slice(window.start, window.end), counts
+
+
+def stock_pipeline(args: argparse.Namespace, documents: list[Document]) -> dict[str, contest.Work]:
+    tagger = _quiet_tagger(args, head="shared")
+    tag = PipelineTagger(tagger, args.device)
+    few = documents[:2]
+    tag(few, FOUR[:1], 1)
+    times = {}
+    for size in BATCH_SIZES[args.device]:
+        times[size] = min(_seconds(args.device, lambda size=size: tag(few, FOUR[:2], size)) for _ in range(2))
+    best = min(times, key=times.get)
+
+    def work(_: int) -> dict:
+        found = tag(documents, FOUR, best)
+        return {
+            "documents": len(documents),
+            "mentions": sum(map(len, found)),
+            "batch_size": best,
+            **tag.counted,
+        }
+
+    return {"pipeline": work}
+
+
+class PipelineTagger:
+    """transformers' pipeline, asked one type at a time about the units that ours reads.
+
+    Its answers, one a token, become mentions by the first token of every word, as ours do.
+    """
+
+    def __init__(self, tagger: Vaner, device: str) -> None:
+        self.tagger = tagger
+        self.pipe = pipeline(
+            "token-classification",
+            model=shapes.stock(tagger),
+            tokenizer=tagger.tokenisation.tokenizer,
+            device=device,
+            aggregation_strategy="none",
+            ignore_labels=[],
+        )
+        self.counted: dict[str, int] = {}
+
+    def __call__(self, documents: Sequence[Document], types: Sequence[str], batch_size: int) -> Found:
+        found: Found = [set() for _ in documents]
+        self.counted = {"tokens": 0, "padded_tokens": 0}
+        for kind in types:
+            instruction = self.tagger.settings.template.render([kind])
+            units = [(n, text, words) for n, text, words, _ in _read(self.tagger, documents, instruction)]
+            inputs = [f"{instruction.text} {' '.join(text.words[words])}" for _, text, words in units]
+            answers = self.pipe(inputs, batch_size=batch_size)
+            for (number, text, words), read, answer in zip(units, inputs, answers, strict=True):
+                tags = ["OBI".index(one["entity"][0]) for one in answer]
+                first = first_tokens([one["start"] for one in answer], read, text.words[words])
+                found[number] |= mentions(text, words.start, [tags[i] for i in first], kind)
+            self._count(inputs, batch_size)
+        return found
+
+    def _count(self, inputs: list[str], batch_size: int) -> None:
+        lengths = [len(ids) for ids in self.tagger.tokenisation.tokenizer(inputs)["input_ids"]]
+        self.counted["tokens"] += sum(lengths)
+        for at in range(0, len(lengths), batch_size):
+            batch = lengths[at : at + batch_size]
+            self.counted["padded_tokens"] += len(batch) * max(batch)
+
+
+def vaner_protocol(args: argparse.Namespace, documents: list[Document]) -> dict[str, contest.Work]:
+    tagger = _quiet_tagger(args, head="shared", max_words=1)
+    tag = ProtocolTagger(tagger, args.device)
+    tag(documents[:1], FOUR[:1])
+
+    def work(_: int) -> dict:
+        found = tag(documents, FOUR)
+        return {"documents": len(documents), "mentions": sum(map(len, found)), "batch_size": 4, **tag.counted}
+
+    return {"VANER's protocol": work}
+
+
+class ProtocolTagger:
+    """VANER's way: sentences in order, four a batch, padded to the longest, one type a pass.
+
+    Unlike the published code it does not let words see the padding, so that its spans can be compared.
+    """
+
+    def __init__(self, tagger: Vaner, device: str) -> None:
+        self.tagger = tagger
+        self.device = device
+        self.model = shapes.stock(tagger)
+        self.counted: dict[str, int] = {}
+
+    @torch.inference_mode()
+    def __call__(self, documents: Sequence[Document], types: Sequence[str], batch_size: int = 4) -> Found:
+        found: Found = [set() for _ in documents]
+        self.counted = {"tokens": 0, "padded_tokens": 0}
+        reads = self.tagger.tokenisation.tokenizer
+        for kind in types:
+            instruction = self.tagger.settings.template.render([kind])
+            units = [(n, text, words) for n, text, words, _ in _read(self.tagger, documents, instruction)]
+            for at in range(0, len(units), batch_size):
+                batch = units[at : at + batch_size]
+                inputs = [f"{instruction.text} {' '.join(text.words[words])}" for _, text, words in batch]
+                encoded = reads(inputs, padding=True, return_offsets_mapping=True, return_tensors="pt")
+                self.counted["tokens"] += int(encoded["attention_mask"].sum())
+                self.counted["padded_tokens"] += encoded["attention_mask"].numel()
+                tensors = {k: encoded[k].to(self.device) for k in ("input_ids", "attention_mask")}
+                tags = self.model(**tensors).logits.argmax(-1).tolist()
+                starts = encoded["offset_mapping"][..., 0].tolist()
+                for row, (number, text, words) in enumerate(batch):
+                    first = first_tokens(starts[row], inputs[row], text.words[words])
+                    found[number] |= mentions(text, words.start, [tags[row][i] for i in first], kind)
+        return found
+
+
+def first_tokens(starts: Sequence[int], read: str, words: Sequence[str]) -> list[int]:
+    """Index of each word's first token.
+
+    Args:
+        starts: where each token begins in what was read.
+        read: the instruction, then the words, one space before each.
+    """
+    by_start: dict[int, int] = {}
+    for i, start in enumerate(starts):
+        by_start.setdefault(start, i)
+    at = len(read) - sum(map(len, words)) - len(words) + 1
+    found = []
+    for word in words:
+        # The space before a word is a part of its first token, or that token itself.
+        found.append(by_start[at - 1] if at - 1 in by_start else by_start[at])
+        at += len(word) + 1
+    return found
+
+
+def mentions(text: Text, start: int, tags: Sequence[int], kind: str) -> set[tuple[int, int, str]]:
+    """Character spans of the tags of the words from ``start`` on; an I without a B begins one."""
+    found, begin = set(), None
+    for i, tag in enumerate([*tags, 0]):
+        if begin is not None and tag != I:
+            found.add((text.offsets[begin][0], text.offsets[start + i - 1][1], kind))
+            begin = None
+        if tag == B or (tag == I and begin is None):
+            begin = start + i
+    return found
+
+
+def gliner(args: argparse.Namespace, documents: list[Document]) -> dict[str, contest.Work]:
+    try:
+        from gliner import GLiNER
+    except ImportError as error:
+        raise contest.LeftOut(f"{error}; pip install -e .[bench]") from None
+    from transformers import DebertaV2Config
+
+    _quiet()
+    sizes = TINY_GLINER if args.shape == "tiny" else GLINER
+    reads = shapes.tokenizer()
+    encoder = DebertaV2Config(
+        vocab_size=len(reads),
+        max_position_embeddings=512,
+        relative_attention=True,
+        position_buckets=256,
+        max_relative_positions=-1,
+        norm_rel_ebd="layer_norm",
+        share_att_key=True,
+        pos_att_type=["p2c", "c2p"],
+        type_vocab_size=0,
+        position_biased_input=False,
+        pad_token_id=reads.pad_token_id,
+        **sizes,
+    )
+    torch.manual_seed(0)
+    with tempfile.TemporaryDirectory() as folder:
+        # It looks for the tokenizer under the encoder's name; words come to it already split.
+        reads.save_pretrained(folder)
+        AutoTokenizer.from_pretrained(folder, add_prefix_space=True).save_pretrained(folder)
+        config = {
+            "model_name": folder,
+            "encoder_config": encoder.to_dict(),
+            "hidden_size": sizes["hidden_size"] if args.shape == "tiny" else 512,
+            "max_len": GLINER_WORDS,
+        }
+        model = GLiNER.from_config(config, backbone_from_pretrained=False, map_location=args.device)
+    model.eval()
+    texts = [one.text for one in documents]
+    options = [
+        (dtype, size) for dtype in (torch.float32, torch.bfloat16) for size in BATCH_SIZES[args.device]
+    ]
+    times: dict = {}
+    for dtype, size in options:
+        model.to(dtype)
+        try:
+            model.inference(texts[:1], FOUR)
+        except RuntimeError:
+            continue  # a layer of it that has no such kernel here
+        times[dtype, size] = _seconds(
+            args.device, lambda size=size: model.inference(texts[:4], FOUR, batch_size=size)
+        )
+    dtype, size = min(times, key=times.get)
+    model.to(dtype)
+    longer = sum(len(Text.of(one).words) > GLINER_WORDS for one in documents)
+
+    def work(_: int) -> dict:
+        found = model.inference(texts, FOUR, batch_size=size)
+        return {
+            "documents": len(documents),
+            "mentions": sum(map(len, found)),
+            "batch_size": size,
+            "dtype": str(dtype).removeprefix("torch."),
+            "documents_cut": longer,
+        }
+
+    return {"GLiNER": work}
+
+
+def _seconds(device: str, work: Callable[[], object]) -> float:
+    import time
+
+    machine.synchronize(device)
+    began = time.perf_counter()
+    work()
+    machine.synchronize(device)
+    return time.perf_counter() - began
+
+
+def _quiet_tagger(args: argparse.Namespace, **options) -> Vaner:
+    _quiet()
+    options = {"max_words": args.max_words, "batch_tokens": args.batch_tokens, **options}
+    return shapes.tagger(args.shape, args.device, model=args.model, attention=args.attention, **options)
+
+
+def _quiet() -> None:
+    # The pipeline speaks of a model class it does not know, GLiNER of its random weights.
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore")
+
+
+def _bare(backbone):
+    """The transformers model below peft, where adapters stay unmerged on a quantised base."""
+    return backbone.get_base_model() if hasattr(backbone, "get_base_model") else backbone
+
+
+# --- what must agree ---
+
+
+def count_tokens(documents: Sequence[Document]) -> dict:
+    tokenisation = Tokenisation(shapes.tokenizer(), 512)
+    counts = [sum(map(len, tokenisation.words(Text.of(one).words))) for one in documents]
+    return {"text_tokens": counts}
+
+
+def check_identity(args: argparse.Namespace, documents: list[Document]) -> dict:
+    """Compare systems that should find the same, in float32.
+
+    Raises:
+        VanerError: the first document on which two differ, or nothing was found that could differ.
+    """
+    typed = _quiet_tagger(args, dtype="float32")
+    together = _spans(typed.tag_documents(documents, FOUR))
+    alone = [_spans(typed.tag_documents([one], FOUR))[0] for one in documents]
+    same(documents, "ours, typed, together", together, "ours, typed, one by one", alone)
+    del typed
+    shared = _quiet_tagger(args, head="shared", dtype="float32", decoding="argmax")
+    mine = _spans(shared.tag_documents(documents, FOUR))
+    same(documents, "ours, shared", mine, "pipeline", PipelineTagger(shared, args.device)(documents, FOUR, 4))
+    shared.max_words = 1
+    by_sentence = _spans(shared.tag_documents(documents, FOUR))
+    theirs = ProtocolTagger(shared, args.device)(documents, FOUR)
+    same(documents, "ours, shared, by sentence", by_sentence, "VANER's protocol", theirs)
+    counted = {
+        "ours, typed: together and one by one": sum(map(len, together)),
+        "ours, shared and pipeline": sum(map(len, mine)),
+        "ours, shared, by sentence and VANER's protocol": sum(map(len, by_sentence)),
+    }
+    if empty := [name for name, count in counted.items() if not count]:
+        raise VanerError(f"{empty[0]}: no mention was found, so nothing was compared; read more documents")
+    return {"documents": len(documents), "mentions_that_agree": counted}
+
+
+def _spans(documents) -> Found:
+    return [{(s.start, s.end, s.type) for s in one.spans} for one in documents]
+
+
+def same(documents: Sequence[Document], name: str, mine: Found, other: str, theirs: Found) -> None:
+    """Raise VanerError at the first document on which two systems differ."""
+    for document, a, b in zip(documents, mine, theirs, strict=True):
+        if a != b:
+            start, end, kind = min(a ^ b)
+            who = name if (start, end, kind) in a else other
+            raise VanerError(
+                f"document {document.id}: {name} and {other} differ: only {who} has {kind} "
+                f"{document.text[start:end]!r} at {start}-{end}; their times would not compare"
+            )
+
+
+# --- results ---
+
+
+def results(by_name: dict[str, contest.Entry], left_out: dict[str, str]) -> dict:
+    """Everything that is measured, as numbers."""
+    mine = by_name["ours, typed"]
+    rate = by_name["matmul"].values("operations_per_second")
+    rows, spreads = [], {}
+    for name, entry in by_name.items():
+        if name == "matmul":
+            continue
+        last = entry.rounds[-1]
+        row = {
+            "system": name,
+            "documents_per_second": contest.summary(entry.rates("documents")),
+            "text_tokens_per_second": contest.summary(entry.rates("text_tokens")),
+            "peak_mb": max(entry.values("peak_mb")),
+            "documents": last["documents"],
+            "mentions": last["mentions"],
+        }
+        if "padded_tokens" in last:
+            row["padding_share"] = 1 - last["tokens"] / last["padded_tokens"]
+            row["tokens_computed"] = last["tokens"]
+        if "operations" in last:
+            for key, seconds in {
+                "share_of_matmul": "forward_seconds",
+                "share_of_matmul_whole": "seconds",
+            }.items():
+                row[key] = contest.ratio([r["operations"] / r[seconds] for r in entry.rounds], rate)
+            row["forward_share_of_time"] = contest.summary(
+                [r["forward_seconds"] / r["seconds"] for r in entry.rounds]
+            )
+        row |= {k: last[k] for k in ("batch_size", "dtype", "documents_cut") if k in last}
+        rows.append(row)
+    ratios = {
+        "ratio_vs_vaner_protocol": contest.ratio(
+            mine.rates("text_tokens"), by_name["VANER's protocol"].rates("text_tokens")
+        ),
+        "ratio_vs_pipeline": contest.ratio(
+            mine.rates("text_tokens"), by_name["pipeline"].rates("text_tokens")
+        ),
+        "six_types_over_one": contest.ratio(
+            by_name["ours, typed, six types"].values("seconds"),
+            by_name["ours, typed, one type"].values("seconds"),
+        ),
+        "share_of_matmul": rows[0]["share_of_matmul"],
+        "share_of_matmul_whole": rows[0]["share_of_matmul_whole"],
+    }
+    spreads = {key: {k: value[k] for k in ("min", "max", "rounds")} for key, value in ratios.items()}
+    return {
+        **{key: value["median"] for key, value in ratios.items()},
+        "padding_share": rows[0]["padding_share"],
+        "rows": rows,
+        "left_out": left_out,
+        "spread": spreads,
+        "matmul": {"operations_per_second": contest.summary(rate), "dtype": "bfloat16"},
+    }
+
+
+def show(found: dict) -> None:
+    table = []
+    for row in found["rows"]:
+        speed = row["text_tokens_per_second"]
+        table.append(
+            {
+                "system": row["system"],
+                "abstracts": row["documents"],
+                "abstracts/s": f"{row['documents_per_second']['median']:.2f}",
+                "text tokens/s": f"{speed['median']:,.0f}",
+                "spread": contest.spread(speed),
+                "padding": f"{100 * row['padding_share']:.1f} %" if "padding_share" in row else "",
+                "peak MB": f"{row['peak_mb']:,.0f}",
+                "of matmul rate": f"{100 * row['share_of_matmul']['median']:.0f} %"
+                if "share_of_matmul" in row
+                else "",
+            }
+        )
+    contest.print_table(table)
+    for name, reason in found["left_out"].items():
+        print(f"{name} was left out: {reason}")
+    checked = found["identity"]
+    print(
+        f"\nidentical spans on {checked['documents']} abstracts before timing: {checked['mentions_that_agree']}"
+    )
+    rate = found["matmul"]["operations_per_second"]
+    print(f"matrix multiplication: {rate['median'] / 1e12:.3f} TFLOP/s ({contest.spread(rate)})")
+    for key in ("ratio_vs_vaner_protocol", "ratio_vs_pipeline", "six_types_over_one", "share_of_matmul"):
+        low, high = found["spread"][key]["min"], found["spread"][key]["max"]
+        print(f"{key}: {found[key]:.2f} ({low:.2f} to {high:.2f})")
+    print(f"padding_share: {found['padding_share']:.4f}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(guarded(main))
