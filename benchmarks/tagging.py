@@ -495,7 +495,7 @@ def check_identity(args: argparse.Namespace, documents: list[Document]) -> dict:
 
 
 def _spans(documents) -> Found:
-    return [{(s.start, s.end, s.type) for s in one.spans} for one in documents]
+    return [{s.key for s in one.spans} for one in documents]
 
 
 def same(documents: Sequence[Document], name: str, mine: Found, other: str, theirs: Found) -> None:
