@@ -1,0 +1,235 @@
+"""The benchmarks run on a tiny model, write what they promise, and refuse to time systems that disagree."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vaner.document import Document, Passage
+from vaner.errors import VanerError
+from vaner.instructions import Text
+
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "benchmarks"
+
+# A script's keys besides those of every script; options that make it quick.
+SCRIPTS = {
+    "tagging": (
+        {
+            "ratio_vs_vaner_protocol",
+            "ratio_vs_pipeline",
+            "six_types_over_one",
+            "share_of_matmul",
+            "padding_share",
+        },
+        "--documents 2 --slow_documents 1 --identity_documents 1",
+    ),
+    "training": ({"ratio_vs_stock", "share_of_matmul"}, "--tokens 300 --batch_tokens 512"),
+    "scaling": ({"exponent_length", "exponent_types", "exponent_processes"}, "--documents 4 --words 1024"),
+}
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    """A benchmark's module by its name; the scripts import their neighbours by bare names."""
+    before = set(sys.modules)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(FOLDER)
+        yield importlib.import_module
+    for name in set(sys.modules) - before:
+        if Path(getattr(sys.modules[name], "__file__", None) or "").parent == FOLDER:
+            del sys.modules[name]
+
+
+def run(script: str, *options: str) -> subprocess.CompletedProcess:
+    environment = {k: v for k, v in os.environ.items() if k != "VANER_DATA"} | {"OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(FOLDER / f"{script}.py"), "--shape", "tiny", *options]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_script_runs_and_writes_its_keys(script, tmp_path):
+    keys, options = SCRIPTS[script]
+    path = tmp_path / "out.json"
+    done = run(script, "--rounds", "2", *options.split(), "--json", str(path))
+    assert done.returncode == 0, done.stderr
+    found = json.loads(path.read_text())
+    assert keys | {"machine", "versions", "rows", "spread"} <= found.keys()
+    assert all(np.isfinite(found[key]) for key in keys)
+    for key in keys & found["spread"].keys():
+        assert found["spread"][key]["min"] <= found[key] <= found["spread"][key]["max"]
+        assert len(found["spread"][key]["rounds"]) == 2
+    assert found["versions"]["torch"] and found["machine"]["processor"]
+    assert "data_root" not in found["settings"]
+
+
+@pytest.mark.slow
+def test_a_wrong_number_is_one_line():
+    done = run("tagging", "--documents", "100000")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: --documents is 100000") and done.stderr.count("\n") == 1
+
+
+@pytest.fixture
+def documents() -> list[Document]:
+    text = "Famotidine-associated delirium. It was 12 of 37 patients on L-dopa."
+    return [Document("7", text, passages=[Passage(0, len(text), "text")])]
+
+
+@pytest.fixture
+def tiny(benchmark, monkeypatch):
+    """The benchmark of tagging, and its arguments for the tiny shape."""
+    tagging = benchmark("tagging")
+    monkeypatch.setattr(sys, "argv", ["tagging.py", "--shape", "tiny"])
+    return tagging, tagging._arguments()
+
+
+def test_systems_that_agree_pass(tiny, documents):
+    tagging, args = tiny
+    found = tagging.check_identity(args, documents)
+    assert all(found["mentions_that_agree"].values())
+
+
+@pytest.mark.parametrize("system", ["pipeline", "VANER's protocol"])
+def test_systems_that_differ_are_not_timed(tiny, documents, monkeypatch, system):
+    tagging, args = tiny
+    tagger = "PipelineTagger" if system == "pipeline" else "ProtocolTagger"
+
+    class Other(getattr(tagging, tagger)):
+        def __call__(self, *arguments):
+            first, *others = super().__call__(*arguments)
+            return [first ^ {(0, 10, "Disease")}, *others]
+
+    monkeypatch.setattr(tagging, tagger, Other)
+    with pytest.raises(VanerError, match=f"{system} differ"):
+        tagging.check_identity(args, documents)
+
+
+def test_a_difference_names_the_document_and_the_mention(benchmark, documents):
+    same = benchmark("tagging").same
+    same(documents, "a", [{(0, 10, "Chemical")}], "b", [{(0, 10, "Chemical")}])
+    with pytest.raises(
+        VanerError, match="document 7: a and b differ: only b has Chemical 'Famotidine' at 0-10"
+    ):
+        same(documents, "a", [set()], "b", [{(0, 10, "Chemical")}])
+
+
+def test_tags_become_character_spans(benchmark, documents):
+    mentions = benchmark("tagging").mentions
+    text = Text.of(documents[0])
+    assert text.words[:5] == ["Famotidine", "-", "associated", "delirium", "."]
+    assert mentions(text, 0, [1, 2, 0, 2, 1], "X") == {(0, 11, "X"), (22, 30, "X"), (30, 31, "X")}
+
+
+def test_first_tokens_with_and_without_the_space(benchmark):
+    first_tokens = benchmark("tagging").first_tokens
+    #       0123456789
+    read = "do: a 12 b"
+    # `a` with its space trimmed off its offsets, then the space before digits as a token of its own.
+    assert first_tokens([0, 2, 4, 5, 6, 7, 9], read, ["a", "12", "b"]) == [2, 3, 6]
+
+
+def test_operations_of_a_pass(benchmark):
+    machine, shapes = benchmark("machine"), benchmark("shapes")
+    backbone = shapes.random_backbone("tiny", "cpu")
+    weights = 2 * (64 * 64 * 2 + 64 * 32 * 2 + 3 * 64 * 128)
+    assert machine.linear_weights(backbone) == (weights, 0)
+    assert machine.forward_operations(backbone, [(3, 5), (2, 2)]) == 2 * weights * 5 + 4 * 2 * 64 * 19
+    with_lora = shapes.with_lora(backbone)
+    lora = 2 * 16 * (2 * (64 + 64) + 2 * (64 + 32) + 3 * (64 + 128))
+    assert machine.linear_weights(with_lora) == (weights, lora)
+    assert machine.training_operations(with_lora, [(3, 3)]) == 3 * (4 * weights + 6 * lora) + 12 * 2 * 64 * 9
+
+
+def test_forward_clock_counts_every_call(benchmark):
+    clock = benchmark("machine").ForwardClock(module := torch.nn.Linear(2, 2), "cpu")
+    module(torch.zeros(1, 2))
+    module(torch.zeros(1, 2))
+    assert len(clock._spans) == 2 and clock.take() > 0 and clock.take() == 0
+
+
+def test_gradients_that_differ_are_not_timed(benchmark):
+    compare = benchmark("training").compare
+    one = {"a": torch.ones(3)}
+    assert compare(one, {"a": torch.ones(3)})["largest_relative_difference"] == 0
+    with pytest.raises(VanerError, match="a: the gradients of ours and of peft differ"):
+        compare(one, {"a": torch.ones(3) * 1.01})
+    with pytest.raises(VanerError, match="b: only one of"):
+        compare(one, {**one, "b": torch.ones(3)})
+
+
+def test_a_loss_that_does_not_fall_is_not_timed(benchmark):
+    falls = benchmark("training").falls
+    assert falls("ours", [2.0, 2.5, 1.0]) == [2.0, 2.5, 1.0]
+    for losses in ([1.0, 1.0], [1.0, float("nan")]):
+        with pytest.raises(VanerError, match="ours: the loss does not fall"):
+            falls("ours", losses)
+
+
+def test_stock_rows_are_ours_without_padding(benchmark):
+    training = benchmark("training")
+    batch = {
+        "input_ids": np.array([[5, 6, 7, 8], [5, 6, 9, 0]]),
+        "attention_mask": np.array([[1, 1, 1, 1], [1, 1, 1, 0]]),
+        "word_positions": np.array([[2, 3], [2, -1]]),
+        "labels": np.array([[[1, 2]], [[0, -100]]]),
+    }
+    assert training.stock_rows([batch]) == [
+        {"input_ids": [5, 6, 7, 8], "labels": [-100, -100, 1, 2]},
+        {"input_ids": [5, 6, 9], "labels": [-100, -100, 0]},
+    ]
+    assert training.text_tokens(batch) == 3
+    assert training.rows_of([batch]) == [(4, 4), (3, 3)]
+
+
+def test_exponents(benchmark):
+    scaling = benchmark("scaling")
+    assert scaling.exponent([1, 2, 4], [3, 12, 48]) == pytest.approx(2)
+    assert scaling.fitted([1, 2], [[1, 1], [1, 2]])["rounds"] == pytest.approx([0, 1])
+
+
+def fails():
+    raise VanerError("no such thing")
+
+
+def breaks():
+    return {}["nothing"]
+
+
+@pytest.mark.parametrize(
+    "function, message", [(fails, "no such thing"), (breaks, "KeyError at test_benchmarks.py")]
+)
+def test_what_goes_wrong_in_a_process_is_said_in_one_line(benchmark, function, message):
+    with pytest.raises(VanerError, match=message):
+        benchmark("contest").apart(function, "cpu")
+
+
+def test_contestants_take_turns(benchmark):
+    contest = benchmark("contest")
+    told: list[tuple[str, int]] = []
+
+    class Told:
+        def work(self, name, round_number):
+            told.append((name, round_number))
+            return {"seconds": 1.0}
+
+        def stop(self):
+            told.append(("stop", -1))
+
+    shared = Told()
+    contest.run([contest.Entry(name, shared) for name in "abc"], 2)
+    assert told == [("a", 0), ("b", 0), ("c", 0), ("b", 1), ("c", 1), ("a", 1), ("stop", -1)]
+
+
+def test_ratios_are_taken_round_by_round(benchmark):
+    found = benchmark("contest").ratio([2, 6, 4], [1, 2, 1])
+    assert (found["median"], found["min"], found["max"]) == (3, 2, 4)
