@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vaner.batching import collate, padding_share, plan
+from vaner.batching import BATCH_COST, collate, pack, padding_share, plan, plan_packed
 from vaner.features import IGNORED, Features
 
 LENGTHS = st.lists(st.integers(1, 300), max_size=40)
@@ -76,6 +79,49 @@ def test_little_is_padded_where_rows_of_like_length_meet():
     assert padding_share(lengths, in_order) > 0.3
 
 
+def test_a_stream_is_padded_by_two_percent_at_most(corpora_root):
+    """NCBI-disease and BC5CDR dev abstracts, as the shipped model reads them (no model is run)."""
+    from vaner.config import ModelConfig
+    from vaner.corpora import registry
+    from vaner.model import load_tokenizer
+    from vaner.tagging import Vaner, model_folder
+
+    folder = model_folder("vaner-ncbi-bc5cdr")
+    settings = ModelConfig.load(folder)
+    tagger = Vaner(SimpleNamespace(settings=settings, reuses_instructions=False), load_tokenizer(folder))
+    documents = [
+        d for name in ("ncbi-disease-pubtator", "bc5cdr-pubtator") for d in registry()[name].documents("dev")
+    ]
+    tokens = read = 0
+    for texts, failure in tagger._texts(documents):
+        assert failure is None
+        buffer = tagger._prepare(texts, settings.types, None)
+        lengths = [len(r) for r in buffer.rows]
+        batches = [[i for sequence in batch for i in sequence] for batch in buffer.batches]
+        tokens += sum(lengths)
+        read += sum(len(b) * max(lengths[i] for i in b) for b in batches)
+        assert max(len(b) * max(lengths[i] for i in b) for b in batches) <= tagger.batch_tokens
+    assert tokens > 200_000
+    assert 1 - tokens / read < 0.02
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=8), st.integers(1, 150))
+def test_no_other_cut_of_the_sorted_rows_costs_less(lengths, budget):
+    def cost(batches):
+        return sum(len(b) * max(lengths[i] for i in b) + budget / BATCH_COST for b in batches)
+
+    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    allowed = []
+    for cuts in itertools.product((0, 1), repeat=len(order) - 1):
+        batches = [[order[0]]]
+        for cut, row in zip(cuts, order[1:], strict=True):
+            batches.append([row]) if cut else batches[-1].append(row)
+        if all(len(b) == 1 or len(b) * lengths[b[0]] <= budget for b in batches):
+            allowed.append(cost(batches))
+    assert cost(plan(lengths, budget)) == pytest.approx(min(allowed))
+
+
 def test_padding_share_counts_padding():
     assert padding_share([4, 2, 3], [[0, 1], [2]]) == pytest.approx(2 / 11)
     assert padding_share([], []) == 0.0
@@ -131,3 +177,36 @@ def test_positions_select_the_same_tokens_on_either_side(shapes, left):
         assert batch["input_ids"][i, kept].tolist() == row.input_ids.tolist()
         assert batch["input_ids"][i][batch["attention_mask"][i] == 1].tolist() == row.input_ids.tolist()
         assert (batch["type_positions"][i] >= 0).sum() == len(row.type_positions)
+
+
+@settings(deadline=None)
+@given(LENGTHS, st.integers(1, 600))
+def test_every_row_is_packed_once_and_sequences_are_within_capacity(lengths, capacity):
+    sequences = pack(lengths, capacity)
+    assert sorted(i for s in sequences for i in s) == list(range(len(lengths)))
+    for sequence in sequences:
+        assert len(sequence) == 1 or sum(lengths[i] for i in sequence) <= capacity
+    assert sequences == pack(lengths, capacity)
+
+
+def test_packing_fills_sequences():
+    assert pack([5, 7, 3, 5], 10) == [[1, 2], [0, 3]]
+    lengths = np.random.default_rng(0).integers(20, 200, 2000).tolist()
+    assert sum(lengths) / (len(pack(lengths, 512)) * 512) > 0.99
+    batches = plan_packed(lengths, 2048, 512)
+    assert sorted(i for b in batches for s in b for i in s) == list(range(2000))
+    assert max(len(b) for b in batches) == 4
+
+
+def test_collate_packs_and_numbers_the_rows_of_a_sequence():
+    first, second = rows()
+    first.instruction_length = 2
+    batch = collate([first, second, second], pad_id=99, sequences=[[2, 0], [1]])
+    assert batch["input_ids"].tolist() == [[5, 6, 7, 8, 9, 10], [5, 6, 99, 99, 99, 99]]
+    assert batch["attention_mask"].tolist() == [[1, 1, 2, 2, 2, 2], [1, 1, 0, 0, 0, 0]]
+    assert batch["instruction_mask"].tolist() == [[0, 0, 1, 1, 0, 0], [0] * 6]
+    assert batch["word_positions"].tolist() == [[4, 5], [1, -1], [1, -1]]
+    assert batch["type_positions"].tolist() == [[2, 3], [0, -1], [0, -1]]
+    assert batch["row_sequences"].tolist() == [0, 1, 0]
+    left = collate([first, second], pad_id=99, padding_side="left")
+    assert left["instruction_mask"].tolist() == [[1, 1, 0, 0], [0, 0, 0, 0]]

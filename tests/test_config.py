@@ -17,7 +17,8 @@ def full() -> ModelConfig:
         backbone="meta-llama/Llama-2-7b-hf",
         revision="main",
         weights_hash="ab" * 32,
-        attention="causal",
+        attention="layerwise",
+        causal_layers=12,
         head="shared",
         head_rank=64,
         template=Template(
@@ -72,6 +73,7 @@ def test_what_cannot_be_written_leaves_the_old_file(tmp_path):
         ('{"datasets": []}', "datasets must be an object"),
         ('{"backbone": null}', "backbone must be a text, not None"),
         ('{"weights_hash": 5}', "weights_hash must be a text, not 5"),
+        ('{"causal_layers": "5"}', "causal_layers must be a whole number, not '5'"),
         ('{"labels": ["B", "I", "O"]}', "labels are"),
         ('{"version": "1"}', "version must be a whole number"),
         ('{"template": "Find it"}', "template must be an object"),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import threading
 
 import numpy as np
 import pytest
@@ -250,3 +251,115 @@ def test_no_mention_runs_from_one_unit_into_the_next(tagger):
     assert [s.text for s in parted] == ["renal failure"]
     repaired = spans(document, offsets, ["Disease"], likely, unit_starts=[0, 2], decoding="argmax")
     assert [s.text for s in repaired] == ["renal failure", "failure"]
+
+
+# --- an instruction read once, packing, the second thread ---
+
+
+@pytest.mark.parametrize("mode", ["prefix", "causal"])
+@pytest.mark.parametrize("head", ["typed", "shared"])
+def test_an_instruction_read_once_for_the_corpus_changes_nothing(
+    tiny_backbones, tiny_tokenizer, documents, monkeypatch, mode, head
+):
+    model = build(tiny_backbones["llama"], head=head, attention=mode)
+    # Narrow rows, so that documents are read in several windows.
+    once, every = (Vaner(model, tiny_tokenizer, batch_tokens=600, max_words=200) for _ in range(2))
+    for tagger in (once, every):
+        tagger.tokenisation.max_tokens = 160
+    monkeypatch.setattr(every, "_batches", lambda rows: [[[i]] for i in range(len(rows))])
+    reads = []
+    read = model.read_instruction
+    monkeypatch.setattr(model, "read_instruction", lambda *args: reads.append(args) or read(*args))
+    expected = [d.spans for d in every.tag_documents(documents[:4])]
+    assert not reads, "alone, a row is read with its instruction"
+    found = [d.spans for d in once.tag_documents(documents[:4])]
+    assert len(reads) == (1 if head == "typed" else 2), "once per question"
+    assert once.tokens < 0.8 * every.tokens
+    assert sum(map(len, expected)) > 20
+    for a, b in zip(found, expected, strict=True):
+        assert keys(a) == keys(b)
+        assert [s.score for s in a] == pytest.approx([s.score for s in b], abs=1e-4)
+
+
+def test_packed_rows_are_tagged_as_separate_ones(tagger, tiny_tokenizer, documents):
+    packed = Vaner(tagger.model, tiny_tokenizer, batch_tokens=1500, pack=500)
+    seen = []
+    original = packed.log_probs
+    packed.log_probs = lambda rows, sequences: seen.append(sequences) or original(rows, sequences)
+    for a, b in zip(packed.tag_documents(documents), tagger.tag_documents(documents), strict=True):
+        assert keys(a.spans) == keys(b.spans)
+    assert any(len(sequence) > 1 for sequences in seen for sequence in sequences)
+    with pytest.raises(VanerError, match="pack is 0"):
+        Vaner(tagger.model, tiny_tokenizer, pack=0)
+
+
+def test_a_bad_document_is_raised_after_all_that_stood_before_it(tagger, tiny_tokenizer):
+    small = Vaner(tagger.model, tiny_tokenizer, batch_tokens=100, buffer_batches=1)
+
+    def documents():
+        for number in range(25):
+            yield Document(str(number), f"Aspirin reduces fever in patient {number}.")
+        raise VanerError("input:26: is damaged")
+
+    seen = []
+    with pytest.raises(VanerError, match="input:26: is damaged"):
+        for document in small.tag_documents(documents()):
+            seen.append(document.id)
+    assert seen == list(map(str, range(25)))
+
+
+def test_an_error_of_the_forward_pass_arrives(tagger, tiny_tokenizer, monkeypatch):
+    small = Vaner(tagger.model, tiny_tokenizer, batch_tokens=100, buffer_batches=1)
+    calls = []
+
+    def failing(rows):
+        calls.append(rows)
+        if len(calls) == 3:
+            raise MemoryError("no room")
+        return Vaner.log_probs(small, rows)
+
+    monkeypatch.setattr(small, "log_probs", failing)
+    with pytest.raises(MemoryError, match="no room"):
+        list(small(f"Aspirin reduces fever in patient {n}." for n in range(100)))
+    assert len(calls) < 10, "it went on after the error"
+
+
+def test_who_stops_listening_stops_the_second_thread(tagger, tiny_tokenizer, monkeypatch):
+    small = Vaner(tagger.model, tiny_tokenizer, batch_tokens=100, buffer_batches=1)
+    stops = []
+    read = small._read
+    monkeypatch.setattr(
+        small, "_read", lambda buffer, stop: stops.append((buffer, stop)) or read(buffer, stop)
+    )
+    results = small(f"Aspirin reduces fever in patient {n}." for n in itertools.count())
+    next(results)
+    results.close()
+    assert not [t for t in threading.enumerate() if t.name.startswith("vaner-forward")]
+    buffer, stop = stops[-1]
+    assert stop.is_set()
+    monkeypatch.setattr(small, "log_probs", None)
+    read(buffer, stop)  # which would call it
+
+
+def test_the_next_documents_are_read_while_the_model_runs(tagger, tiny_tokenizer, monkeypatch):
+    """The forward pass of one buffer waits here until the next buffer's documents were read."""
+    small = Vaner(tagger.model, tiny_tokenizer, batch_tokens=100, buffer_batches=1)
+    prepared = []
+    later = threading.Event()
+
+    def documents():
+        for number in range(40):
+            if prepared:
+                later.set()
+            yield f"Aspirin reduces fever in patient {number}."
+
+    def waiting(rows):
+        assert threading.current_thread() is not threading.main_thread()
+        assert later.wait(60), "documents are not read while the model runs"
+        return Vaner.log_probs(small, rows)
+
+    prepare = small._prepare
+    monkeypatch.setattr(small, "_prepare", lambda *args: prepared.append(args) or prepare(*args))
+    monkeypatch.setattr(small, "log_probs", waiting)
+    assert len(list(small(documents()))) == 40
+    assert len(prepared) > 2

@@ -63,7 +63,14 @@ class ModelArguments:
     backbone: str = _flag("smollm2-135m", "Embedded backbone, hub id or local folder.")
     revision: str | None = _flag(None, "Branch, tag or commit of a hub id.")
     attention: str = _flag(
-        "bidirectional", "What a word sees: all words, or only those before it.", attention.MODES
+        "bidirectional",
+        "Who sees whom: bidirectional all words all others, causal only those before; prefix: the instruction sees "
+        "itself, the text both; layerwise: causal in the lower layers, bidirectional in the upper.",
+        attention.MODES,
+    )
+    causal_layers: int | None = _flag(
+        None,
+        "Of --attention layerwise: layers, from the lowest, that look back only; by default half of them.",
     )
     head: str = _flag(
         "typed",

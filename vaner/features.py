@@ -35,15 +35,22 @@ class Features:
         word_positions: int32, shape ``(words,)``, index of each word's first sub-token in ``input_ids``.
         type_positions: int32, shape ``(types,)``, index of the last token of each asked type's name.
         labels: int8, shape ``(types, words)``, O, B, I, or IGNORED; None when tagging.
+        instruction_length: tokens before the first word, special tokens included.
     """
 
     input_ids: np.ndarray
     word_positions: np.ndarray
     type_positions: np.ndarray
     labels: np.ndarray | None = None
+    instruction_length: int = 0
 
     def __len__(self) -> int:
         return len(self.input_ids)
+
+    def text(self) -> Features:
+        """What stands behind the instruction, as a row of its own."""
+        cut = self.instruction_length
+        return Features(self.input_ids[cut:], self.word_positions - cut, self.type_positions[:0], self.labels)
 
 
 @dataclass(frozen=True)
@@ -148,7 +155,7 @@ class Tokenisation:
         starts = np.zeros(len(pieces), dtype=np.int32)
         np.cumsum(lengths[:-1], out=starts[1:])
         ids = np.concatenate([head, *pieces, self.suffix])
-        return Features(ids, starts + len(head), type_positions, labels)
+        return Features(ids, starts + len(head), type_positions, labels, len(head))
 
 
 def _encodable(text: str) -> str:

@@ -26,10 +26,10 @@ import torch.nn.functional as F
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer, BitsAndBytesConfig
+from transformers import AutoConfig, AutoModel, AutoTokenizer, BitsAndBytesConfig, DynamicCache
 
 from vaner import backbone as backbones
-from vaner.attention import set_attention
+from vaner.attention import INSTRUCTION_APART, check_takes_masks, keeps_keys, make_mask, set_attention
 from vaner.config import CONFIG_NAME, ModelConfig
 from vaner.errors import VanerError
 from vaner.features import IGNORED
@@ -78,8 +78,25 @@ def choose_dtype(name: str, device: str | torch.device = "cpu") -> torch.dtype:
     return torch.bfloat16 if fast else torch.float32
 
 
+@dataclass
+class Prefix:
+    """An instruction that was read, for all the texts that follow it.
+
+    Attributes:
+        keys_values: for each layer ``(1, heads, tokens, head size)`` twice.
+        types: float, ``(types, hidden)``, the states of the asked types' last tokens.
+    """
+
+    keys_values: list[tuple[torch.Tensor, torch.Tensor]]
+    types: torch.Tensor
+
+    @property
+    def length(self) -> int:
+        return self.keys_values[0][0].shape[2]
+
+
 class VanerModel(nn.Module):
-    """A backbone without its causal mask, and a BIO head over words.
+    """A backbone that sees what its attention mode says, and a BIO head over words.
 
     Attributes:
         settings: the ModelConfig that is saved with the weights.
@@ -101,6 +118,12 @@ class VanerModel(nn.Module):
                 f"max_tokens is {settings.max_tokens} but {settings.backbone} reads at most "
                 f"{self.max_positions}; lower --max_tokens"
             )
+        window = getattr(backbone.config, "sliding_window", None)
+        if window and settings.attention in ("prefix", "layerwise") and settings.max_tokens > window:
+            raise VanerError(
+                f"max_tokens is {settings.max_tokens} but {settings.backbone} looks {window} tokens far, which "
+                f"attention {settings.attention} does not honour; lower --max_tokens"
+            )
 
     @property
     def config(self):
@@ -119,26 +142,40 @@ class VanerModel(nn.Module):
         type_positions: torch.Tensor,
         labels: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
+        instruction_mask: torch.Tensor | None = None,
+        row_sequences: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:
-        """Score every asked type at every word.
+        """Score every asked type at every word. The arrays are those of `vaner.batching.collate`.
 
         Args:
-            input_ids, attention_mask: ``(batch, tokens)``; 0 in the mask is padding, on either side.
-            word_positions: ``(batch, words)``, -1 where a row has fewer words.
-            type_positions: ``(batch, types)``, -1 where a row asks fewer types.
-            labels: ``(batch, types, words)`` of O, B, I or IGNORED.
+            input_ids, attention_mask: ``(batch, tokens)``; the mask numbers the rows of a sequence from 1, and 0 is
+                padding, on either side.
+            word_positions: ``(rows, words)``, -1 where a row has fewer words.
+            type_positions: ``(rows, types)``, -1 where a row asks fewer types.
+            labels: ``(rows, types, words)`` of O, B, I or IGNORED.
             num_items_in_batch: labels counted over all accumulated batches and all processes; the loss is the
                 sum over this batch divided by it, so that accumulation does not change the gradient.
+            instruction_mask: ``(batch, tokens)``, 1 for the tokens of an instruction; needed by ``prefix``.
+            row_sequences: ``(rows,)``, the sequence in which each row lies, if they are packed.
 
         Returns:
-            ``logits``: float32 ``(batch, types, words, 3)``; ``loss`` if there are labels.
+            ``logits``: float32 ``(rows, types, words, 3)``; ``loss`` if there are labels.
         """
-        # Positions count real tokens only: a text's logits must not depend on which side was padded.
-        position_ids = (attention_mask.cumsum(-1) - 1).clamp_(min=0)
+        mode = self.settings.attention
+        packed = row_sequences is not None
+        if packed:
+            check_takes_masks(self.plain_backbone, "packing")
+        if mode == "prefix" and instruction_mask is None:
+            raise VanerError("attention prefix: the batch does not say where the instruction ends")
         hidden = self.backbone(
-            input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids
+            input_ids=input_ids,
+            attention_mask=make_mask(
+                self.config, mode, attention_mask, instruction_mask, packed, self.plain_backbone.dtype
+            ),
+            position_ids=_positions(attention_mask),
         ).last_hidden_state
-        rows = torch.arange(len(hidden), device=hidden.device)[:, None]
+        rows = row_sequences if packed else torch.arange(len(hidden), device=hidden.device)
+        rows = rows[:, None]
         logits = self.head(
             hidden[rows, word_positions.clamp(min=0)], hidden[rows, type_positions.clamp(min=0)]
         )
@@ -155,6 +192,58 @@ class VanerModel(nn.Module):
             output = {"loss": total / items, **output}
         return output
 
+    @property
+    def reuses_instructions(self) -> bool:
+        """Whether an instruction can be read once for many texts: it does not see them, and its keys are kept."""
+        return self.settings.attention in INSTRUCTION_APART and keeps_keys(self.plain_backbone)
+
+    def read_instruction(self, input_ids: torch.Tensor, type_positions: torch.Tensor) -> Prefix:
+        """Read an instruction alone.
+
+        Args:
+            input_ids: ``(tokens,)``, the special tokens in front included.
+            type_positions: ``(types,)``.
+        """
+        cache = DynamicCache()
+        hidden = self.backbone(
+            input_ids=input_ids[None],
+            attention_mask=torch.ones_like(input_ids)[None],
+            position_ids=torch.arange(len(input_ids), device=input_ids.device)[None],
+            past_key_values=cache,
+            use_cache=True,
+        ).last_hidden_state
+        return Prefix([(layer.keys, layer.values) for layer in cache.layers], hidden[0, type_positions])
+
+    def score_texts(
+        self,
+        prefix: Prefix,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        word_positions: torch.Tensor,
+    ) -> torch.Tensor:
+        """Score texts that stand behind an instruction: what `forward` gives for both, to rounding.
+
+        Args:
+            prefix: of `read_instruction`.
+            input_ids, attention_mask, word_positions: as of `forward`, of the texts alone, unpacked.
+
+        Returns:
+            logits: float32 ``(rows, types, words, 3)``.
+        """
+        size = len(input_ids)
+        cache = DynamicCache(
+            [(k.expand(size, -1, -1, -1), v.expand(size, -1, -1, -1)) for k, v in prefix.keys_values]
+        )
+        hidden = self.backbone(
+            input_ids=input_ids,
+            attention_mask=torch.cat([attention_mask.new_ones(size, prefix.length), attention_mask], dim=1),
+            position_ids=_positions(attention_mask) + prefix.length,
+            past_key_values=cache,
+            use_cache=True,
+        ).last_hidden_state
+        rows = torch.arange(size, device=hidden.device)[:, None]
+        return self.head(hidden[rows, word_positions.clamp(min=0)], prefix.types.expand(size, -1, -1))
+
     def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict | None = None) -> None:
         """Recompute activations in the backward pass; called by Trainer."""
         self.backbone.enable_input_require_grads()
@@ -165,6 +254,11 @@ class VanerModel(nn.Module):
     @property
     def is_adapted(self) -> bool:
         return isinstance(self.backbone, PeftModel)
+
+    @property
+    def plain_backbone(self) -> nn.Module:
+        """The transformers model, inside peft's or bare."""
+        return self.backbone.get_base_model() if self.is_adapted else self.backbone
 
     def merge(self) -> VanerModel:
         """Fold LoRA into the backbone's weights, in place; the sum is taken in float32 and rounded once."""
@@ -349,7 +443,10 @@ def load_backbone(
     quantization: str = "none",
     device: str | None = None,
 ) -> nn.Module:
-    """A pretrained backbone from a local folder, its attention switched; pickled weights are refused."""
+    """A pretrained backbone from a local folder, its attention switched; pickled weights are refused.
+
+    Where ``layerwise`` attention leaves the number of causal layers open, it is written into ``settings``.
+    """
     if not list(Path(folder).glob("*.safetensors")):
         raise VanerError(
             f"{folder}: no .safetensors files; pickled weights are not loaded, convert them first"
@@ -373,10 +470,18 @@ def load_backbone(
     with _quiet():
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         model = AutoModel.from_pretrained(folder, config=config, **options)
-    set_attention(model, settings.attention)
+    settings.causal_layers = set_attention(model, settings.attention, settings.causal_layers)
     model.config.use_cache = False
     model.eval()
     return model
+
+
+def _positions(rows: torch.Tensor) -> torch.Tensor:
+    """How far each token is into its row: a row's logits depend neither on the padding's side nor on neighbours."""
+    index = torch.arange(rows.shape[1], device=rows.device).expand_as(rows)
+    first = torch.ones_like(rows, dtype=torch.bool)
+    first[:, 1:] = rows[:, 1:] != rows[:, :-1]
+    return index - (index * first).cummax(dim=1).values
 
 
 def load_tokenizer(folder: str | Path):

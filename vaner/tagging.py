@@ -3,28 +3,40 @@
 Document -> Text (words) -> units -> windows -> rows -> batches -> log-probabilities
                                                                      | stitched word by word
 Document + Spans  <-  decode  <-  one (types, words, 3) array a document
+
+A second thread runs the forward passes of one buffer of documents, while the caller's thread reads and tokenises
+the next and decodes the one before:
+
+    caller    read 1 | read 2 |         decode 1, read 3 |         decode 2 ...
+    forward          | forward 1        | forward 2                | forward 3 ...
 """
 
 from __future__ import annotations
 
 import difflib
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import overload
 
 import numpy as np
 import torch
 
 from vaner import decode
-from vaner.batching import collate, plan
+from vaner.batching import collate, plan, plan_packed
 from vaner.config import DEFAULT_MODEL
 from vaner.corpora import data_folder
 from vaner.document import Document, Span
 from vaner.errors import VanerError
 from vaner.features import Features, Tokenisation, Window, windows
 from vaner.instructions import Text
-from vaner.model import VanerModel, load_tokenizer
+from vaner.model import Prefix, VanerModel, load_tokenizer
+
+# An instruction that so many rows of a buffer share is read once for all of them, where the attention allows it.
+SHARED_BY = 8
 
 
 @dataclass
@@ -34,6 +46,21 @@ class _Pending:
     text: Text
     log_probs: np.ndarray
     unit_starts: list[int]
+
+
+@dataclass
+class _Buffer:
+    """Documents that are read together.
+
+    Attributes:
+        rows: of all of them; ``places[i]`` says of which document, types and words ``rows[i]`` is.
+        batches: sequences of row numbers; a sequence holds one row unless they are packed.
+    """
+
+    pending: list[_Pending]
+    rows: list[Features]
+    places: list[tuple[_Pending, list[int], Window]]
+    batches: list[list[list[int]]]
 
 
 class Vaner:
@@ -49,6 +76,7 @@ class Vaner:
         max_words: read units of so many words instead of the model's own; 1 reads sentence by sentence.
         buffer_batches: about how many batches' worth of documents are read ahead, so that rows of like length
             meet; results come back in input order after each buffer.
+        pack: put rows one after the other into sequences of up to so many tokens, instead of padding them.
     """
 
     def __init__(
@@ -61,7 +89,8 @@ class Vaner:
         flat: bool = False,
         allow_new_types: bool = False,
         max_words: int | None = None,
-        buffer_batches: int = 8,
+        buffer_batches: int = 16,
+        pack: int | None = None,
     ) -> None:
         if decoding not in ("viterbi", "argmax"):
             raise VanerError(f"decoding: unknown {decoding!r}; choose viterbi or argmax")
@@ -75,7 +104,11 @@ class Vaner:
         self.decoding = decoding
         self.flat = flat
         self.allow_new_types = allow_new_types
+        if pack is not None and pack < 1:
+            raise VanerError(f"pack is {pack}; choose 1 token or more, or leave it out")
         self.buffer_batches = buffer_batches
+        self.pack = pack
+        self._prefixes: dict[bytes, Prefix] = {}
         # What the last run did; `predict.py` prints it.
         self.tokens = 0
         self.padded_tokens = 0
@@ -205,19 +238,47 @@ class Vaner:
         self, documents: Iterable[Document], asked: list[str], dataset: str | None
     ) -> Iterator[Document]:
         self.tokens = self.padded_tokens = 0
-        enough = self.batch_tokens * self.buffer_batches
-        buffer: list[Text] = []
-        waiting = 0
-        for document in documents:
-            buffer.append(Text.of(document))
-            waiting += sum(map(len, self.tokenisation.words(buffer[-1].words)))
-            if waiting >= enough:
-                yield from self._tag(buffer, asked, dataset)
-                buffer, waiting = [], 0
-        if buffer:
-            yield from self._tag(buffer, asked, dataset)
+        failure = None
+        stop = Event()
+        with ThreadPoolExecutor(1, "vaner-forward") as worker:
+            ahead = deque()
+            try:
+                for texts, failure in self._texts(documents):  # noqa: B007 - the last one's is raised
+                    buffer = self._prepare(texts, asked, dataset)
+                    ahead.append((buffer, worker.submit(self._read, buffer, stop)))
+                    while ahead and (len(ahead) > 1 or ahead[0][1].done()):
+                        yield from self._finish(*ahead.popleft(), asked)
+                while ahead:
+                    yield from self._finish(*ahead.popleft(), asked)
+            finally:
+                # Who stops listening, or an error, does not wait for what was read ahead.
+                stop.set()
+        if failure is not None:
+            raise failure
 
-    def _tag(self, texts: list[Text], asked: list[str], dataset: str | None) -> Iterator[Document]:
+    def _texts(self, documents: Iterable[Document]) -> Iterator[tuple[list[Text], Exception | None]]:
+        """A buffer's worth of documents at a time; an error of the input comes with those that stood before it."""
+        enough = self.batch_tokens * self.buffer_batches
+        texts: list[Text] = []
+        waiting = 0
+        failure = None
+        documents = iter(documents)
+        while failure is None:
+            try:
+                texts.append(Text.of(next(documents)))
+            except StopIteration:
+                break
+            except Exception as error:
+                failure = error
+                break
+            waiting += sum(map(len, self.tokenisation.words(texts[-1].words)))
+            if waiting >= enough:
+                yield texts, None
+                texts, waiting = [], 0
+        if texts or failure:
+            yield texts, failure
+
+    def _prepare(self, texts: list[Text], asked: list[str], dataset: str | None) -> _Buffer:
         pending = [_Pending(t, np.zeros((len(asked), len(t.words), 3), dtype=np.float32), []) for t in texts]
         questions = [asked] if self.settings.head == "typed" else [[t] for t in asked]
         rows: list[Features] = []
@@ -234,16 +295,54 @@ class Vaner:
                         words = one.text.words[window.start : window.end]
                         rows.append(self.tokenisation.row(instruction, words))
                         places.append((one, type_rows, window))
-        lengths = [len(r) for r in rows]
-        for batch in plan(lengths, self.batch_tokens):
-            log_probs = self.log_probs([rows[i] for i in batch])
-            for i, scores in zip(batch, log_probs, strict=True):
-                one, type_rows, w = places[i]
+        return _Buffer(pending, rows, places, self._batches(rows))
+
+    def _batches(self, rows: list[Features]) -> list[list[list[int]]]:
+        """Rows that share an instruction which is read once are batched with each other; all others together."""
+        groups: dict[bytes, list[int]] = {}
+        if self.model.reuses_instructions and self.pack is None:
+            for number, row in enumerate(rows):
+                groups.setdefault(_instruction(row), []).append(number)
+        groups = {key: members for key, members in groups.items() if len(members) >= SHARED_BY}
+        shared = {number for members in groups.values() for number in members}
+        others = [number for number in range(len(rows)) if number not in shared]
+        batches: list[list[list[int]]] = []
+        for members in groups.values():
+            lengths = [len(rows[i]) - rows[i].instruction_length for i in members]
+            batches += [[[members[i]] for i in batch] for batch in plan(lengths, self.batch_tokens)]
+        lengths = [len(rows[i]) for i in others]
+        if self.pack is None:
+            batches += [[[others[i]] for i in batch] for batch in plan(lengths, self.batch_tokens)]
+        else:
+            batches += [
+                [[others[i] for i in one] for one in batch]
+                for batch in plan_packed(lengths, self.batch_tokens, self.pack)
+            ]
+        return batches
+
+    def _read(self, buffer: _Buffer, stop: Event) -> None:
+        """Fill the log-probabilities of a buffer's documents; on the second thread."""
+        for batch in buffer.batches:
+            if stop.is_set():
+                return
+            numbers = [i for sequence in batch for i in sequence]
+            rows = [buffer.rows[i] for i in numbers]
+            if self.pack is None:
+                log_probs = self.log_probs(rows)
+            else:
+                ends = np.cumsum([len(sequence) for sequence in batch]).tolist()
+                starts = [0, *ends[:-1]]
+                log_probs = self.log_probs(
+                    rows, [list(range(*ends)) for ends in zip(starts, ends, strict=True)]
+                )
+            for i, scores in zip(numbers, log_probs, strict=True):
+                one, type_rows, w = buffer.places[i]
                 kept = scores[:, w.keep_start - w.start : w.keep_end - w.start]
                 one.log_probs[type_rows, w.keep_start : w.keep_end] = kept[: len(type_rows)]
-            self.tokens += sum(lengths[i] for i in batch)
-            self.padded_tokens += len(batch) * max(lengths[i] for i in batch)
-        for one in pending:
+
+    def _finish(self, buffer: _Buffer, read: Future, asked: list[str]) -> Iterator[Document]:
+        read.result()
+        for one in buffer.pending:
             found = decode.spans(
                 one.text.document,
                 one.text.offsets,
@@ -255,14 +354,52 @@ class Vaner:
             )
             yield one.text.document.with_spans(found)
 
-    def log_probs(self, rows: Sequence[Features]) -> np.ndarray:
-        """Log-probabilities of O, B, I: float32 ``(rows, types, words, 3)``, padded with zeros at the end."""
-        batch = {
-            key: torch.from_numpy(value).to(self.model.device)
-            for key, value in collate(rows, self.tokenisation.pad_id).items()
-        }
+    def log_probs(
+        self, rows: Sequence[Features], sequences: Sequence[Sequence[int]] | None = None
+    ) -> np.ndarray:
+        """Log-probabilities of O, B, I: float32 ``(rows, types, words, 3)``, padded with zeros at the end.
+
+        Args:
+            rows: what is read in one forward pass. Where they share an instruction that does not see the text, it
+                is not read with every row, but once for as long as this tagger is asked the same.
+            sequences: which rows lie in each sequence, if they are packed.
+        """
         with torch.inference_mode():
-            return self.model(**batch)["logits"].float().log_softmax(-1).cpu().numpy()
+            key = _instruction(rows[0])
+            shared = self.model.reuses_instructions and sequences is None
+            worth_it = len(rows) > 1 or key in self._prefixes
+            if shared and worth_it and all(_instruction(row) == key for row in rows):
+                prefix = self._prefix(key, rows[0])
+                batch = self._tensors([row.text() for row in rows])
+                logits = self.model.score_texts(
+                    prefix, batch["input_ids"], batch["attention_mask"], batch["word_positions"]
+                )
+            else:
+                batch = self._tensors(rows, sequences)
+                logits = self.model(**batch)["logits"]
+            self.tokens += int((batch["attention_mask"] != 0).sum())
+            self.padded_tokens += batch["attention_mask"].numel()
+            return logits.float().log_softmax(-1).cpu().numpy()
+
+    def _tensors(self, rows: Sequence[Features], sequences=None) -> dict[str, torch.Tensor]:
+        arrays = collate(rows, self.tokenisation.pad_id, sequences=sequences)
+        return {key: torch.from_numpy(value).to(self.model.device) for key, value in arrays.items()}
+
+    def _prefix(self, key: bytes, row: Features) -> Prefix:
+        if key not in self._prefixes:
+            if len(self._prefixes) >= 64:
+                self._prefixes.clear()
+            ids = torch.from_numpy(row.input_ids[: row.instruction_length]).long().to(self.model.device)
+            places = torch.from_numpy(row.type_positions).long().to(self.model.device)
+            self._prefixes[key] = self.model.read_instruction(ids, places)
+            self.tokens += len(ids)
+            self.padded_tokens += len(ids)
+        return self._prefixes[key]
+
+
+def _instruction(row: Features) -> bytes:
+    """What tells an instruction, with the types asked in it, from another."""
+    return row.input_ids[: row.instruction_length].tobytes() + row.type_positions.tobytes()
 
 
 def _near(word: str, known: Iterable[str]) -> str | None:
