@@ -1,6 +1,7 @@
 """python -m vaner kb: what it prints, and how it fails on bad input."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -102,6 +103,26 @@ def test_bad_input_is_one_line_and_status_2(command, message, capsys, monkeypatc
     err = capsys.readouterr().err
     assert err.startswith("error: ") and message in err and err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bad_index_is_one_line_and_status_2(index, tmp_path, capsys):
+    whole = Path(index).read_bytes()
+    path = tmp_path / "bad.idx"
+    start = len(whole) * 9 // 10
+    for data, message in (
+        (
+            whole[: len(whole) // 2],
+            f"{len(whole) // 2} bytes where {len(whole)} were written, so it was cut short",
+        ),
+        (whole[:8] + b"\x63\0\0\0" + whole[12:], "index of version 99, this program reads 1; build it again"),
+        (whole[:30], "its header is cut short or damaged"),
+        (b"C0000001|ENG|P|L1", "not a knowledge-base index; make one with"),
+        (whole[:start] + bytes(200) + whole[start + 200 :], "is damaged; build or copy it again"),
+    ):
+        path.write_bytes(data)
+        assert main(["kb", "stats", "--verify", str(path)]) == 2
+        err = capsys.readouterr().err
+        assert err.startswith(f"error: {path}: ") and message in err and err.count("\n") == 1
 
 
 def test_unknown_type(index, make, capsys):

@@ -66,6 +66,7 @@ def test_branches_scopes_and_obsolete_terms(make):
     assert report.counts["left out: obsolete term"] == 1
     assert report.counts["left out: term in no typed branch"] == 3
     assert report.counts["missing parent"] == 1
+    assert any(", which is not in the file" in m and " is_a " in m for m in report.messages)
     assert any("Y:6 is_a Z:99, which is not in the file" in m for m in report.messages)
 
 
@@ -100,6 +101,10 @@ def test_duplicate_id_and_missing_name(make):
     assert [n for _, n, _, _ in read(make("x.obo", obo), report, prefixes={"A": "T"})] == ["a"]
     assert report.counts["duplicate id"] == 1
     assert report.counts["term without a name"] == 1
+    assert [m.split("x.obo: ")[1] for m in report.messages] == [
+        "A:1 is defined twice; the first one is kept",
+        "A:2 has no name; skipped",
+    ]
 
 
 @pytest.mark.parametrize(

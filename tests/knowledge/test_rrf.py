@@ -86,6 +86,8 @@ def test_file_that_breaks_off_inside_a_row(meta, tmp_path):
     report = Report()
     assert len(read(folder, report)) == 3
     assert report.counts["row with a wrong number of columns"] == 1
+    (message,) = report.messages
+    assert message.startswith(f"{path}:{len(CONSO)}: ") and "columns where 18 are expected" in message
 
 
 def test_gzip_that_breaks_off(meta):
