@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vaner import decode
@@ -58,6 +58,26 @@ def test_type_ends_point_one_past_each_types_last_character(types, dataset):
     assert rendered.type_ends[-1] <= len(rendered.text)
 
 
+def test_notes_are_put_before_the_text_and_leave_no_trace_where_there_are_none():
+    plain = Template(datasets={"own": "Mark {types} here"}, alone={"Gene": "Any {types}? {notes} ##input:"})
+    noted = plain.with_notes()
+    assert noted == noted.with_notes()
+    notes = ["TNF is a Gene.", "fever is a Disease."]
+    said = "Note: TNF is a Gene. fever is a Disease."
+    for types, dataset in (
+        (["Gene", "Disease"], "x"),
+        (["Disease"], None),
+        (["Disease"], "own"),
+        (["Gene"], None),
+    ):
+        without = plain.render(types, dataset)
+        assert noted.render(types, dataset) == without
+        hinted = noted.render(types, dataset, notes)
+        assert hinted.type_ends == without.type_ends, "types stand before the notes here"
+        assert hinted.text.replace(f" {said}", "") == without.text and said in hinted.text
+        assert hinted.text.endswith(f" {said} ##input:") or dataset == "own"
+
+
 def test_a_dataset_may_have_its_own_wording():
     template = Template(datasets={"jnlpba": "Find {types} as GENIA does:"})
     assert template.render(["DNA", "RNA"], "jnlpba").text == "Find DNA or RNA as GENIA does:"
@@ -73,7 +93,7 @@ def test_definitions_and_notes_stand_where_the_wording_says():
     )
     rendered = template.render(["Chemical", "Disease", "Species"], "x", ["aspirin is a Chemical."])
     assert rendered.text == (
-        "Chemical: a substance; Disease: an abnormal state. aspirin is a Chemical. "
+        "Chemical: a substance; Disease: an abnormal state. Note: aspirin is a Chemical. "
         "Chemical, Disease or Species in x:"
     )
     assert [rendered.text[:end].rsplit(" ", 1)[-1] for end in rendered.type_ends] == [
@@ -234,6 +254,7 @@ RANGES = st.lists(
 
 @settings(deadline=None)
 @given(RANGES)
+@example([(13, 5, "A"), (13, 6, "A")])
 def test_every_mention_is_in_the_tags_or_counted_unreachable(drawn):
     text = "in T-cell p53-like  (ab) cd. E"
     spans = [Span(s, e, kind, text[s:e]) for s, n, kind in drawn if (e := min(s + n, len(text))) > s]

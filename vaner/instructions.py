@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
@@ -28,6 +28,7 @@ O, B, I = 0, 1, 2  # noqa: E741 - the names of the tags
 TAGS = ("O", "B", "I")
 IGNORED = -100
 
+_MARK = " ##input:"
 _FIELDS = {"types", "dataset", "definitions", "notes"}
 
 
@@ -43,7 +44,8 @@ class Template:
         datasets: dataset name -> its own wording in place of ``known``.
         alone: type -> its own wording in place of ``adaptive``, where that type is asked alone.
 
-    Both wordings may hold ``{notes}``, where knowledge-base hints go.
+    Every wording may hold ``{notes}``, where knowledge-base hints go (`vaner.hints`), as in ``Note: aspirin is a
+    Chemical.``; without any, it and one space before it are left out.
 
     Raises:
         VanerError: an unknown placeholder, a missing one, or a brace that belongs to none.
@@ -122,10 +124,27 @@ class Template:
                 known = [f"{t}: {self.definitions[t]}" for t in types if t in self.definitions]
                 added.append("; ".join(known))
             elif name == "notes":
-                added.append(" ".join(notes))
+                added = [literal, f"Note: {' '.join(notes)}"] if notes else [literal.removesuffix(" ")]
             pieces += added
             length += sum(map(len, added))
         return Instruction("".join(pieces), tuple(types), tuple(ends[: len(types)]))
+
+    def with_notes(self) -> Template:
+        """The same with ``{notes}`` in every wording: before a closing ``##input:``, else at the end."""
+
+        def put(wording: str) -> str:
+            if any(name == "notes" for _, name, _, _ in string.Formatter().parse(wording)):
+                return wording
+            before, mark, _ = wording.rpartition(_MARK) if wording.endswith(_MARK) else (wording, "", "")
+            return f"{before} {{notes}}{mark}"
+
+        return replace(
+            self,
+            known=put(self.known),
+            adaptive=put(self.adaptive),
+            datasets={name: put(wording) for name, wording in self.datasets.items()},
+            alone={name: put(wording) for name, wording in self.alone.items()},
+        )
 
     def to_dict(self) -> dict:
         return asdict(self)
@@ -264,8 +283,8 @@ def encode_tags(
         line[first] = B
         line[first + 1 : last] = I
         # An I that follows would now continue this mention, but it starts its own: it is a B already.
-        if span.fragments or word_starts[first] != span.start or word_ends[last - 1] != span.end:
+        tagged = int(word_starts[first]), int(word_ends[last - 1]), span.type
+        held.add(tagged)
+        if span.fragments or tagged != span.key:
             unreachable.append(span)
-        else:
-            held.add(span.key)
     return tags, unreachable
