@@ -28,6 +28,7 @@ def full() -> ModelConfig:
         datasets={"bc5cdr": ["Chemical", "Disease"]},
         max_tokens=1024,
         max_words=1,
+        hints={"notes": 8, "tokens": 64, "share": 0.5},
         training={"command": "python train.py", "dev": {"x": {"f1": 0.5}}},
     )
 

@@ -325,6 +325,19 @@ def test_the_same_seed_and_epoch_give_the_same_rows_and_others_others(kb, words)
     assert all(same(sent[i], first[i]) for i in reversed(range(len(first))))
 
 
+def test_the_epoch_draws_other_names_for_the_same_units(kb, words):
+    # One sentence and one type a text, so that nothing but the names can differ.
+    texts = (
+        texts_of((["We saw chronic velomitis."], {"chronic velomitis": "Disease"}), types=("Disease",)) * 6
+    )
+    one = mixture(texts, words, Dense(kb, [texts], ratio=1), types=("Disease",), epochs=3)
+    units = [{(d.text, d.window, d.types) for d in rows(one, epoch)[0]} for epoch in range(3)]
+    assert units[0] == units[1] == units[2]
+    added = [rows(one, epoch)[1] for epoch in range(3)]
+    assert added[0] != added[1] != added[2] != added[0]
+    assert [rows(one, epoch)[1] for epoch in range(3)] == added
+
+
 SCRIPT = """
 import sys
 from tests.test_dense import TEXTS, TYPES, texts_of

@@ -15,6 +15,7 @@ from vaner import corpora, formats
 from vaner.agreement import agreement, read_columns
 from vaner.cli import main
 from vaner.document import Document, Span
+from vaner.knowledge import Rules, Term, build, data_folder
 from vaner.metrics import MICRO, score
 from vaner.pairing import pair
 
@@ -306,6 +307,89 @@ def test_adaptive_mode_names_no_dataset_and_types_restrict_what_is_asked(tagger)
     assert evaluate("--model", "m", "--gold", "gold.pubtator") == 0
     assert tagger.asked == [(["Disease"], None), (["Chemical", "Disease"], None)]
     assert tagger.options == [("m", {}), ("m", {})]
+
+
+@pytest.fixture
+def index(files):
+    terms = [
+        Term("D1", "breast cancer", ("Disease",), True),
+        Term("D2", "aspirin", ("Chemical", "Disease"), True),
+    ]
+    build("kb.idx", [({"name": "made"}, terms)], Rules.load(data_folder()), formats.Report())
+    return "kb.idx"
+
+
+def test_the_dictionary_is_scored_beside_a_model_as_it_is_alone(tagger, index, capsys):
+    shown = [
+        "--corpus",
+        "one",
+        "two",
+        "--json",
+        "scores.json",
+        "--markdown",
+        "scores.md",
+        "--train_corpus",
+        "one",
+    ]
+    assert evaluate("--model", f"kb:{index}", *shown) == 0
+    alone = page()
+    capsys.readouterr()
+    assert evaluate("--model", "m", "--baseline", f"kb:{index}", *shown) == 0
+    beside = page()
+    assert beside["protocol"]["baseline"] == "kb:kb.idx" and beside["baseline_mean"] == alone["mean"]
+    tables = ("overall", "type", "relaxed", "length", "seen")
+    for one, two in zip(alone["results"], beside["results"], strict=True):
+        assert two["baseline"] == {table: one[table] for table in tables}
+        assert two["overall"] != one["overall"]
+    first = beside["results"][0]["baseline"]
+    assert first["type"]["Disease"]["tp"] == 1 and first["type"]["Disease"]["fp"] == 1
+    assert {i["role"]: i["sha256"] for i in beside["inputs"]}["baseline"] == hashlib.sha256(
+        Path(index).read_bytes()
+    ).hexdigest()
+    out, markdown = capsys.readouterr().out, Path("scores.md").read_text()
+    assert "baseline: kb:kb.idx, asked the same types" in out
+    assert out.count("\n(baseline) ") == 3 and markdown.count("(baseline)  ") >= 3
+    for row in ("Disease (baseline)", "micro (baseline)", "strict (baseline)", "unseen (baseline)"):
+        assert row in markdown
+
+
+def test_predictions_have_a_baseline_too(files, index):
+    words = [
+        "--gold",
+        "gold.pubtator",
+        "--predictions",
+        "found.conll",
+        "--ignore_extra",
+        "--json",
+        "scores.json",
+    ]
+    assert evaluate(*words, "--baseline", f"kb:{index}") == 0
+    assert page()["results"][0]["baseline"]["overall"]["micro"]["tp"] == 2
+
+
+@pytest.mark.parametrize("option", ["--model", "--baseline"])
+def test_types_that_the_dictionary_does_not_have_are_misses_and_said(files, capsys, option):
+    terms = [Term("G1", "BRCA1", ("Gene",), True), Term("C1", "Aspirin", ("Chemical",), True)]
+    build("kb.idx", [({"name": "made"}, terms)], Rules.load(data_folder()), formats.Report())
+    other = [] if option == "--model" else ["--predictions", "gold.pubtator"]
+    assert evaluate("--gold", "gold.pubtator", *other, option, "kb:kb.idx", "--json", "scores.json") == 0
+    said = "gold.pubtator: kb.idx has no name of type Disease: those mentions are misses"
+    assert said in capsys.readouterr().out and said in page()["protocol"]["remarks"]
+    result = page()["results"][0] if option == "--model" else page()["results"][0]["baseline"]
+    assert result["type"]["Disease"]["fn"] == 3 and result["type"]["Chemical"]["tp"] == 1
+
+
+def test_hints_go_to_the_model_and_into_the_protocol(tagger, index, capsys):
+    words = ["--model", "m", "--corpus", "one", "--json", "scores.json"]
+    assert evaluate(*words, "--kb", index) == 0
+    assert tagger.options[-1] == ("m", {"kb": index})
+    assert any("(hints)" in remark for remark in page()["protocol"]["remarks"])
+    assert "kb" in {i["role"] for i in page()["inputs"]}
+    tagger.settings = SimpleNamespace(hints={"notes": 8})
+    assert evaluate(*words) == 0
+    assert "the model was trained to read hints of a knowledge base and got none" in capsys.readouterr().out
+    assert evaluate("--model", f"kb:{index}", "--corpus", "one", "--kb", index) == 2
+    assert "--kb kb.idx is for hints, and a dictionary reads none" in capsys.readouterr().err
 
 
 def test_several_corpora_get_a_row_each_and_a_mean(tagger, capsys):

@@ -23,7 +23,7 @@ ade corpora counting leakage
 instructions dense
 pairing metrics bootstrap agreement mistakes report
 decode
-features batching mixture
+features batching hints mixture
 attention arguments gathering
 config backbone provenance card
 heads lora model

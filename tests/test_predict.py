@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -110,7 +111,9 @@ def test_the_models_spans_get_concept_ids_too(model, index, tmp_path):
     ("words", "says"),
     [
         (("--link",), "--link needs an index; name one with --kb"),
-        (("--kb", "x.idx"), "--kb x.idx is for concept ids; add --link"),
+        (("--kb", "x.idx"), "--kb x.idx is for concept ids and for hints; add --link or --hints"),
+        (("--hints",), "--hints needs an index; name one with --kb"),
+        (("--hints", "--kb", "x.idx", "--model", "kb:x.idx"), "--hints is for models"),
         (("--kb", "nowhere.idx", "--link"), "nowhere.idx: No such file"),
     ],
 )
@@ -118,6 +121,28 @@ def test_wrong_ways_to_ask_for_concept_ids(model, tmp_path, capsys, words, says)
     assert predict("--model", model, "--input", ABSTRACTS, "--output", tmp_path / "o.jsonl", *words) == 2
     assert says in capsys.readouterr().err
     assert not (tmp_path / "o.jsonl").exists()
+
+
+def test_hints_of_an_index(model, index, tiny_backbones, tiny_tokenizer, tmp_path, capsys):
+    taught = build(tiny_backbones["llama"])
+    taught.settings = replace(
+        taught.settings,
+        template=taught.settings.template.with_notes(),
+        hints={"notes": 4, "tokens": 40, "share": 0.5},
+    )
+    taught.save_pretrained(tmp_path / "taught", tiny_tokenizer)
+    words = ("--model", tmp_path / "taught", "--input", ABSTRACTS, "--dtype", "float32")
+    assert predict(*words, "--output", tmp_path / "with.jsonl", "--hints", "--kb", index) == 0
+    assert "got none" not in capsys.readouterr().err
+    assert predict(*words, "--output", tmp_path / "without.jsonl") == 0
+    assert (
+        "note: the model was trained to read hints of a knowledge base and got none"
+        in capsys.readouterr().err
+    )
+    assert (tmp_path / "with.jsonl").read_bytes() != (tmp_path / "without.jsonl").read_bytes()
+    wrong = ("--model", model, "--input", ABSTRACTS, "--output", tmp_path / "o.jsonl")
+    assert predict(*wrong, "--hints", "--kb", index) == 2
+    assert "error: this model was trained without hints" in capsys.readouterr().err
 
 
 def test_plain_text_and_what_is_said(model, tmp_path, capsys):

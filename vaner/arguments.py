@@ -161,12 +161,12 @@ class DataArguments:
 
 @dataclass
 class KnowledgeArguments:
-    """What is learnt from a knowledge base (dense recognition); nothing without ``--kb``."""
+    """What is learnt from a knowledge base (dense recognition, hints); nothing without ``--kb``."""
 
     kb: str | None = _flag(
         None, "Index of names (python -m vaner kb build); rows of names are then trained on too."
     )
-    kb_ratio: float = _flag(0.25, "Rows of names for every row of the corpora.")
+    kb_ratio: float = _flag(0.25, "Rows of names for every row of the corpora; 0: none.")
     kb_style: str = _flag(
         "names",
         "names: names one after the other. replacement: sentences with names in place of their mentions. "
@@ -181,8 +181,20 @@ class KnowledgeArguments:
         "off (dev and test are not looked at).",
         leakage.MODES,
     )
+    kb_hints: bool = _flag(
+        False, "Note in the instruction which names of --kb the text has; tagging can then do the same."
+    )
+    kb_hint_share: float = _flag(
+        0.5, "Share of the training rows that have these notes, so that the model reads without them too."
+    )
+    kb_hint_notes: int = _flag(8, "At most so many notes in a row, the longest names first.")
+    kb_hint_tokens: int = _flag(64, "At most so many tokens of a row for notes; --max_tokens includes them.")
 
     def __post_init__(self) -> None:
+        _check(self, 0, 1, "kb_hint_share")
+        _check(self, 1, 1000, "kb_hint_notes", "kb_hint_tokens")
+        if self.kb_hints and self.kb is None:
+            raise VanerError("--kb_hints needs an index; name one with --kb (python -m vaner kb build)")
         _check(self, 0, 100, "kb_ratio")
         _check(self, 1, 1000, "kb_asked")
         _check(self, 0, 1000, "kb_others")

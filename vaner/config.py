@@ -18,6 +18,7 @@ FORMAT_VERSION = 1
 # Shipped with the project; used where no model is named.
 DEFAULT_MODEL = "vaner-smollm2-135m"
 
+_HINTS = ("notes", "tokens", "share")
 _KINDS = {str: "a text", int: "a whole number", list: "a list", dict: "an object"}
 
 
@@ -38,6 +39,8 @@ class ModelConfig:
         datasets: dataset name in the instruction -> the types that it annotates.
         max_tokens: longest row in tokens, instruction included.
         max_words: a unit is as many whole sentences as fit into this many words; 1 means single sentences.
+        hints: how it was trained to read knowledge-base hints: ``notes`` and ``tokens`` a row at most, ``share`` of
+            the training rows that had them; empty if it was not.
         labels: the tags, in the order of the head's scores.
         training: what made the model: command, seed, versions, data hashes, scores.
         version: of this file's layout.
@@ -55,6 +58,7 @@ class ModelConfig:
     datasets: dict[str, list[str]] = field(default_factory=dict)
     max_tokens: int = 512
     max_words: int = 96
+    hints: dict[str, float] = field(default_factory=dict)
     labels: list[str] = field(default_factory=lambda: list(TAGS))
     training: dict[str, Any] = field(default_factory=dict)
     version: int = FORMAT_VERSION
@@ -104,6 +108,13 @@ class ModelConfig:
                 raise VanerError(
                     f"{path}: {name} must be {_KINDS[kinds[0]]}, not {value!r}; copy the model again"
                 )
+        if hints := values.get("hints"):
+            check_keys(hints, _HINTS, f"{path}: hints")
+            for name in _HINTS:
+                if type(hints.get(name)) not in (int, float):
+                    raise VanerError(
+                        f"{path}: hints: {name} must be a number, not {hints.get(name)!r}; copy the model again"
+                    )
         if values.get("labels", list(TAGS)) != list(TAGS):
             raise VanerError(f"{path}: labels are {values['labels']}; this vaner reads {list(TAGS)} only")
         return cls(**values, template=Template(**template))

@@ -20,6 +20,7 @@ from vaner.dense import Dense
 from vaner.document import Document
 from vaner.errors import VanerError
 from vaner.formats import Report
+from vaner.hints import Hints
 from vaner.instructions import Text
 from vaner.knowledge import KnowledgeBase
 from vaner.leakage import Gate, gate
@@ -144,9 +145,7 @@ def gather_names(
     Raises:
         VanerError: no such index, a damaged one, or one without a name for the types of the mix.
     """
-    if not Path(knowledge.kb).is_file():
-        raise VanerError(f"--kb {knowledge.kb}: no such index; make one with python -m vaner kb build")
-    kb = KnowledgeBase(knowledge.kb)
+    kb = _index(knowledge)
     texts = [source.texts for source in gathered.sources]
     documents = [text.document for source in texts for text in source]
     found = gate(kb, documents, gathered.held_out, data.data_root, knowledge.kb_leakage)
@@ -163,6 +162,27 @@ def gather_names(
     )
     gathered.files.append(knowledge.kb)
     return dense, found
+
+
+def gather_hints(knowledge: KnowledgeArguments, gathered: Gathered, types: Sequence[str]) -> Hints:
+    """What writes notes on the names of ``--kb`` into instructions, in training and when dev is scored.
+
+    The leakage gate has no part in it: a note says what the dictionary finds in a text that is read anyway, and the
+    label comes from that text's own gold. To leave out what only dev or test annotates would carry their gold into
+    the rows of training, and tagging has these notes as well.
+
+    Raises:
+        VanerError: no such index, a damaged one, or one without a name of the types.
+    """
+    kb = _index(knowledge)
+    gathered.files.append(knowledge.kb)
+    return Hints(kb, types, notes=knowledge.kb_hint_notes, tokens=knowledge.kb_hint_tokens)
+
+
+def _index(knowledge: KnowledgeArguments) -> KnowledgeBase:
+    if not Path(knowledge.kb).is_file():
+        raise VanerError(f"--kb {knowledge.kb}: no such index; make one with python -m vaner kb build")
+    return KnowledgeBase(knowledge.kb)
 
 
 def _training_documents(

@@ -17,6 +17,7 @@ from vaner.batching import collate, padding_share, plan
 from vaner.dense import Dense, Example
 from vaner.errors import VanerError
 from vaner.features import IGNORED, Features, Tokenisation, Window, windows
+from vaner.hints import Hints
 from vaner.instructions import I, Template, Text, encode_tags, group
 
 
@@ -55,6 +56,7 @@ class Draw:
     window: Window
     types: tuple[str, ...]
     dataset: str | None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -69,6 +71,7 @@ class Drawing:
         one_type: probability that one type is asked alone.
         all_types: probability that, otherwise, all are; else a random number of them.
         keep_empty: share kept of the units in which nothing is annotated.
+        hinted: share of the units whose instruction notes names of the index, where there is one.
     """
 
     head: str = "typed"
@@ -78,6 +81,7 @@ class Drawing:
     one_type: float = 0.15
     all_types: float = 0.7
     keep_empty: float = 1.0
+    hinted: float = 0.5
 
 
 class Mixture:
@@ -92,9 +96,11 @@ class Mixture:
         epochs: passes over the mix.
         seed: of everything drawn.
         dense: draws rows of knowledge-base names for the units of an epoch, which are added to its rows.
+        hints: writes the notes of instructions; none without it.
 
     Attributes:
-        dense_rows: how many of these each epoch has.
+        dense_rows: how many rows of names each epoch has.
+        hinted_rows: how many of an epoch's rows have notes.
     """
 
     def __init__(
@@ -108,6 +114,7 @@ class Mixture:
         epochs: int,
         seed: int,
         dense: Dense | None = None,
+        hints: Hints | None = None,
     ) -> None:
         self.sources = list(sources)
         self.tokenisation = tokenisation
@@ -116,6 +123,8 @@ class Mixture:
         self.batch_tokens = batch_tokens
         self.seed = seed
         self.dense = dense
+        self.hints = hints
+        self._names = [hints.names(source.texts) for source in self.sources] if hints else None
         self._tags: list[list[np.ndarray]] = []
         self._token_counts: list[list[np.ndarray]] = []
         for source in self.sources:
@@ -138,12 +147,14 @@ class Mixture:
         self._batch_ends: list[int] = []
         self.padding: list[float] = []
         self.dense_rows: list[int] = []
+        self.hinted_rows: list[int] = []
         self.tokens = 0
         for epoch in range(epochs):
             draws, batches = self._plan(epoch)
             lengths = [self.length(d) for d in draws]
             self.tokens += sum(lengths)
             self.dense_rows.append(sum(isinstance(d, Example) for d in draws))
+            self.hinted_rows.append(sum(isinstance(d, Draw) and bool(d.notes) for d in draws))
             self.padding.append(padding_share(lengths, batches))
             self._batch_ends.append((self._batch_ends[-1] if self._batch_ends else 0) + len(batches))
         if not len(self):
@@ -175,15 +186,19 @@ class Mixture:
         found: list[Draw | Example] = []
         for index, source in enumerate(self.sources):
             rng = np.random.default_rng([self.seed, epoch, 0, index])
+            # One of their own, so that the same units are drawn with hints and without.
+            coin = np.random.default_rng([self.seed, epoch, 3, index])
             for passing in range(int(np.ceil(source.weight))):
                 share = min(1.0, source.weight - passing)
                 for number in range(len(source.texts)):
-                    found += self._draw_text(rng, index, number, share)
+                    found += self._draw_text(rng, coin, index, number, share)
         # A generator of their own, so that they change nothing of the rows before them.
         rng = np.random.default_rng([self.seed, epoch, 2])
         return found + (self._examples(rng, found) if self.dense else [])
 
-    def _draw_text(self, rng: np.random.Generator, index: int, number: int, share: float) -> list[Draw]:
+    def _draw_text(
+        self, rng: np.random.Generator, coin: np.random.Generator, index: int, number: int, share: float
+    ) -> list[Draw]:
         source = self.sources[index]
         text = source.texts[number]
         drawing = self.drawing
@@ -214,10 +229,22 @@ class Mixture:
             else:
                 questions = [tuple(order[: int(rng.integers(1, len(order) + 1))])]
             counts = self._token_counts[index][number][start:end]
+            hinted = self.hints is not None and coin.random() < drawing.hinted
             for types in questions:
-                room = self.tokenisation.room(self.template.render(types, dataset))
-                found += [Draw(index, number, w, types, dataset) for w in windows(start, end, counts, room)]
+                asked = self.template.render(types, dataset)
+                room = self.hints.room(self.tokenisation, asked) if hinted else self.tokenisation.room(asked)
+                for w in windows(start, end, counts, room):
+                    notes = self._notes(index, number, w, types, dataset) if hinted else ()
+                    found.append(Draw(index, number, w, types, dataset, notes))
         return found
+
+    def _notes(
+        self, index: int, number: int, window: Window, types: tuple[str, ...], dataset: str | None
+    ) -> tuple[str, ...]:
+        words, names = self.sources[index].texts[number].words, self._names[index][number]
+        return self.hints.notes(
+            self.tokenisation, self.template, types, dataset, words, names, window.start, window.end
+        )
 
     def _examples(self, rng: np.random.Generator, draws: Sequence[Draw]) -> list[Example]:
         """Rows of names for about ``dense.ratio`` times as many units, each asked what its unit is asked."""
@@ -255,7 +282,7 @@ class Mixture:
             return (
                 len(head) + sum(map(len, self.tokenisation.words(draw.words))) + len(self.tokenisation.suffix)
             )
-        head, _ = self.tokenisation.instruction(self.template.render(draw.types, draw.dataset))
+        head, _ = self.tokenisation.instruction(self.template.render(draw.types, draw.dataset, draw.notes))
         counts = self._token_counts[draw.source][draw.text][draw.window.start : draw.window.end]
         return len(head) + int(counts.sum()) + len(self.tokenisation.suffix)
 
@@ -276,7 +303,9 @@ class Mixture:
         labels[:, : window.keep_start - window.start] = IGNORED
         labels[:, window.keep_end - window.start :] = IGNORED
         words = source.texts[draw.text].words[window.start : window.end]
-        return self.tokenisation.row(self.template.render(draw.types, draw.dataset), words, labels)
+        return self.tokenisation.row(
+            self.template.render(draw.types, draw.dataset, draw.notes), words, labels
+        )
 
 
 def temperature_weights(sizes: Sequence[int], temperature: float) -> list[float]:

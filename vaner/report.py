@@ -22,7 +22,7 @@ import vaner
 from vaner.agreement import Agreement
 from vaner.bootstrap import MEASURES, Difference, Interval
 from vaner.formats.files import replacing_text
-from vaner.metrics import MACRO, RELAXED, Macro, Row, Score, Scores
+from vaner.metrics import MACRO, Macro, Row, Score, Scores
 
 _OUTCOMES = ("correct", "incorrect", "partial", "missed", "spurious")
 _STRICT = "Strict: same start, end and type"
@@ -65,6 +65,8 @@ def result(
     agreement: Agreement | None = None,
     comparison: Mapping[Row, Difference] | None = None,
     read: Mapping[str, int] | None = None,
+    baseline: Scores | None = None,
+    baseline_intervals: Mapping[Row, Mapping[str, Interval]] | None = None,
 ) -> dict[str, Any]:
     """Everything measured on one gold set, ready for ``json.dump``.
 
@@ -76,18 +78,13 @@ def result(
         agreement: from :func:`vaner.agreement.agreement`.
         comparison: from :func:`vaner.bootstrap.compare`, this system minus another.
         read: what the file readers repaired or skipped -> how often.
+        baseline: counts of another tagger on the same gold, shown beside.
+        baseline_intervals: its intervals.
     """
-    intervals = intervals or {}
     found: dict[str, Any] = {"name": name, "split": split, "documents": scores.documents}
-    for row in scores.rows:
-        table, label = row
-        entry = _entry(scores[row], intervals.get(row))
-        if table == "relaxed":
-            for count in ("tp", "fp", "fn"):
-                del entry[count]
-            entry |= {what: scores.outcomes[label][what] for what in _OUTCOMES}
-        found.setdefault(table, {})[label] = entry
-    found["overall"]["macro"] = _entry(scores.macro, intervals.get(MACRO))
+    found |= _entries(scores, intervals or {})
+    if baseline is not None:
+        found["baseline"] = _entries(baseline, baseline_intervals or {})
     found["notes"] = dict(scores.notes)
     found["unannotated_predictions"] = dict(sorted(scores.unannotated.items()))
     found["read"] = dict(read or {})
@@ -105,6 +102,21 @@ def result(
             {"table": table, "row": label, **asdict(difference)}
             for (table, label), difference in comparison.items()
         ]
+    return found
+
+
+def _entries(scores: Scores, intervals: Mapping[Row, Mapping[str, Interval]]) -> dict[str, Any]:
+    """Table -> row -> its numbers."""
+    found: dict[str, Any] = {}
+    for row in scores.rows:
+        table, label = row
+        entry = _entry(scores[row], intervals.get(row))
+        if table == "relaxed":
+            for count in ("tp", "fp", "fn"):
+                del entry[count]
+            entry |= {what: scores.outcomes[label][what] for what in _OUTCOMES}
+        found.setdefault(table, {})[label] = entry
+    found["overall"]["macro"] = _entry(scores.macro, intervals.get(MACRO))
     return found
 
 
@@ -234,16 +246,16 @@ def _entry(score: Score | Macro, interval: Mapping[str, Interval] | None) -> dic
 
 def _tables(found: Mapping[str, Any]) -> Iterable[Table]:
     head = ["Gold", "Predicted", "TP", "FP", "FN"]
-    rows = [*found.get("type", {}).items(), *found["overall"].items()]
+    rows = [*_rows(found, "type"), *_rows(found, "overall")]
     yield Table(_STRICT, ["Type", *head, *_SCORES], [_counted(n, e, head) for n, e in rows])
-    rows = [(_ROW_NAMES[name], found["relaxed"][name]) for name in RELAXED]
+    rows = _rows(found, "relaxed", _ROW_NAMES)
     outcomes = [what.capitalize() for what in _OUTCOMES]
     yield Table(
         _TITLES["relaxed"], ["Measure", *outcomes, *_SCORES], [_counted(n, e, outcomes) for n, e in rows]
     )
     for table in ("length", "seen"):
         if table in found:
-            rows = found[table].items()
+            rows = _rows(found, table)
             yield Table(
                 _TITLES[table], [table.capitalize(), *head, *_SCORES], [_counted(*r, head) for r in rows]
             )
@@ -269,6 +281,19 @@ def _tables(found: Mapping[str, Any]) -> Iterable[Table]:
 _SCORES = ["P", "R", "F1", "95 % interval of F1"]
 
 
+def _rows(
+    found: Mapping[str, Any], table: str, names: Mapping[str, str] = {}
+) -> list[tuple[str, Mapping[str, Any]]]:
+    """The rows of a table, each followed by that of the baseline."""
+    rows = []
+    beside = found.get("baseline", {}).get(table, {})
+    for row, entry in found.get(table, {}).items():
+        rows.append((names.get(row, row), entry))
+        if row in beside:
+            rows.append((f"{names.get(row, row)} (baseline)", beside[row]))
+    return rows
+
+
 def _counted(name: str, entry: Mapping[str, Any], counts: Iterable[str]) -> list[str]:
     cells = [f"{entry[c.lower()]:,}" if c.lower() in entry else "" for c in counts]
     return [name, *cells, *_shown(entry)]
@@ -282,11 +307,14 @@ def _shown(entry: Mapping[str, Any]) -> list[str]:
 def _overview(report: Mapping[str, Any]) -> Table:
     rows = []
     for found in report["results"]:
-        micro, macro = found["overall"]["micro"], found["overall"]["macro"]
-        counts = [f"{found['documents']:,}", f"{micro['gold']:,}", f"{micro['predicted']:,}"]
-        rows.append([found["name"], *counts, *_shown(micro), _percent(macro["f1"])])
-    averaged = report["mean"]
-    rows.append(["mean", "", "", "", *_shown(averaged["micro"]), _percent(averaged["macro"]["f1"])])
+        for name, scores in ((found["name"], found), ("(baseline)", found.get("baseline"))):
+            if scores:
+                micro, macro = scores["overall"]["micro"], scores["overall"]["macro"]
+                counts = [f"{found['documents']:,}", f"{micro['gold']:,}", f"{micro['predicted']:,}"]
+                rows.append([name, *counts, *_shown(micro), _percent(macro["f1"])])
+    for name, averaged in (("mean", report["mean"]), ("(baseline)", report.get("baseline_mean"))):
+        if averaged:
+            rows.append([name, "", "", "", *_shown(averaged["micro"]), _percent(averaged["macro"]["f1"])])
     return Table(_STRICT, ["Corpus", "Documents", "Gold", "Predicted", *_SCORES, "Macro-F1"], rows)
 
 

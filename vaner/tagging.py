@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from threading import Event
 from typing import overload
@@ -32,7 +33,9 @@ from vaner.corpora import data_folder
 from vaner.document import Document, Span
 from vaner.errors import VanerError
 from vaner.features import Features, Tokenisation, Window, windows
-from vaner.instructions import Text
+from vaner.hints import Hints, Names
+from vaner.instructions import Instruction, Text
+from vaner.knowledge import KnowledgeBase
 from vaner.model import Prefix, VanerModel, load_tokenizer
 
 # An instruction that so many rows of a buffer share is read once for all of them, where the attention allows it.
@@ -77,6 +80,11 @@ class Vaner:
         buffer_batches: about how many batches' worth of documents are read ahead, so that rows of like length
             meet; results come back in input order after each buffer.
         pack: put rows one after the other into sequences of up to so many tokens, instead of padding them.
+        kb: an index, or its path; the instruction then notes which of its names the text has. For models that were
+            trained with such hints.
+
+    Raises:
+        VanerError: a wrong option, or an index for a model that was trained without hints.
     """
 
     def __init__(
@@ -91,6 +99,7 @@ class Vaner:
         max_words: int | None = None,
         buffer_batches: int = 16,
         pack: int | None = None,
+        kb: KnowledgeBase | str | PathLike | None = None,
     ) -> None:
         if decoding not in ("viterbi", "argmax"):
             raise VanerError(f"decoding: unknown {decoding!r}; choose viterbi or argmax")
@@ -108,6 +117,7 @@ class Vaner:
             raise VanerError(f"pack is {pack}; choose 1 token or more, or leave it out")
         self.buffer_batches = buffer_batches
         self.pack = pack
+        self.hints = None if kb is None else self._hints(kb)
         self._prefixes: dict[bytes, Prefix] = {}
         # What the last run did; `predict.py` prints it.
         self.tokens = 0
@@ -148,6 +158,15 @@ class Vaner:
             merge=merge and quantization == "none",
         )
         return cls(model, load_tokenizer(folder), **options)
+
+    def _hints(self, kb: KnowledgeBase | str | PathLike) -> Hints:
+        trained = self.settings.hints
+        if not trained:
+            raise VanerError(
+                "this model was trained without hints of a knowledge base and cannot read them; leave the index out "
+                "(--kb, kb=), or train with --kb_hints"
+            )
+        return Hints(kb, self.settings.types, notes=int(trained["notes"]), tokens=int(trained["tokens"]))
 
     @property
     def types(self) -> list[str]:
@@ -232,6 +251,11 @@ class Vaner:
         if self.padded_tokens:
             share = 1 - self.tokens / self.padded_tokens
             found.append(f"{self.tokens:,} tokens, padding {100 * share:.1f} %")
+        if self.settings.hints and self.hints is None:
+            found.append(
+                "the model was trained to read hints of a knowledge base and got none; give it an index "
+                "(--kb, kb=)"
+            )
         return found
 
     def _stream(
@@ -283,19 +307,38 @@ class Vaner:
         questions = [asked] if self.settings.head == "typed" else [[t] for t in asked]
         rows: list[Features] = []
         places: list[tuple[_Pending, list[int], Window]] = []
+        names = self.hints.names(texts) if self.hints else [[]] * len(texts)
         for question in questions:
             instruction = self.settings.template.render(question, dataset)
             room = self.tokenisation.room(instruction)
+            if self.hints:
+                room = self.hints.room(self.tokenisation, instruction)
             type_rows = [asked.index(t) for t in question]
-            for one in pending:
+            for one, named in zip(pending, names, strict=True):
                 counts = list(map(len, self.tokenisation.words(one.text.words)))
                 for start, end in one.text.units(self.max_words):
                     one.unit_starts.append(start)
                     for window in windows(start, end, counts[start:end], room):
                         words = one.text.words[window.start : window.end]
-                        rows.append(self.tokenisation.row(instruction, words))
+                        rows.append(
+                            self.tokenisation.row(
+                                self._noted(instruction, dataset, one.text, named, window), words
+                            )
+                        )
                         places.append((one, type_rows, window))
         return _Buffer(pending, rows, places, self._batches(rows))
+
+    def _noted(
+        self, instruction: Instruction, dataset: str | None, text: Text, names: Names, window: Window
+    ) -> Instruction:
+        """The instruction with notes on the names in the window, where there are hints."""
+        if self.hints is None:
+            return instruction
+        template, types = self.settings.template, instruction.types
+        notes = self.hints.notes(
+            self.tokenisation, template, types, dataset, text.words, names, window.start, window.end
+        )
+        return template.render(types, dataset, notes)
 
     def _batches(self, rows: list[Features]) -> list[list[list[int]]]:
         """Rows that share an instruction which is read once are batched with each other; all others together."""

@@ -36,7 +36,8 @@ from vaner.corpora import registry
 from vaner.document import Document
 from vaner.errors import VanerError
 from vaner.features import Tokenisation
-from vaner.gathering import Gathered, gather, gather_names, sample
+from vaner.gathering import Gathered, gather, gather_hints, gather_names, sample
+from vaner.hints import Hints
 from vaner.leakage import Gate
 from vaner.mixture import Drawing, Mixture
 from vaner.model import BACKBONE_FOLDER, Adapter, VanerModel, describe, load_tokenizer
@@ -183,7 +184,13 @@ class VanerTrainer(Trainer):
         documents = {
             name: sample(found, self.args.eval_documents, self.args.seed) for name, found in self.dev.items()
         }
-        found = score_dev(self.accelerator.unwrap_model(self.model), self.tokenizer, documents, self.args)
+        found = score_dev(
+            self.accelerator.unwrap_model(self.model),
+            self.tokenizer,
+            documents,
+            self.args,
+            self.mixture.hints,
+        )
         values = {f"{metric_key_prefix}_{name}_f1": one["f1"] for name, one in found.items()}
         values[f"{metric_key_prefix}_f1"] = float(np.mean([one["f1"] for one in found.values()]))
         self.log(values)
@@ -256,13 +263,17 @@ def _as_tensors(items: list[dict[str, np.ndarray]]) -> dict[str, torch.Tensor]:
 
 
 def score_dev(
-    model: VanerModel, tokenizer, dev: dict[str, list[Document]], args: VanerTrainingArguments
+    model: VanerModel,
+    tokenizer,
+    dev: dict[str, list[Document]],
+    args: VanerTrainingArguments,
+    hints: Hints | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Strict scores of a model on dev documents, asked the way its corpora are: by their names and types."""
+    """Strict scores of a model on dev documents, asked the way its corpora are: by their names, types and hints."""
     corpora = registry()
     was_training = model.training
     model.eval()
-    tagger = Vaner(model, tokenizer, batch_tokens=max(args.batch_tokens, 2048))
+    tagger = Vaner(model, tokenizer, batch_tokens=max(args.batch_tokens, 2048), kb=hints and hints.kb)
     found: dict[str, dict[str, Any]] = {}
     for name, documents in dev.items():
         dataset = corpora[name].instruction_name
@@ -304,8 +315,14 @@ def run(argv: list[str]) -> Path:
     gathered = gather(data_args, args.seed)
     trained = model_folder(model_args.model) if model_args.model else None
     settings = _settings(model_args, data_args, gathered, ModelConfig.load(trained) if trained else None)
-    dense = gate = None
-    if knowledge_args.kb:
+    dense = gate = hints = None
+    if knowledge_args.kb_hints:
+        hints = gather_hints(knowledge_args, gathered, settings.types)
+        kept = {"notes": knowledge_args.kb_hint_notes, "tokens": knowledge_args.kb_hint_tokens}
+        settings = replace(settings, hints={**kept, "share": knowledge_args.kb_hint_share})
+    if settings.hints:
+        settings = replace(settings, template=settings.template.with_notes())
+    if knowledge_args.kb and knowledge_args.kb_ratio:
         # One process looks for related names, the others read what it found.
         with args.main_process_first():
             dense, gate = gather_names(
@@ -325,15 +342,22 @@ def run(argv: list[str]) -> Path:
             one_type=data_args.one_type,
             all_types=data_args.all_types,
             keep_empty=data_args.keep_empty,
+            hinted=knowledge_args.kb_hint_share,
         ),
         batch_tokens=args.batch_tokens,
         epochs=_whole_epochs(args),
         seed=args.seed,
         dense=dense,
+        hints=hints,
     )
     _report_data(say, gathered, mixture, tokenisation)
     if dense:
         _report_names(say, mixture, gate)
+    if hints:
+        say(
+            f"hints of {', '.join(hints.types)}: {mixture.hinted_rows[0]:,} rows of the first epoch have notes on "
+            "names of the index; dev is scored with them"
+        )
 
     model = _model(model_args, settings, trained, args)
     origin = f"{model_args.model} on {settings.backbone}" if trained else settings.backbone
@@ -492,6 +516,16 @@ def _names_record(knowledge: KnowledgeArguments, mixture: Mixture, gate: Gate) -
     }
 
 
+def _hints_record(mixture: Mixture, knowledge: KnowledgeArguments) -> dict[str, Any]:
+    if mixture.hints is None:
+        return {}
+    return {
+        "index": provenance.file_hashes([knowledge.kb]),
+        "types": list(mixture.hints.types),
+        "rows": mixture.hinted_rows,
+    }
+
+
 def _checkpoint(args: VanerTrainingArguments) -> str | None:
     wanted = args.resume_from_checkpoint
     if wanted in (None, "", "False", "false"):
@@ -525,7 +559,7 @@ def _finish(trainer: VanerTrainer, gathered, names: dict[str, Any], groups, star
     elif gathered.dev:
         say("scoring the chosen model on dev", flush=True)
         dev = {n: sample(d, data_args.eval_documents, args.seed) for n, d in gathered.dev.items()}
-        scores = score_dev(model, trainer.tokenizer, dev, args)
+        scores = score_dev(model, trainer.tokenizer, dev, args, trainer.mixture.hints)
     if args.process_index == 0:
         record = {
             "command": command_line(),
@@ -551,6 +585,7 @@ def _finish(trainer: VanerTrainer, gathered, names: dict[str, Any], groups, star
                 for s in gathered.sources
             },
             **({"knowledge": names} if names else {}),
+            **({"hints": hints} if (hints := _hints_record(trainer.mixture, knowledge_args)) else {}),
             "files": provenance.file_hashes(gathered.files),
             "arguments": {
                 **asdict(model_args),

@@ -38,8 +38,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--max_words", type=int, metavar="N", help="words the model reads at once; 1: sentence by sentence"
     )
+    group.add_argument(
+        "--kb", metavar="INDEX", help="hints: tell a model trained with --kb_hints which names the text has"
+    )
     group.add_argument("--output", metavar="FILE", help="write what the model predicts")
     group.add_argument("--output_format", default="jsonl", metavar="FORMAT", help="default: %(default)s")
+    group.add_argument(
+        "--baseline",
+        metavar="MODEL",
+        help="score this beside it, asked the same: kb:INDEX for a dictionary, or a model as for --model",
+    )
     group.add_argument("--compare", metavar="FILE", help="other predictions, for a paired bootstrap test")
     group.add_argument("--compare_format", default="auto", metavar="FORMAT", help="default: %(default)s")
 
@@ -92,6 +100,7 @@ def run(args: argparse.Namespace) -> None:
     from vaner import report
     from vaner.agreement import agreement
     from vaner.bootstrap import compare, intervals
+    from vaner.formats import write
     from vaner.metrics import mention_keys, score
     from vaner.pairing import pair
 
@@ -102,7 +111,9 @@ def run(args: argparse.Namespace) -> None:
     training, inputs = _training_documents(args)
     training_mentions = None if training is None else mention_keys(training, type_map)
     golds = list(_golds(args))
-    tagger = _tagger(args) if args.model else None
+    tagger = _tagger(args.model, args, kb=args.kb) if args.model else None
+    baseline = _tagger(args.baseline, args) if args.baseline else None
+    remarks = _remarks(args, tagger, baseline)
 
     results, types = [], set()
     for gold in golds:
@@ -111,10 +122,17 @@ def run(args: argparse.Namespace) -> None:
             predicted = _read(args.predictions, args.predictions_format, args, gold.read)
         else:
             asked = _asked(gold, args, type_map)
-            predicted = _tag(tagger, gold, asked, args)
+            predicted = _tag(tagger, gold, asked, args, remarks)
+            if args.output:
+                write(args.output, predicted, args.output_format)
             unreachable = _unreachable(tagger, gold, asked, type_map)
         pairing = pair(gold.documents, predicted, **settings)
         scores = score(pairing, training_mentions=training_mentions, unreachable=unreachable)
+        beside = None
+        if baseline is not None:
+            asked = _asked(gold, args, type_map)
+            found = _tag(baseline, gold, asked, args, remarks)
+            beside = score(pair(gold.documents, found, **settings), training_mentions=training_mentions)
         difference = None
         if args.compare:
             others = pair(
@@ -128,6 +146,8 @@ def run(args: argparse.Namespace) -> None:
                 name=gold.name,
                 split=gold.split,
                 intervals=intervals(scores, **draws) if args.bootstrap else None,
+                baseline=beside,
+                baseline_intervals=intervals(beside, **draws) if beside and args.bootstrap else None,
                 agreement=agreement(pairing, _columns(args, type_map)),
                 comparison=difference,
                 read=gold.read,
@@ -136,20 +156,21 @@ def run(args: argparse.Namespace) -> None:
         inputs += gold.inputs
     inputs += [
         _input(role, getattr(args, role))
-        for role in ("predictions", "model", "compare")
+        for role in ("predictions", "model", "kb", "baseline", "compare")
         if getattr(args, role)
     ]
     page = {
         "protocol": {
             "predictions": args.predictions or args.model,
             "adaptive": args.model is not None and (args.adaptive or args.gold is not None),
+            "baseline": args.baseline,
             "compare": args.compare,
             "types": sorted(types),
             "type_map": type_map,
             "matching": "strict: same start, end, type and fragments",
             "bootstrap": args.bootstrap,
             "seed": args.seed,
-            "remarks": _remarks(args),
+            "remarks": list(dict.fromkeys(remarks)),
         },
         "inputs": inputs,
         "versions": report.versions(),
@@ -157,6 +178,8 @@ def run(args: argparse.Namespace) -> None:
     }
     if len(results) > 1:
         page["mean"] = report.mean(results)
+        if baseline is not None:
+            page["baseline_mean"] = report.mean(r["baseline"] for r in results)
     if args.json:
         report.write(args.json, report.to_json(page))
     if args.markdown:
@@ -178,8 +201,8 @@ def _check(args: argparse.Namespace) -> dict[str, str]:
                     f"--{option} is one file, --corpus names {len(args.corpus)}; name one corpus"
                 )
     if not args.model:
-        for option in ("adaptive", "batch_tokens", "output"):
-            if getattr(args, option):
+        for option in ("adaptive", "batch_tokens", "kb", "output"):
+            if getattr(args, option) and not (args.baseline and option in ("adaptive", "batch_tokens")):
                 raise VanerError(f"--{option} belongs to --model; with --predictions, leave it out")
     if args.output and args.output_format not in WRITERS:
         raise VanerError(f"--output_format {args.output_format}: choose from {', '.join(sorted(WRITERS))}")
@@ -280,11 +303,17 @@ def _columns(args: argparse.Namespace, type_map: Mapping[str, str]):
     return None if None in columns else columns
 
 
-def _tagger(args: argparse.Namespace):
+def _tagger(model: str, args: argparse.Namespace, kb: str | None = None):
+    if model.startswith("kb:"):
+        from vaner.knowledge import DictionaryTagger
+
+        if kb:
+            raise VanerError(f"--kb {kb} is for hints, and a dictionary reads none; leave it out")
+        return DictionaryTagger(model.removeprefix("kb:"))
     from vaner.tagging import load
 
-    options = {"batch_tokens": args.batch_tokens, "max_words": args.max_words}
-    return load(args.model, **{name: value for name, value in options.items() if value})
+    options = {"batch_tokens": args.batch_tokens, "max_words": args.max_words, "kb": kb}
+    return load(model, **{name: value for name, value in options.items() if value})
 
 
 def _asked(gold: _Gold, args: argparse.Namespace, type_map: Mapping[str, str]) -> list[str]:
@@ -300,16 +329,25 @@ def _asked(gold: _Gold, args: argparse.Namespace, type_map: Mapping[str, str]) -
     return types
 
 
-def _tag(tagger, gold: _Gold, types: list[str], args: argparse.Namespace) -> list[Document]:
-    from vaner.formats import write
+def _tag(
+    tagger, gold: _Gold, types: list[str], args: argparse.Namespace, remarks: list[str]
+) -> list[Document]:
+    """The documents as a tagger marks them; types that a dictionary has no name of are said, and stay misses."""
+    from vaner.knowledge import DictionaryTagger
 
+    if isinstance(tagger, DictionaryTagger):
+        without = [type for type in types if type not in tagger.types]
+        if without:
+            remarks.append(
+                f"{gold.name}: {tagger.kb.path} has no name of type {', '.join(without)}: those mentions are misses"
+            )
+        types = [type for type in types if type in tagger.types]
+        if not types:
+            return [document.with_spans([]) for document in gold.documents]
     # The model gets the text alone, so that nothing it returns can come from gold.
     bare = [document.with_spans([]) for document in gold.documents]
     tagged = tagger.tag_documents(bare, types=types, dataset=None if args.adaptive else gold.dataset)
-    predicted = list(_bar(tagged, f"tagging {gold.name}", total=len(bare)))
-    if args.output:
-        write(args.output, predicted, args.output_format)
-    return predicted
+    return list(_bar(tagged, f"tagging {gold.name}", total=len(bare)))
 
 
 def _unreachable(tagger, gold: _Gold, types: list[str], type_map: Mapping[str, str]) -> int:
@@ -330,9 +368,15 @@ def _unreachable(tagger, gold: _Gold, types: list[str], type_map: Mapping[str, s
     return count
 
 
-def _remarks(args: argparse.Namespace) -> list[str]:
+def _remarks(args: argparse.Namespace, tagger, baseline) -> list[str]:
     said = []
-    if args.model:
+    if args.kb:
+        said.append(f"the instruction notes names of {args.kb} that the text has (hints)")
+    elif tagger is not None and getattr(getattr(tagger, "settings", None), "hints", None):
+        said.append("the model was trained to read hints of a knowledge base and got none (--kb)")
+    if baseline is not None:
+        said.append(f"baseline: {args.baseline}, asked the same types; (baseline) in the tables")
+    if args.model and not args.model.startswith("kb:"):
         named = args.corpus and not args.adaptive
         said.append(f"instruction {'names the dataset' if named else 'without a dataset (adaptive)'}")
     if args.seen_in or args.train_corpus:

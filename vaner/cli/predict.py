@@ -38,8 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--kb",
         metavar="INDEX",
-        help="of --link (python -m vaner kb build); default: that of a kb:INDEX model",
+        help="of --link and --hints (python -m vaner kb build); default of --link: that of a kb:INDEX model",
     )
+    add("--hints", action="store_true", help="note in the instruction which names of --kb the text has")
     add("--allow_new_types", action="store_true", help="accept types that training never asked")
     add("--flat", action="store_true", help="of overlapping spans keep only the best-scored")
     add("--decoding", default="viterbi", choices=("viterbi", "argmax"), help="default: %(default)s")
@@ -74,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
     if args.input != "-" and os.path.exists(args.output) and os.path.samefile(args.input, args.output):
         raise VanerError(f"--output {args.output} is the input; name another file")
     linker = _linker(args)
+    hints = _hints(args)
     from vaner import tagging
 
     tagger = tagging.load(
@@ -86,6 +88,7 @@ def run(args: argparse.Namespace) -> int:
         flat=args.flat,
         max_words=args.max_words,
         allow_new_types=args.allow_new_types,
+        **({"kb": hints} if hints else {}),
     )
     report = Report()
     documents = read(args.input, args.input_format, on_error=args.on_error, report=report)
@@ -116,13 +119,25 @@ def run(args: argparse.Namespace) -> int:
 def _linker(args: argparse.Namespace) -> Linker | None:
     """What adds concept ids, opened before the model is: a wrong index is said at once."""
     if not args.link:
-        if args.kb:
-            raise VanerError(f"--kb {args.kb} is for concept ids; add --link, or leave it out")
+        if args.kb and not args.hints:
+            raise VanerError(
+                f"--kb {args.kb} is for concept ids and for hints; add --link or --hints, or leave it out"
+            )
         return None
     path = args.kb or (args.model.removeprefix("kb:") if args.model.startswith("kb:") else None)
     if path is None:
         raise VanerError("--link needs an index; name one with --kb (python -m vaner kb build makes it)")
     return Linker(KnowledgeBase(path))
+
+
+def _hints(args: argparse.Namespace) -> KnowledgeBase | None:
+    if not args.hints:
+        return None
+    if args.model.startswith("kb:"):
+        raise VanerError("--hints is for models; a dictionary reads no instruction, so leave it out")
+    if args.kb is None:
+        raise VanerError("--hints needs an index; name one with --kb (python -m vaner kb build makes it)")
+    return KnowledgeBase(args.kb)
 
 
 def _counted(documents: Iterable[Document], counts: dict[str, int], bar) -> Iterator[Document]:
