@@ -135,12 +135,12 @@ def attention_size(config) -> int:
     return config.num_hidden_layers * config.num_attention_heads * head
 
 
-def forward_operations(backbone: nn.Module, rows: Sequence[tuple[int, int]]) -> float:
+def forward_operations(backbone: nn.Module, rows: Sequence[tuple[int, float]]) -> float:
     """Floating-point operations of forward passes.
 
     Args:
         backbone: a transformers model, adapters merged or not.
-        rows: of each row the tokens that are computed, and the tokens that each of them sees.
+        rows: of each row the tokens that are computed, and the tokens that each of them sees on average.
     """
     own, lora = linear_weights(backbone)
     tokens = sum(one for one, _ in rows)
@@ -148,7 +148,7 @@ def forward_operations(backbone: nn.Module, rows: Sequence[tuple[int, int]]) -> 
     return 2.0 * (own + lora) * tokens + 4.0 * attention_size(backbone.config) * pairs
 
 
-def training_operations(backbone: nn.Module, rows: Sequence[tuple[int, int]]) -> float:
+def training_operations(backbone: nn.Module, rows: Sequence[tuple[int, float]]) -> float:
     """Floating-point operations of forward and backward passes of LoRA: frozen weights get no gradient.
 
     Per token 2 forward and 2 backward for each frozen weight, 2 and 4 for each of LoRA's; attention 4 forward and

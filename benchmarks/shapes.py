@@ -109,13 +109,15 @@ def tagger(
 
     Args:
         shape: one of SHAPES.
-        head: ``typed``, or ``shared`` with random weights on the same backbone.
+        head: ``typed``, or ``shared`` with random weights on the same backbone, which is VANER's and like VANER
+            reads bidirectionally.
         model: the trained model, for the embedded backbone.
         max_words: length of a unit; by default the model's.
-        attention: of a random backbone.
+        attention: in place of the model's own; its spans are then worth nothing, its speed is that mode's.
         options: of `Vaner`.
     """
     options = {k: v for k, v in options.items() if v is not None}
+    attention = "bidirectional" if head == "shared" else attention
     if shape == REAL:
         found = Vaner.from_pretrained(
             model,
@@ -126,14 +128,22 @@ def tagger(
             max_words=max_words,
             **options,
         )
-        if head != found.settings.head:
-            found.model.settings.head = head
+        settings = found.settings
+        if attention and attention != settings.attention:
+            if settings.attention == "layerwise":
+                raise VanerError(
+                    f"{model}: attention layerwise cannot be taken back; benchmark another model"
+                )
+            settings.attention = attention
+            settings.causal_layers = set_attention(found.model.plain_backbone, attention)
+        if head != settings.head:
+            settings.head = head
             found.model.head = _random_head(head, found.model).to(found.model.device)
         return found
     settings = ModelConfig(
         backbone=shape, head=head, attention=attention or ModelConfig.attention, types=TYPES[:4]
     )
-    backbone = random_backbone(shape, device, dtype, settings.attention)
+    backbone = random_backbone(settings, device, dtype)
     made = VanerModel(backbone, nn.Identity(), settings)
     made.head = _random_head(head, made).to(device)
     return Vaner(made.eval(), tokenizer(), allow_new_types=True, max_words=max_words, **options)
@@ -149,9 +159,9 @@ def _random_head(kind: str, model: VanerModel) -> nn.Module:
     return head
 
 
-def random_backbone(shape: str, device: str, dtype: str = "auto", attention: str = "bidirectional"):
-    """A LLaMA of the shape, its random weights drawn on the device in the type it computes in."""
-    return _from_config(_llama(shape), device, dtype, attention)
+def random_backbone(settings: ModelConfig, device: str, dtype: str = "auto") -> nn.Module:
+    """A LLaMA of the shape named as backbone, its random weights drawn on the device in the type it computes in."""
+    return _from_config(_llama(settings.backbone), settings, device, dtype)
 
 
 def config(shape: str):
@@ -163,11 +173,11 @@ def _llama(shape: str) -> LlamaConfig:
     return LlamaConfig(vocab_size=49_152, max_position_embeddings=4096, pad_token_id=2, **_RANDOM[shape])
 
 
-def _from_config(config, device: str, dtype: str, attention: str):
+def _from_config(config, settings: ModelConfig, device: str, dtype: str = "auto") -> nn.Module:
     torch.manual_seed(0)
     with torch.device(device):
         backbone = AutoModel.from_config(config, dtype=choose_dtype(dtype, device))
-    set_attention(backbone, attention)
+    settings.causal_layers = set_attention(backbone, settings.attention)
     backbone.config.use_cache = False
     return backbone.eval()
 
@@ -178,7 +188,7 @@ def encoder(name: str, shape: str, device: str, **options) -> Vaner:
         sizes = dict(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4)
         settings = ModelConfig(backbone="tiny BERT", types=TYPES[:4])
         config = BertConfig(vocab_size=49_152, max_position_embeddings=512, pad_token_id=2, **sizes)
-        model = VanerModel(_from_config(config, device, "auto", settings.attention), nn.Identity(), settings)
+        model = VanerModel(_from_config(config, settings, device), nn.Identity(), settings)
         reads = tokenizer()
     else:
         settings = ModelConfig(backbone=name, types=TYPES[:4])
@@ -207,7 +217,7 @@ def stock(tagger: Vaner):
     The shared head scales a word's state before its linear layer. That scale differs from word to word and the
     layer has a bias, so it cannot be folded into stock weights; the score layer is replaced instead.
     """
-    backbone = tagger.model.backbone
+    backbone = tagger.model.plain_backbone
     config = copy.deepcopy(backbone.config)
     config.num_labels = 3
     config.id2label = {0: "O", 1: "B-MENTION", 2: "I-MENTION"}
@@ -245,7 +255,7 @@ def trainable(
     if shape == REAL:
         backbone = load_backbone(resolve(shape), settings, choose_dtype(dtype, device)).to(device)
     else:
-        backbone = random_backbone(shape, device, dtype)
+        backbone = random_backbone(settings, device, dtype)
     if quantization == "4bit":
         quantize(backbone)
     backbone = with_lora(backbone)

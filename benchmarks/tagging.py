@@ -48,6 +48,7 @@ import shapes
 import torch
 from transformers import AutoTokenizer, pipeline
 
+from vaner.attention import MODES
 from vaner.cli import guarded
 from vaner.document import Document
 from vaner.errors import VanerError
@@ -60,7 +61,10 @@ BATCH_SIZES = {"cpu": (1, 4, 8, 16), "cuda": (8, 32, 128)}
 # deberta-v3-base, on which gliner_medium-v2.1 is built.
 GLINER = dict(hidden_size=768, num_hidden_layers=12, num_attention_heads=12, intermediate_size=3072)
 GLINER_WORDS = 384
+GLINER_BATCH_SIZES = {"cpu": (1, 4), "cuda": (8, 32)}
 TINY_GLINER = dict(hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128)
+# Share of a row that its tokens see on average, where it is not all of it.
+SEEN = {"causal": 0.5, "layerwise": 0.75}
 # A piece of text that is read at once: a document's number and a range of its words.
 Unit = tuple[int, int, int]
 Found = list[set[tuple[int, int, str]]]
@@ -118,10 +122,11 @@ def _arguments() -> argparse.Namespace:
     add("--encoder", default="minilm-l6", help="embedded encoder, a backbone's folder, or a hub id")
     add("--batch_tokens", type=int, help="tokens a batch of ours; by default the tagger's own")
     add("--max_words", type=int, help="longest unit in words; by default the model's own")
-    add("--attention", help="attention mode of a random backbone; by default the project's")
+    add("--attention", choices=MODES, help="of ours (typed); by default the model's own")
+    add("--pack", type=int, help="ours (typed) puts rows into sequences of so many tokens")
     add("--quantization", default="none", choices=("none", "8bit", "4bit"), help="of ours")
     args = parser.parse_args()
-    contest.check_arguments(args, "documents", "slow_documents", "identity_documents", "batch_tokens")
+    contest.check_arguments(args, "documents", "slow_documents", "identity_documents", "batch_tokens", "pack")
     args.slow_documents = min(args.slow_documents, args.documents)
     return args
 
@@ -137,9 +142,9 @@ def matmul(args: argparse.Namespace) -> dict[str, contest.Work]:
 
 
 def ours_typed(args: argparse.Namespace, documents: list[Document]) -> dict[str, contest.Work]:
-    tagger = _quiet_tagger(args, quantization=args.quantization)
+    tagger = _quiet_tagger(args, quantization=args.quantization, pack=args.pack)
     works = {}
-    clock = machine.ForwardClock(_bare(tagger.model.backbone), args.device)
+    clock = machine.ForwardClock(tagger.model.plain_backbone, args.device)
     for name, types in {
         "ours, typed": FOUR,
         "ours, typed, one type": shapes.TYPES[:1],
@@ -153,7 +158,7 @@ def ours_typed(args: argparse.Namespace, documents: list[Document]) -> dict[str,
 
 def ours_shared(args: argparse.Namespace, documents: list[Document]) -> dict[str, contest.Work]:
     tagger = _quiet_tagger(args, head="shared", quantization=args.quantization)
-    clock = machine.ForwardClock(_bare(tagger.model.backbone), args.device)
+    clock = machine.ForwardClock(tagger.model.plain_backbone, args.device)
     list(tagger.tag_documents(documents[:1], FOUR))
     clock.take()
     return {"ours, shared": _ours(tagger, documents, FOUR, clock)}
@@ -164,7 +169,7 @@ def encoder(args: argparse.Namespace, documents: list[Document]) -> dict[str, co
         tagger = shapes.encoder(args.encoder, args.shape, args.device, batch_tokens=args.batch_tokens)
     except VanerError as error:
         raise contest.LeftOut(str(error)) from None
-    clock = machine.ForwardClock(_bare(tagger.model.backbone), args.device)
+    clock = machine.ForwardClock(tagger.model.plain_backbone, args.device)
     list(tagger.tag_documents(documents[:2], FOUR))
     clock.take()
     return {"encoder": _ours(tagger, documents, FOUR, clock)}
@@ -192,22 +197,25 @@ def _ours(
     return work
 
 
-def rows_of(tagger: Vaner, documents: Sequence[Document], types: Sequence[str]) -> list[tuple[int, int]]:
-    """Of every row that the task needs: tokens to compute, and tokens that each sees.
+def rows_of(tagger: Vaner, documents: Sequence[Document], types: Sequence[str]) -> list[tuple[int, float]]:
+    """Of every row that the task needs: tokens to compute, and tokens that each sees on average.
 
-    Where the instruction does not see the text (attention ``prefix``) it is computed once for all rows.
+    Where the instruction does not see the text, it needs to be read once for all rows.
     """
-    reuse = tagger.settings.attention == "prefix"
+    once = tagger.model.reuses_instructions
     questions = [types] if tagger.settings.head == "typed" else [[one] for one in types]
-    rows = []
+    rows: list[tuple[int, float]] = []
     for question in questions:
         instruction = tagger.settings.template.render(question)
         ids, _ = tagger.tokenisation.instruction(instruction)
         around = len(ids) + len(tagger.tokenisation.suffix)
+        if once:
+            rows.append((around, around))
         for _, _, words, counts in _read(tagger, documents, instruction):
             tokens = sum(counts[words.start : words.stop])
-            rows.append((tokens if reuse else around + tokens, around + tokens))
-    return rows
+            rows.append((tokens if once else around + tokens, around + tokens))
+    share = SEEN.get(tagger.settings.attention, 1.0)
+    return [(tokens, seen * share) for tokens, seen in rows]
 
 
 def _read(tagger: Vaner, documents: Sequence[Document], instruction: Instruction):
@@ -228,7 +236,7 @@ def stock_pipeline(args: argparse.Namespace, documents: list[Document]) -> dict[
     tag(few, FOUR[:1], 1)
     times = {}
     for size in BATCH_SIZES[args.device]:
-        times[size] = min(_seconds(args.device, lambda size=size: tag(few, FOUR[:2], size)) for _ in range(2))
+        times[size] = min(_seconds(args.device, lambda size=size: tag(few, FOUR[:1], size)) for _ in range(2))
     best = min(times, key=times.get)
 
     def work(_: int) -> dict:
@@ -452,11 +460,6 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore")
 
 
-def _bare(backbone):
-    """The transformers model below peft, where adapters stay unmerged on a quantised base."""
-    return backbone.get_base_model() if hasattr(backbone, "get_base_model") else backbone
-
-
 # --- what must agree ---
 
 
@@ -472,7 +475,7 @@ def check_identity(args: argparse.Namespace, documents: list[Document]) -> dict:
     Raises:
         VanerError: the first document on which two differ, or nothing was found that could differ.
     """
-    typed = _quiet_tagger(args, dtype="float32")
+    typed = _quiet_tagger(args, dtype="float32", pack=args.pack)
     together = _spans(typed.tag_documents(documents, FOUR))
     alone = [_spans(typed.tag_documents([one], FOUR))[0] for one in documents]
     same(documents, "ours, typed, together", together, "ours, typed, one by one", alone)

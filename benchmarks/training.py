@@ -68,7 +68,7 @@ class Batches(list):
 
     @property
     def tokens(self) -> int:
-        return sum(int(one["attention_mask"].sum()) for one in self)
+        return sum(int((one["attention_mask"] != 0).sum()) for one in self)
 
 
 def main() -> None:
@@ -142,11 +142,11 @@ def draw(args: argparse.Namespace) -> dict:
 
 def text_tokens(batch: Batch) -> int:
     """Tokens behind the instruction (the backbone's tokenizer ends a row with none of its own)."""
-    return int(batch["attention_mask"].sum() - batch["word_positions"][:, 0].sum())
+    return int((batch["attention_mask"] != 0).sum() - batch["word_positions"][:, 0].sum())
 
 
 def rows_of(batches: Sequence[Batch]) -> list[tuple[int, int]]:
-    return [(int(n), int(n)) for one in batches for n in one["attention_mask"].sum(1)]
+    return [(int(n), int(n)) for one in batches for n in (one["attention_mask"] != 0).sum(1)]
 
 
 def stock_rows(batches: Sequence[Batch]) -> list[dict[str, list[int]]]:
@@ -156,7 +156,7 @@ def stock_rows(batches: Sequence[Batch]) -> list[dict[str, list[int]]]:
     """
     rows = []
     for one in batches:
-        for i, length in enumerate(one["attention_mask"].sum(1)):
+        for i, length in enumerate((one["attention_mask"] != 0).sum(1)):
             labels = np.full(length, IGNORED)
             positions = one["word_positions"][i]
             known = positions >= 0

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from vaner.config import ModelConfig
 from vaner.document import Document, Passage
 from vaner.errors import VanerError
 from vaner.instructions import Text
@@ -140,7 +141,7 @@ def test_first_tokens_with_and_without_the_space(benchmark):
 
 def test_operations_of_a_pass(benchmark):
     machine, shapes = benchmark("machine"), benchmark("shapes")
-    backbone = shapes.random_backbone("tiny", "cpu")
+    backbone = shapes.random_backbone(ModelConfig(backbone="tiny"), "cpu")
     weights = 2 * (64 * 64 * 2 + 64 * 32 * 2 + 3 * 64 * 128)
     assert machine.linear_weights(backbone) == (weights, 0)
     assert machine.forward_operations(backbone, [(3, 5), (2, 2)]) == 2 * weights * 5 + 4 * 2 * 64 * 19
