@@ -409,7 +409,7 @@ def gliner(args: argparse.Namespace, documents: list[Document]) -> dict[str, con
     model.eval()
     texts = [one.text for one in documents]
     options = [
-        (dtype, size) for dtype in (torch.float32, torch.bfloat16) for size in BATCH_SIZES[args.device]
+        (dtype, size) for dtype in (torch.float32, torch.bfloat16) for size in GLINER_BATCH_SIZES[args.device]
     ]
     times: dict = {}
     for dtype, size in options:
