@@ -100,6 +100,14 @@ def test_formats_mix_and_every_output_says_the_same(files, capsys):
         assert "75.00" in text and "2 documents" in text and "n=1,000, seed 7" in text and "(Gene 1)" in text
 
 
+def test_the_mistakes_are_listed_with_their_text(files):
+    words = ["--gold", "gold.pubtator", "--predictions", "found.conll"]
+    assert evaluate(*words, "--mistakes", "mistakes.md", "--bootstrap", 0) == 0
+    page = Path("mistakes.md").read_text()
+    assert "### gold.pubtator, Disease: 0 missed, 0 spurious, 1 borders, 0 type" in page
+    assert "colon {cancer}]" in page
+
+
 def test_scores_repeat_byte_for_byte(files):
     words = ["--gold", "gold.pubtator", "--predictions", "found.conll", "--json", "scores.json"]
     evaluate(*words)

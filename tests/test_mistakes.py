@@ -41,8 +41,8 @@ def test_gold_and_prediction_are_marked_in_the_text():
     found = mistakes(pair([document((12, 31, "Disease"))], [document((18, 31, "Disease"))]))
     assert found[0].context() == "Aspirin for [acute {renal failure}] | in mice."
     assert found[0].context(around=4) == "...for [acute {renal failure}] | i..."
-    page = markdown(found)
-    assert "### Disease: 0 missed, 0 spurious, 1 borders, 0 type" in page
+    page = markdown({"bc5cdr": found})
+    assert "### bc5cdr, Disease: 0 missed, 0 spurious, 1 borders, 0 type" in page
     assert "| borders | 1 | acute renal failure | Aspirin for [acute {renal failure}] \\| in mice. |" in page
 
 

@@ -11,7 +11,7 @@ and with no gold mention there  spurious
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from vaner.pairing import Mention, Pair, Pairing
@@ -89,29 +89,32 @@ def _of(pair: Pair) -> Iterable[Mistake]:
     return sorted(found, key=lambda m: (m.gold or m.predicted).start)
 
 
-def markdown(found: Sequence[Mistake], most: int = 10) -> str:
-    """Tables of the most frequent mistakes of each type and kind, each with one place where it happened.
+def markdown(found: Mapping[str, Sequence[Mistake]], most: int = 5) -> str:
+    """Tables of the most frequent mistakes of each corpus, type and kind, each with one place where it happened.
 
     Args:
-        found: mistakes.
-        most: rows a table.
+        found: name of a corpus or file -> its mistakes.
+        most: rows of each kind.
     """
-    by_type: dict[str, dict[str, list[Mistake]]] = defaultdict(lambda: defaultdict(list))
-    for mistake in found:
-        by_type[mistake.type][mistake.kind].append(mistake)
     lines = ["Gold mentions stand in [brackets], predictions in {braces}."]
-    for type in sorted(by_type):
-        counts = ", ".join(f"{len(by_type[type][kind])} {kind}" for kind in KINDS)
-        lines += ["", f"### {type}: {counts}", "", "| | times | mention | for example |", "|---|---|---|---|"]
-        for kind in KINDS:
-            surfaces = Counter(m.surface.casefold() for m in by_type[type][kind])
-            first: dict[str, Mistake] = {}
-            for mistake in by_type[type][kind]:
-                first.setdefault(mistake.surface.casefold(), mistake)
-            for surface, times in surfaces.most_common(most):
-                one = first[surface]
-                lines.append(f"| {kind} | {times} | {_cell(one.surface)} | {_cell(one.context())} |")
+    for name, mistakes in found.items():
+        by_type: dict[str, dict[str, list[Mistake]]] = defaultdict(lambda: defaultdict(list))
+        for mistake in mistakes:
+            by_type[mistake.type][mistake.kind].append(mistake)
+        for type, kinds in sorted(by_type.items()):
+            counts = ", ".join(f"{len(kinds[kind])} {kind}" for kind in KINDS)
+            header = ["| | times | mention | for example |", "|---|---|---|---|"]
+            lines += ["", f"### {name}, {type}: {counts}", "", *header]
+            lines += [row for kind in KINDS for row in _rows(kind, kinds[kind], most)]
     return "\n".join(lines) + "\n"
+
+
+def _rows(kind: str, mistakes: Sequence[Mistake], most: int) -> list[str]:
+    first: dict[str, Mistake] = {}
+    for mistake in mistakes:
+        first.setdefault(mistake.surface.casefold(), mistake)
+    times = Counter(m.surface.casefold() for m in mistakes).most_common(most)
+    return [f"| {kind} | {n} | {_cell(first[s].surface)} | {_cell(first[s].context())} |" for s, n in times]
 
 
 def _cell(text: str) -> str:

@@ -82,6 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("output, beside the terminal")
     group.add_argument("--json", metavar="FILE", help="write every number")
     group.add_argument("--markdown", metavar="FILE", help="write the tables as Markdown")
+    group.add_argument("--mistakes", metavar="FILE", help="write the most frequent mistakes, with their text")
 
 
 @dataclass
@@ -102,6 +103,7 @@ def run(args: argparse.Namespace) -> None:
     from vaner.bootstrap import compare, intervals
     from vaner.formats import write
     from vaner.metrics import mention_keys, score
+    from vaner.mistakes import markdown, mistakes
     from vaner.pairing import pair
 
     type_map = _check(args)
@@ -115,7 +117,7 @@ def run(args: argparse.Namespace) -> None:
     baseline = _tagger(args.baseline, args) if args.baseline else None
     remarks = _remarks(args, tagger, baseline)
 
-    results, types = [], set()
+    results, types, wrong = [], set(), {}
     for gold in golds:
         unreachable = 0
         if tagger is None:
@@ -140,6 +142,7 @@ def run(args: argparse.Namespace) -> None:
             )
             difference = compare(scores, score(others, training_mentions=training_mentions), **draws)
         types |= set(pairing.types)
+        wrong[gold.name] = mistakes(pairing)
         results.append(
             report.result(
                 scores,
@@ -184,6 +187,8 @@ def run(args: argparse.Namespace) -> None:
         report.write(args.json, report.to_json(page))
     if args.markdown:
         report.write(args.markdown, report.markdown(page))
+    if args.mistakes:
+        report.write(args.mistakes, markdown(wrong))
     print(report.terminal(page), end="")
 
 
@@ -212,7 +217,7 @@ def _check(args: argparse.Namespace) -> dict[str, str]:
         value = getattr(args, option)
         if value is not None and value < least:
             raise VanerError(f"--{option} {value}: give a number from {least}")
-    for path in filter(None, (args.json, args.markdown, args.output)):
+    for path in filter(None, (args.json, args.markdown, args.mistakes, args.output)):
         check_parent(path)
     type_map: dict[str, str] = {}
     for item in args.type_map:
