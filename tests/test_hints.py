@@ -188,12 +188,22 @@ def test_the_seed_and_the_epoch_decide_which_rows_have_notes(words, index):
 def test_other_rows_have_notes_in_another_epoch(words, index):
     # One sentence and one type a text, so that nothing but the choice can differ.
     texts = [Text.of(document(i, ["He had fever."], frozenset({"Disease"}), {})) for i in range(30)]
-    one = Mixture(
-        [Source("x", "x", texts, ("Disease",))], words, NOTED, Drawing(drop_dataset=0), batch_tokens=900, epochs=2,
-        seed=1, hints=Hints(index, TYPES),
-    )  # fmt: skip
-    noted = [{d.text for d in one.draws(epoch) if d.notes} for epoch in range(2)]
-    assert noted[0] != noted[1] and all(5 < len(some) < 25 for some in noted)
+    one, other = (
+        Mixture(
+            [Source("x", "x", texts, ("Disease",))],
+            words,
+            NOTED,
+            Drawing(drop_dataset=0),
+            batch_tokens=900,
+            epochs=2,
+            seed=seed,
+            hints=Hints(index, TYPES),
+        )
+        for seed in (1, 2)
+    )
+    drawn = one.draws(0), one.draws(1), other.draws(0)
+    first, epoch, seed = ({d.text for d in draws if d.notes} for draws in drawn)
+    assert first != epoch != seed != first and all(5 < len(some) < 25 for some in (first, epoch, seed))
 
 
 def test_a_row_with_notes_is_cut_so_that_they_fit(tiny_tokenizer, index):
