@@ -26,9 +26,9 @@ decode
 features batching hints mixture
 attention arguments gathering
 config backbone provenance card
-heads lora model
+heads lora merging model
 tagging
-training
+trainer record training
 cli
 """.split()
 
@@ -93,7 +93,7 @@ def test_decoding_and_scores_know_documents_only():
 
 def test_only_the_assemblers_know_the_model():
     users = {name for name, stages in IMPORTS.items() if stages & {"model", "tagging"}}
-    assert users <= {"__init__", "tagging", "training", "cli"}
+    assert users <= {"__init__", "tagging", "trainer", "training", "cli"}
 
 
 def test_the_package_itself_loads_the_tagger_only_when_asked_for():
@@ -120,3 +120,9 @@ def test_each_file_says_what_goes_in_and_what_comes_out(path):
         return
     said = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     assert said.startswith("In: ") and "Out: " in said.split("\n\n")[0]
+
+
+def test_tagging_does_without_peft():
+    script = "import sys; import vaner; vaner.Vaner; assert 'peft' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.conftest import ROOT
-from vaner import training
+from vaner import trainer, training
 from vaner.config import ModelConfig
 from vaner.errors import VanerError
 from vaner.gathering import gather
@@ -155,24 +155,24 @@ def test_the_best_on_dev_is_kept(tiny_backbones, tmp_path, monkeypatch):
     """With dev scores that fall after the first evaluation, the weights of the first are the result."""
     scores = iter([0.5, 0.4, 0.3, 0.2])
     at_evaluation = []
-    real = training.score_dev
+    real = trainer.score_dev
 
-    def scripted(model, tokenizer, dev, args):
-        found = real(model, tokenizer, dev, args)
+    def scripted(model, tokenizer, dev, args, hints):
+        found = real(model, tokenizer, dev, args, hints)
         at_evaluation.append(model.head.word_bias.bias.detach().clone())
         value = next(scores, 0.5)
         return {name: one | {"f1": value} for name, one in found.items()}
 
-    monkeypatch.setattr(training, "score_dev", scripted)
+    monkeypatch.setattr(trainer, "score_dev", scripted)
     folder = train(tiny_backbones["llama"], tmp_path / "run", "--evaluations", "4")
     chosen = weights(folder)["word_bias.bias"]
     assert torch.equal(chosen, at_evaluation[0]) and not torch.equal(chosen, at_evaluation[3])
 
 
 def test_early_stopping(tiny_backbones, tmp_path, monkeypatch, capsys):
-    real = training.score_dev
+    real = trainer.score_dev
     monkeypatch.setattr(
-        training, "score_dev", lambda *a: {n: one | {"f1": 0.1} for n, one in real(*a).items()}
+        trainer, "score_dev", lambda *a: {n: one | {"f1": 0.1} for n, one in real(*a).items()}
     )
     folder = train(tiny_backbones["llama"], tmp_path / "run", "--evaluations", "5", "--patience", "1")
     said = capsys.readouterr().out
