@@ -20,10 +20,10 @@ from dataclasses import dataclass, field
 
 import machine
 from tabulate import tabulate
-from tqdm import tqdm
 
 from vaner.errors import VanerError
 from vaner.formats.files import replacing_text
+from vaner.progress import progress
 
 # bitsandbytes says whenever it is imported that it lacks a kernel for 4-bit on CPU.
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
@@ -152,7 +152,7 @@ def gather(
     """Start the contestants one after the other: entries, and the name of each left out with the reason."""
     entries: list[Entry] = []
     left_out: dict[str, str] = {}
-    for name, prepare in bar(list(prepared), "getting ready"):
+    for name, prepare in progress(list(prepared), "getting ready"):
         try:
             contestant = Contestant(prepare, device)
         except LeftOut as reason:
@@ -165,15 +165,10 @@ def gather(
 def run(entries: Sequence[Entry], rounds: int) -> None:
     """Let every entry work once a round, in turn, and end their processes."""
     turns = [(r, entries[(r + i) % len(entries)]) for r in range(rounds) for i in range(len(entries))]
-    for round_number, entry in bar(turns, "rounds"):
+    for round_number, entry in progress(turns, "rounds"):
         entry.rounds.append(entry.contestant.work(entry.name, round_number))
     for contestant in {id(e.contestant): e.contestant for e in entries}.values():
         contestant.stop()
-
-
-def bar(items: Sequence, what: str):
-    """A progress bar that shows what has been done of something that takes longer than two seconds."""
-    return tqdm(items, desc=what, delay=2, leave=False)
 
 
 # --- numbers ---

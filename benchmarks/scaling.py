@@ -38,6 +38,7 @@ from vaner.cli import guarded
 from vaner.document import Document
 from vaner.errors import VanerError
 from vaner.instructions import Text
+from vaner.progress import progress
 from vaner.tagging import Vaner
 
 LENGTHS = (32, 64, 128, 256, 512, 1024)
@@ -46,7 +47,7 @@ NUMBERS = (1, 2, 4, 6, 12)
 
 def main() -> None:
     args = _arguments()
-    abstracts = shapes.abstracts(args.data_root, args.documents, args.seed)
+    abstracts = shapes.first(shapes.abstracts(args.data_root, args.seed), args.documents)
     by_length = {length: of_length(abstracts, length, args.words) for length in LENGTHS}
     print("checking that shards find what the whole finds (float32) ...", file=sys.stderr)
     identity = contest.apart(functools.partial(check_identity, args, abstracts[:4]), args.device)
@@ -148,7 +149,7 @@ def processes(args: argparse.Namespace, documents: list[Document]) -> dict[int, 
     """Seconds from the start to the end of the last process, and the sum of their peaks, in every round."""
     cores = contest.apart(functools.partial(threads), args.device)["threads"]
     teams = {}
-    for number in contest.bar(args.processes, "processes getting ready"):
+    for number in progress(args.processes, "processes getting ready"):
         teams[number] = [
             contest.Contestant(
                 functools.partial(shard, args, documents[i::number]), args.device, max(1, cores // number)
@@ -161,7 +162,7 @@ def processes(args: argparse.Namespace, documents: list[Document]) -> dict[int, 
         for r in range(args.rounds)
         for i in range(len(args.processes))
     ]
-    for round_number, number in contest.bar(turns, "rounds of processes"):
+    for round_number, number in progress(turns, "rounds of processes"):
         began = time.perf_counter()
         for one in teams[number]:
             one.send("shard", round_number)

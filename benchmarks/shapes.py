@@ -8,6 +8,7 @@ backbone's tokenizer, so their vocabulary is its 49,152.
 from __future__ import annotations
 
 import copy
+import dataclasses
 
 import numpy as np
 import torch
@@ -63,8 +64,8 @@ TYPES += ["CellLine", "Variant", "Anatomy", "CellType", "DNA", "RNA", "Organ", "
 _LIKES_O = 1.5
 
 
-def abstracts(data_root: str | None, count: int, seed: int) -> list[Document]:
-    """Real abstracts without their annotations: the same ``count`` for the same seed, in random order.
+def abstracts(data_root: str | None, seed: int) -> list[Document]:
+    """Real abstracts without their annotations, in an order that the seed draws.
 
     Those of the training splits of every PubTator corpus below the data root, each PMID once; of the shipped
     samples where there is no data root.
@@ -82,11 +83,16 @@ def abstracts(data_root: str | None, count: int, seed: int) -> list[Document]:
         for one in read(data_folder() / "samples" / "abstracts.pubtator"):
             found.setdefault(one.id, one)
     documents = [one.with_spans([]) for one in found.values()]
+    return [documents[i] for i in np.random.default_rng(seed).permutation(len(documents))]
+
+
+def first(documents: list[Document], count: int) -> list[Document]:
+    """The first ``count`` abstracts; VanerError if there are fewer."""
     if count > len(documents):
-        where = "below the data root" if data_root else "in the samples; name the corpora with --data_root"
-        raise VanerError(f"--documents is {count}, but there are {len(documents)} abstracts {where}")
-    order = np.random.default_rng(seed).permutation(len(documents))[:count]
-    return [documents[i] for i in order]
+        raise VanerError(
+            f"--documents is {count}, but there are {len(documents)} abstracts; name more corpora with --data_root"
+        )
+    return documents[:count]
 
 
 def tokenizer():
@@ -197,6 +203,17 @@ def encoder(name: str, shape: str, device: str, **options) -> Vaner:
     model.head = _random_head("typed", model).to(device)
     options = {k: v for k, v in options.items() if v is not None}
     return Vaner(model.eval(), reads, allow_new_types=True, **options)
+
+
+def light(tagger: Vaner) -> Vaner:
+    """A tagger that makes the same batches as this one, of the same rows, for a tiny model."""
+    settings = dataclasses.replace(tagger.settings, backbone="tiny", causal_layers=None)
+    made = VanerModel(random_backbone(settings, "cpu"), nn.Identity(), settings)
+    made.head = _random_head(settings.head, made)
+    options = {
+        name: getattr(tagger, name) for name in ("batch_tokens", "buffer_batches", "max_words", "pack")
+    }
+    return Vaner(made.eval(), tagger.tokenisation.tokenizer, allow_new_types=True, **options)
 
 
 class ScaledScore(nn.Module):

@@ -31,7 +31,7 @@ SCRIPTS = {
             "share_of_matmul",
             "padding_share",
         },
-        "--documents 2 --slow_documents 1 --identity_documents 1",
+        "--documents 2 --slow_documents 1 --identity_documents 1 --stream 30",
     ),
     "training": ({"ratio_vs_stock", "share_of_matmul"}, "--tokens 300 --batch_tokens 512"),
     "scaling": ({"exponent_length", "exponent_types", "exponent_processes"}, "--documents 4 --words 1024"),
