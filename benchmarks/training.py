@@ -42,6 +42,7 @@ import shapes
 import torch
 from transformers import DataCollatorForTokenClassification, Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
+from transformers.utils import logging as transformers_logging
 
 from vaner.arguments import VanerTrainingArguments
 from vaner.cli import guarded
@@ -51,7 +52,7 @@ from vaner.features import IGNORED, Tokenisation
 from vaner.formats import Report
 from vaner.instructions import Template, Text
 from vaner.mixture import Drawing, Mixture, Source
-from vaner.training import Printer, Progress, VanerTrainer
+from vaner.trainer import Printer, Progress, VanerTrainer
 
 CORPORA = ("ncbi-disease-pubtator", "ncbi-disease-sample")
 LEARNING_RATE = 1e-3
@@ -272,6 +273,7 @@ def _common(args: argparse.Namespace, folder: str) -> dict:
 def _quiet() -> None:
     logging.getLogger("transformers").setLevel(logging.ERROR)
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    transformers_logging.disable_progress_bar()
     warnings.filterwarnings("ignore")
 
 
