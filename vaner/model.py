@@ -20,10 +20,10 @@ import re
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, BitsAndBytesConfig, DynamicCache
@@ -34,7 +34,12 @@ from vaner.config import CONFIG_NAME, ModelConfig
 from vaner.errors import VanerError
 from vaner.features import IGNORED
 from vaner.heads import build_head
-from vaner.lora import fuse
+from vaner.merging import is_plain, read_config
+from vaner.merging import merge as merge_adapter
+
+if TYPE_CHECKING:
+    # peft takes longer to import than a small model to load, and tagging does without it.
+    from peft import LoraConfig, PeftModel
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
@@ -253,7 +258,7 @@ class VanerModel(nn.Module):
 
     @property
     def is_adapted(self) -> bool:
-        return isinstance(self.backbone, PeftModel)
+        return hasattr(self.backbone, "peft_config")
 
     @property
     def plain_backbone(self) -> nn.Module:
@@ -336,6 +341,8 @@ class VanerModel(nn.Module):
         settings = self.settings
         if self.is_adapted:
             name = self.backbone.active_adapter
+            from peft import get_peft_model_state_dict
+
             weights = get_peft_model_state_dict(self.backbone, state_dict=backbone_state)
             _save_tensors(weights, folder / ADAPTER_WEIGHTS, dtype)
             config = self.backbone.peft_config[name]
@@ -402,7 +409,13 @@ class VanerModel(nn.Module):
         backbone = load_backbone(base, settings, choose_dtype(dtype, device), quantization, str(device))
         with torch.random.fork_rng():
             head = build_head(settings.head, backbone.config.hidden_size, settings.head_rank)
-            if (folder / ADAPTER_CONFIG).is_file():
+            adapter = folder / ADAPTER_CONFIG
+            at_once = (
+                merge and quantization == "none" and adapter.is_file() and is_plain(read_config(adapter))
+            )
+            if adapter.is_file() and not at_once:
+                from peft import LoraConfig
+
                 config = LoraConfig.from_pretrained(str(folder))
                 config.inference_mode = False
                 backbone = _with_lora(backbone, config)
@@ -410,21 +423,34 @@ class VanerModel(nn.Module):
                 # The head alone was trained, and would be if training went on.
                 backbone.requires_grad_(False)
         model = cls(backbone, head, settings)
-        model.load_trained(folder)
+        if at_once:
+            model.load_merged(folder)
+        else:
+            model.load_trained(folder)
         if quantization == "none":
             model.to(device)
         else:
             model.head.to(device)
         return (model.merge() if merge else model).eval()
 
+    def load_merged(self, folder: str | Path) -> None:
+        """Put the trained head of a folder, and its adapter into the weights of this model's bare backbone."""
+        folder = Path(folder)
+        _check_whole(folder, [HEAD_WEIGHTS, ADAPTER_WEIGHTS])
+        self.head.load_state_dict(load_file(folder / HEAD_WEIGHTS))
+        config = read_config(folder / ADAPTER_CONFIG)
+        if merge_adapter(self.backbone, config, load_file(folder / ADAPTER_WEIGHTS)):
+            raise VanerError(f"{folder}: {ADAPTER_WEIGHTS} does not fit its config; copy the model again")
+        self.backbone.requires_grad_(False)
+
     def load_trained(self, folder: str | Path) -> None:
         """Put the trained weights of a folder (adapter and head, or backbone and head) into this model."""
         folder = Path(folder)
-        for name in [HEAD_WEIGHTS] + [ADAPTER_WEIGHTS] * self.is_adapted:
-            if not (folder / name).is_file():
-                raise VanerError(f"{folder}: {name} is missing; copy the whole model folder")
+        _check_whole(folder, [HEAD_WEIGHTS] + [ADAPTER_WEIGHTS] * self.is_adapted)
         self.head.load_state_dict(load_file(folder / HEAD_WEIGHTS))
         if self.is_adapted:
+            from peft import set_peft_model_state_dict
+
             result = set_peft_model_state_dict(self.backbone, load_file(folder / ADAPTER_WEIGHTS))
             missing = [k for k in getattr(result, "missing_keys", []) if "lora_" in k]
             if missing or getattr(result, "unexpected_keys", None):
@@ -434,6 +460,12 @@ class VanerModel(nn.Module):
             for path in backbones.weight_files(folder / BACKBONE_FOLDER):
                 state |= load_file(path)
             self.backbone.load_state_dict(state)
+
+
+def _check_whole(folder: Path, names: list[str]) -> None:
+    for name in names:
+        if not (folder / name).is_file():
+            raise VanerError(f"{folder}: {name} is missing; copy the whole model folder")
 
 
 def load_backbone(
@@ -540,6 +572,8 @@ def _adapt(backbone: nn.Module, adapter: Adapter, settings: ModelConfig) -> nn.M
             for name, _ in backbone.named_modules()
             if name.rsplit(".", 1)[-1] in targets and _layer_number(name) >= count - adapter.upper_layers
         ]
+    from peft import LoraConfig
+
     config = LoraConfig(
         r=adapter.r, lora_alpha=adapter.alpha, lora_dropout=adapter.dropout, target_modules=targets
     )
@@ -552,6 +586,10 @@ def _layer_number(module: str) -> int:
 
 
 def _with_lora(backbone: nn.Module, config: LoraConfig) -> PeftModel:
+    from peft import get_peft_model
+
+    from vaner.lora import fuse
+
     with _quiet():
         adapted = get_peft_model(backbone, config)
     fuse(adapted)
