@@ -26,7 +26,7 @@ decode
 features batching hints mixture
 attention arguments gathering
 config backbone provenance card
-heads lora merging model
+heads lora merging int8 model
 tagging
 trainer record training
 cli

@@ -35,6 +35,7 @@ from vaner.errors import VanerError
 from vaner.features import Features, Tokenisation, Window, windows
 from vaner.hints import Hints, Names
 from vaner.instructions import Instruction, Text
+from vaner.int8 import to_int8
 from vaner.knowledge import KnowledgeBase
 from vaner.model import Prefix, VanerModel, load_tokenizer
 
@@ -141,7 +142,8 @@ class Vaner:
             name: a folder that training wrote, a model that vaner ships (``vaner-smollm2-135m``), or a hub id.
             dtype: ``auto`` (bfloat16 where the machine multiplies it natively), ``float32``, ``bfloat16``.
             device: ``cuda`` where there is one, by default.
-            quantization: of the base: ``none``, ``8bit``, ``4bit``; the adapter then stays unmerged.
+            quantization: ``8bit`` or ``4bit`` of the base, whose adapter then stays unmerged, to need less memory;
+                ``int8`` of the merged model on CPU, to be faster (`vaner.int8`); or ``none``.
             merge: fold LoRA into the base, which is faster.
             revision: of a hub id.
             options: of `Vaner` itself: batch_tokens, decoding, flat, ...
@@ -150,13 +152,16 @@ class Vaner:
             VanerError: no such model, a damaged folder, or a base with other weights.
         """
         folder = model_folder(str(name), revision)
+        in_bytes = quantization == "int8"
         model = VanerModel.from_pretrained(
             folder,
             dtype=dtype,
-            device=device,
-            quantization=quantization,
-            merge=merge and quantization == "none",
+            device=device or ("cpu" if in_bytes else None),
+            quantization="none" if in_bytes else quantization,
+            merge=in_bytes or (merge and quantization == "none"),
         )
+        if in_bytes:
+            to_int8(model.backbone)
         return cls(model, load_tokenizer(folder), **options)
 
     def _hints(self, kb: KnowledgeBase | str | PathLike) -> Hints:
