@@ -91,6 +91,7 @@ def merge(backbone: nn.Module, config: Mapping[str, Any], weights: Mapping[str, 
         a, b = weights[name].float(), weights[other].float()
         if (b.shape[0], a.shape[1]) != module.weight.shape or a.shape[0] != b.shape[1]:
             continue
-        module.weight.add_((b @ a).mul_(scaling))
+        # Adding float32 to bfloat16 in place gives the same bits in twice the time.
+        module.weight.copy_(module.weight.float().add_((b @ a).mul_(scaling)))
         del left[name], left[other]
     return sorted(left)
