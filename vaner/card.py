@@ -76,6 +76,7 @@ def render(
         corpora,
         "",
         *_names(run.get("knowledge", {})),
+        *_hints(settings.hints),
         "## Scores on dev",
         "",
         *(_evaluation(evaluation) if evaluation else _own_scores(run.get("dev", {}))),
@@ -98,20 +99,36 @@ def _own_scores(dev: Mapping[str, Any]) -> list[str]:
 def _evaluation(page: Mapping[str, Any]) -> list[str]:
     rows = []
     for found in page["results"]:
-        kinds = {"all": found["overall"]["micro"], **(found["type"] if len(found["type"]) > 1 else {})}
-        kinds |= {f"{name} in training": one for name, one in found.get("seen", {}).items()}
-        for kind, one in kinds.items():
+        beside = _kinds(found.get("baseline") or {})
+        for kind, one in _kinds(found).items():
             low, high = one.get("interval", {}).get("f1", (None, None))
-            values = [one["precision"], one["recall"], one["f1"], low, high]
-            shown = " | ".join(map(_percent, values[:3])) + f" | {_percent(low)} - {_percent(high)}"
-            rows.append(f"| {found['name']} ({found['documents']}) | {kind} | {one['gold']:,} | {shown} |")
+            values = " | ".join(map(_percent, (one["precision"], one["recall"], one["f1"])))
+            other = _percent(beside.get(kind, {}).get("f1"))
+            rows.append(
+                f"| {found['name']} ({found['documents']}) | {kind} | {one['gold']:,} | {values} | "
+                f"{_percent(low)} - {_percent(high)} | {other} |"
+            )
     return [
         "Strict scores (same start, end and type) in percent, with the 95 % bootstrap interval of F1 over documents.",
+        *(
+            ["The last column is the F1 of a dictionary of names."]
+            if page["protocol"].get("baseline")
+            else []
+        ),
         "",
-        "| corpus (documents) | mentions | gold | P | R | F1 | interval |",
-        "|---|---|---|---|---|---|---|",
+        "| corpus (documents) | mentions | gold | P | R | F1 | interval | dictionary |",
+        "|---|---|---|---|---|---|---|---|",
         *rows,
     ]
+
+
+def _kinds(found: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The rows of a corpus: all mentions, each type where there are several, seen and unseen in training."""
+    if not found:
+        return {}
+    types = found["type"] if len(found["type"]) > 1 else {}
+    seen = {f"{name} in training": one for name, one in (found.get("seen") or {}).items()}
+    return {"all": found["overall"]["micro"], **types, **seen}
 
 
 def _names(knowledge: dict) -> list[str]:
@@ -146,6 +163,18 @@ def _names(knowledge: dict) -> list[str]:
         f"{said[leakage['mode']]}",
         "",
         *(table if rows else []),
+    ]
+
+
+def _hints(hints: Mapping[str, Any] | None) -> list[str]:
+    if not hints:
+        return []
+    return [
+        "### Hints",
+        "",
+        f"{hints['share']:g} of the training rows noted names that a dictionary found in them, at most "
+        f"{hints['notes']}; name an index when tagging (`kb=`, `--kb INDEX --hints`) to give them again.",
+        "",
     ]
 
 
