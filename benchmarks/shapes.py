@@ -24,6 +24,7 @@ from vaner.document import Document
 from vaner.errors import VanerError
 from vaner.formats import Report, read
 from vaner.heads import build_head
+from vaner.int8 import to_int8
 from vaner.lora import fuse
 from vaner.model import (
     LLAMA_PROJECTIONS,
@@ -150,6 +151,12 @@ def tagger(
         backbone=shape, head=head, attention=attention or ModelConfig.attention, types=TYPES[:4]
     )
     backbone = random_backbone(settings, device, dtype)
+    if quantization == "int8":
+        to_int8(backbone)
+    elif quantization == "4bit":
+        quantize(backbone)
+    elif quantization != "none":
+        raise VanerError(f"--quantization {quantization}: random weights take int8 or 4bit")
     made = VanerModel(backbone, nn.Identity(), settings)
     made.head = _random_head(head, made).to(device)
     return Vaner(made.eval(), tokenizer(), allow_new_types=True, max_words=max_words, **options)

@@ -137,7 +137,7 @@ def _arguments() -> argparse.Namespace:
     add("--max_words", type=int, help="longest unit in words; by default the model's own")
     add("--attention", choices=MODES, help="of ours (typed); by default the model's own")
     add("--pack", type=int, help="ours (typed) puts rows into sequences of so many tokens")
-    add("--quantization", default="none", choices=("none", "8bit", "4bit"), help="of ours")
+    add("--quantization", default="none", choices=("none", "int8", "8bit", "4bit"), help="of ours")
     args = parser.parse_args()
     contest.check_arguments(
         args, "documents", "slow_documents", "identity_documents", "batch_tokens", "pack", "stream"
