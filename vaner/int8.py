@@ -1,7 +1,7 @@
 """In: a merged backbone on CPU. Out: the same, its projections multiplied in 8 bits.
 
 Weights are rounded once, each output channel on its own scale; activations as they come, each token on its own scale
-(LLaMA's first token has values hundreds of times larger than the others). The products are summed in 32 bits:
+(one token may have values many times larger than its neighbours'). The products are summed in 32 bits:
 
     y[token, out]  =  s[token] * s[out] * sum over in of  x8[token, in] * w8[out, in]
 
