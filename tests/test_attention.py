@@ -8,10 +8,12 @@ import torch
 from transformers import AutoModel
 
 from tests.test_model import build, logits, rows, tensors
+from tests.test_training import losses, train
 from vaner.attention import MODES, make_mask, set_attention
 from vaner.batching import collate
 from vaner.errors import VanerError
 from vaner.model import Adapter, VanerModel
+from vaner.tagging import Vaner
 
 FAMILIES = ["llama", "mistral", "qwen2"]
 TOKENS, INSTRUCTION = 6, 3
@@ -218,3 +220,15 @@ def test_packed_is_separate(tiny_backbones, tiny_tokenizer, family, mode, side):
     for row, expected, got in zip(found, alone, together["logits"], strict=True):
         torch.testing.assert_close(got[:, : len(row.word_positions)], expected, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(together["loss"], apart, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["prefix", "layerwise"])
+def test_what_is_trained_in_a_mode_is_tagged_in_it(tiny_backbones, tmp_path, mode):
+    folder = train(tiny_backbones["llama"], tmp_path, "--attention", mode)
+    tagger = Vaner.from_pretrained(folder, dtype="float32", device="cpu")
+    assert tagger.settings.attention == mode
+    assert tagger.settings.causal_layers == (1 if mode == "layerwise" else None)
+    assert tagger.model.reuses_instructions == (mode == "prefix")
+    found = losses(folder)
+    assert np.mean(found[-3:]) < np.mean(found[:3])
+    assert isinstance(tagger("Famotidine-associated delirium."), list)
