@@ -183,3 +183,18 @@ def test_the_command_is_recorded_without_where_it_lies(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", [str(tmp_path / "train.py"), "--template", "{types} in {dataset}"])
     assert command_line() == "python train.py --template '{types} in {dataset}'"
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        (["--data_root", "/a/corpora"], "--data_root CORPORA"),
+        (["--data_root=corpora"], "--data_root=CORPORA"),
+        (["--kb", "/a/b/names.idx"], "--kb names.idx"),
+        (["--kb=/a/b/names.idx"], "--kb=names.idx"),
+        (["--kb", "kb/names.idx", "--seed", "3"], "--kb kb/names.idx --seed 3"),
+    ],
+)
+def test_paths_of_this_machine_are_not_recorded(typed, shown, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["train.py", *typed])
+    assert command_line() == f"python train.py {shown}"

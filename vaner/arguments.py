@@ -14,7 +14,6 @@ import difflib
 import json
 import math
 import os
-import re
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
@@ -351,12 +350,16 @@ def _near(name: str, known: Iterable[str]) -> str:
 def command_line() -> str:
     """The command as typed, for the record of the run, without where on this machine things lie.
 
-    The script is named as seen from the current folder, and the value of ``--data_root`` is shown as CORPORA.
+    The script is named as seen from the current folder, other absolute paths by their last part, and the value of
+    ``--data_root`` as CORPORA.
     """
     script, *rest = sys.argv
     words = ["python", os.path.relpath(script) if os.path.isabs(script) else script]
     for before, word in zip(["", *rest], rest, strict=False):
-        words.append(
-            "CORPORA" if before == "--data_root" else re.sub("^--data_root=.*", "--data_root=CORPORA", word)
-        )
+        flag, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+        if (flag or before) == "--data_root" and value:
+            value = "CORPORA"
+        elif os.path.isabs(value):
+            value = Path(value).name
+        words.append(flag + equals + value)
     return shlex.join(words)
