@@ -147,6 +147,14 @@ def test_broken_tags_score_differently_in_the_two_modes_of_seqeval(files, capsys
     assert page()["results"][0]["read"] == {"found.conll: tag sequence repaired": 1}
 
 
+def test_files_in_iob1_have_no_mention_for_the_strict_mode(files, capsys):
+    Path("gold.conll").write_text(CONLL.replace("B-", "I-"))
+    words = ["--gold", "gold.conll", "--predictions", "gold.conll", "--json", "scores.json"]
+    assert evaluate(*words) == 0
+    assert "the modes differ: micro-F1 100.00 default, 0.00 strict IOB2" in capsys.readouterr().out
+    assert page()["results"][0]["seqeval"]["strict"]["macro_f1"] == 0
+
+
 def test_missing_and_extra_documents(files, capsys):
     one, two = formats.read("gold.pubtator")
     formats.write("one.jsonl", [one], "jsonl")

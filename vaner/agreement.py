@@ -162,12 +162,16 @@ def seqeval_scores(
         precision_recall_fscore_support(gold, predicted, average=average, zero_division=0)
         for average in ("micro", "macro")
     )
+    loose = SeqevalScore(float(micro[0]), float(micro[1]), float(micro[2]), float(macro[2]))
+    if not any(tag.startswith("B-") for tags in (*gold, *predicted) for tag in tags):
+        # As IOB2 there is no mention (IOB1 files start them with I-): seqeval would average over no types.
+        return loose, SeqevalScore(0.0, 0.0, 0.0, 0.0)
     report = classification_report(
         gold, predicted, output_dict=True, mode="strict", scheme=IOB2, zero_division=0
     )
     averaged = report["micro avg"]
     return (
-        SeqevalScore(float(micro[0]), float(micro[1]), float(micro[2]), float(macro[2])),
+        loose,
         SeqevalScore(
             float(averaged["precision"]),
             float(averaged["recall"]),
