@@ -7,11 +7,12 @@ import pytest
 import torch
 from transformers import AutoModel
 
-from tests.test_model import build, logits, rows, tensors
+from tests.test_model import TEMPLATES, build, logits, rows, tensors
 from tests.test_training import losses, train
 from vaner.attention import MODES, make_mask, set_attention
 from vaner.batching import collate
 from vaner.errors import VanerError
+from vaner.instructions import Template
 from vaner.model import Adapter, VanerModel
 from vaner.tagging import Vaner
 
@@ -157,7 +158,8 @@ def test_an_instruction_read_once_gives_what_reading_it_every_time_gives(
 ):
     model = build(tiny_backbones[family], attention=mode)
     assert model.reuses_instructions
-    found = rows(tiny_tokenizer)
+    vector = "mean" if side == "left" else "last"
+    found = rows(tiny_tokenizer, template=Template(type_vector=vector))
     expected = logits(model, found, side)
     with torch.inference_mode():
         length = found[0].instruction_length
@@ -201,6 +203,24 @@ def test_what_cannot_be_masked_is_refused(tiny_backbones, tiny_tokenizer):
     del batch["instruction_mask"]
     with pytest.raises(VanerError, match="where the instruction ends"):
         model(**batch)
+
+
+@pytest.mark.parametrize("mode", ["bidirectional", "layerwise"])
+@pytest.mark.parametrize("template", TEMPLATES, ids=str)
+def test_rows_do_not_depend_on_their_company_however_types_are_read(
+    tiny_backbones, tiny_tokenizer, template, mode
+):
+    model = build(tiny_backbones["llama"], attention=mode)
+    found = rows(tiny_tokenizer, (4, 11, 7), template=template)
+    alone = [logits(model, [row])[0] for row in found]
+    packed = {k: torch.from_numpy(v) for k, v in collate(found, 0, sequences=[[2, 0], [1]]).items()}
+    with torch.inference_mode():
+        together = model(**packed)["logits"]
+    for row, expected, *others in zip(
+        found, alone, together, logits(model, found), logits(model, found, "left"), strict=True
+    ):
+        for got in others:
+            torch.testing.assert_close(got[:, : len(row.word_positions)], expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("side", ["right", "left"])

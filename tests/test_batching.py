@@ -132,13 +132,13 @@ def rows() -> list[Features]:
         Features(
             np.array([7, 8, 9, 10], dtype=np.int32),
             np.array([2, 3], dtype=np.int32),
-            np.array([0, 1], dtype=np.int32),
+            np.array([[0], [1]], dtype=np.int32),
             np.array([[0, 1], [1, 2]], dtype=np.int8),
         ),
         Features(
             np.array([5, 6], dtype=np.int32),
             np.array([1], dtype=np.int32),
-            np.array([0], dtype=np.int32),
+            np.array([[0]], dtype=np.int32),
             np.array([[1]], dtype=np.int8),
         ),
     ]
@@ -149,7 +149,7 @@ def test_collate_pads_on_the_right():
     assert batch["input_ids"].tolist() == [[7, 8, 9, 10], [5, 6, 99, 99]]
     assert batch["attention_mask"].tolist() == [[1, 1, 1, 1], [1, 1, 0, 0]]
     assert batch["word_positions"].tolist() == [[2, 3], [1, -1]]
-    assert batch["type_positions"].tolist() == [[0, 1], [0, -1]]
+    assert batch["type_positions"].tolist() == [[[0], [1]], [[0], [-1]]]
     assert batch["labels"].tolist() == [[[0, 1], [1, 2]], [[1, IGNORED], [IGNORED, IGNORED]]]
     assert {array.dtype for array in batch.values()} == {np.dtype(np.int64)}
 
@@ -159,7 +159,7 @@ def test_collate_pads_on_the_left_and_positions_move_along():
     assert batch["input_ids"].tolist() == [[7, 8, 9, 10], [99, 99, 5, 6]]
     assert batch["attention_mask"].tolist() == [[1, 1, 1, 1], [0, 0, 1, 1]]
     assert batch["word_positions"].tolist() == [[2, 3], [3, -1]]
-    assert batch["type_positions"].tolist() == [[0, 1], [2, -1]]
+    assert batch["type_positions"].tolist() == [[[0], [1]], [[2], [-1]]]
     assert batch["labels"].tolist() == collate(rows(), pad_id=99)["labels"].tolist()
 
 
@@ -169,14 +169,18 @@ def test_positions_select_the_same_tokens_on_either_side(shapes, left):
     made = []
     for number, (size, types) in enumerate(shapes):
         ids = np.arange(size, dtype=np.int32) + 100 * number
-        made.append(Features(ids, np.arange(size, dtype=np.int32), np.zeros(types, dtype=np.int32)))
+        tokens = np.where(np.arange(types)[:, None] >= np.arange(number + 1), 0, -1).astype(np.int32)
+        made.append(Features(ids, np.arange(size, dtype=np.int32), tokens))
     batch = collate(made, pad_id=-5, padding_side="left" if left else "right")
     assert "labels" not in batch
     for i, row in enumerate(made):
         kept = batch["word_positions"][i][batch["word_positions"][i] >= 0]
         assert batch["input_ids"][i, kept].tolist() == row.input_ids.tolist()
         assert batch["input_ids"][i][batch["attention_mask"][i] == 1].tolist() == row.input_ids.tolist()
-        assert (batch["type_positions"][i] >= 0).sum() == len(row.type_positions)
+        standing = batch["type_positions"][i][batch["type_positions"][i] >= 0]
+        assert (
+            batch["input_ids"][i, standing].tolist() == [row.input_ids[0]] * (row.type_positions >= 0).sum()
+        )
 
 
 @settings(deadline=None)
@@ -206,7 +210,7 @@ def test_collate_packs_and_numbers_the_rows_of_a_sequence():
     assert batch["attention_mask"].tolist() == [[1, 1, 2, 2, 2, 2], [1, 1, 0, 0, 0, 0]]
     assert batch["instruction_mask"].tolist() == [[0, 0, 1, 1, 0, 0], [0] * 6]
     assert batch["word_positions"].tolist() == [[4, 5], [1, -1], [1, -1]]
-    assert batch["type_positions"].tolist() == [[2, 3], [0, -1], [0, -1]]
+    assert batch["type_positions"].tolist() == [[[2], [3]], [[0], [-1]], [[0], [-1]]]
     assert batch["row_sequences"].tolist() == [0, 1, 0]
     left = collate([first, second], pad_id=99, padding_side="left")
     assert left["instruction_mask"].tolist() == [[1, 1, 0, 0], [0, 0, 0, 0]]

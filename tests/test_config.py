@@ -22,7 +22,11 @@ def full() -> ModelConfig:
         head="shared",
         head_rank=64,
         template=Template(
-            adaptive="Finde {types} – ää:", definitions={"Disease": "ein Übel"}, datasets={"x": "{types}:"}
+            adaptive="Finde {types} – ää:",
+            definitions={"Disease": "ein Übel"},
+            datasets={"x": "{types}:"},
+            type_vector="mean",
+            place="after",
         ),
         types=["Disease", "Chemical"],
         datasets={"bc5cdr": ["Chemical", "Disease"]},
@@ -44,6 +48,10 @@ def test_saved_is_loaded(tmp_path):
     # A folder of an earlier day, with fewer fields, gets the defaults.
     write(tmp_path, json.dumps({"backbone": "x", "version": FORMAT_VERSION}))
     assert ModelConfig.load(tmp_path) == ModelConfig(backbone="x")
+    earlier = {k: v for k, v in full().template.to_dict().items() if k not in ("type_vector", "place")}
+    write(tmp_path, json.dumps({"template": earlier}))
+    found = ModelConfig.load(tmp_path).template
+    assert (found.type_vector, found.place) == ("last", "before") and found.adaptive == earlier["adaptive"]
 
 
 def test_what_cannot_be_written_leaves_the_old_file(tmp_path):
@@ -79,6 +87,7 @@ def test_what_cannot_be_written_leaves_the_old_file(tmp_path):
         ('{"version": "1"}', "version must be a whole number"),
         ('{"template": "Find it"}', "template must be an object"),
         ('{"template": {"know": "x"}}', "template: unknown setting 'know'; did you mean known?"),
+        ('{"template": {"place": "behind"}}', "template place: unknown 'behind'"),
         ('{"template": {"known": "Find it"}}', "template known: .* is missing"),
     ],
 )

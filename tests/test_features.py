@@ -17,7 +17,7 @@ from vaner import decode
 from vaner.document import Document
 from vaner.errors import VanerError
 from vaner.features import MAX_WORD_TOKENS, Tokenisation, windows
-from vaner.instructions import B, I, Instruction, O, Template, Text, encode_tags
+from vaner.instructions import TYPE_VECTORS, B, I, Instruction, O, Template, Text, encode_tags
 from vaner.segment import words
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -147,19 +147,60 @@ def test_a_row_is_the_instruction_and_the_words_as_one_text(kind):
         assert begin <= start < max(end, start + 1) and joined[begin:start].strip() == ""
         if at:  # the first of the word's tokens
             assert encoded["offset_mapping"][at - 1][1] <= start
-    for at, end in zip(row.type_positions, instruction.type_ends, strict=True):
+    for (at,), (_, end) in zip(row.type_positions, instruction.type_spans, strict=True):
         begin, stop = encoded["offset_mapping"][at]
         assert begin < end <= stop
 
 
+@KINDS
+def test_a_row_with_the_instruction_after_the_words_is_one_text_too(kind):
+    found = ["Famotidine", "-", "induced", "delirium", "("]
+    instruction = Template(place="after", type_vector="mean").render(["Disease", "TNF-α Gene"], "bc5cdr")
+    one = tokenisation(kind)
+    row = one.row(instruction, found)
+    # Behind a letter, whose token goes: words begin with a space.
+    text = f"x {' '.join(found)} {instruction.text}"
+    ids, letter = whole(kind, text), whole(kind, "x")
+    assert row.input_ids.tolist() == [*one.prefix, *ids[len(letter) :], *one.suffix]
+    assert row.instruction_length == 0 and len(row.input_ids) == len(one.row(instruction, [])) + sum(
+        map(len, one.words(found))
+    )
+    assert row.word_positions[0] == len(one.prefix)
+    for line, name in zip(row.type_positions, instruction.types, strict=True):
+        ids = row.input_ids[line[line >= 0]]
+        read = TOKENIZERS[kind].decode(ids).replace("▁", " ").split()
+        assert "".join(read) == (name.lower() if kind == "bert" else name).replace(" ", "")
+
+
+@KINDS
+def test_the_tokens_that_stand_for_a_type(kind):
+    one = tokenisation(kind)
+    types = ["11p15.5 locus", "Gene"]
+    read = {}
+    for vector in TYPE_VECTORS:
+        instruction = Template(type_vector=vector).render(types, "bc5cdr")
+        row = one.row(instruction, ["p53"])
+        read[vector] = [row.input_ids[line[line >= 0]].tolist() for line in row.type_positions]
+    last, mean, marker = read["last"], read["mean"], read["marker"]
+    # A space before digits may be a token of its own, which is none of the name's.
+    first = TOKENIZERS[kind].decode(mean[0]).replace("▁", " ")
+    assert (
+        "".join(first.split()) == "11p15.5locus"
+        and mean[0] == whole(kind, "If any 11p15.5 locus")[-len(mean[0]) :]
+    )
+    assert mean[1] == whole(kind, "If any Gene")[len(whole(kind, "If any")) :]
+    assert [len(ids) for ids in last] == [1, 1] and [ids[-1:] for ids in mean] == last
+    assert marker == [whole(kind, "Gene ##")[-1:]] * 2
+
+
 @pytest.mark.parametrize("kind", ["smollm", "llama2"])
 def test_a_type_whose_last_letter_is_several_tokens_is_read_at_the_last_of_them(kind):
-    instruction = Instruction("If any TNF-漢 or Gene is", ("TNF-漢", "Gene"), (12, 20))
+    instruction = Instruction("If any TNF-漢 or Gene is", ("TNF-漢", "Gene"), ((7, 12), (16, 20)))
     assert instruction.text[7:12] == "TNF-漢" and instruction.text[16:20] == "Gene"
     one = tokenisation(kind)
     ids, positions = one.instruction(instruction)
     after = len(one.prefix) + len(whole(kind, "If any TNF-漢"))
-    assert positions[0] == after - 1
+    assert positions.shape == (2, 1) and positions[0] == after - 1
     assert len(whole(kind, "If any TNF-漢")) - len(whole(kind, "If any TNF-")) >= 3
     assert positions[1] == len(one.prefix) + len(whole(kind, instruction.text[:20])) - 1
 
@@ -294,4 +335,4 @@ def test_a_mention_across_a_border_is_found_when_every_window_labels_it(counts, 
 def test_labels_pass_through_a_row():
     labels = np.array([[B, I, O]], dtype=np.int8)
     row = tokenisation("llama2").row(Template().render(["Disease"]), ["renal", "failure", "in"], labels)
-    assert row.labels is labels and row.word_positions.shape == (3,) and row.type_positions.shape == (1,)
+    assert row.labels is labels and row.word_positions.shape == (3,) and row.type_positions.shape == (1, 1)

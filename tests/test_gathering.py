@@ -102,6 +102,17 @@ def test_dev_may_be_other_corpora(made):
     assert list(gather(arguments(made, "a", dev=["b"]), seed=1).dev) == ["b"]
 
 
+def test_types_may_be_left_out_of_training(made):
+    found = gather(arguments(made, "a", "b", skip_types=["Chemical"]), seed=1)
+    assert {s.types for s in found.sources} == {("Disease",)} and list(found.dev) == ["a", "b"]
+    with pytest.raises(VanerError, match="--skip_types Gene: no corpus of the mix .* Chemical, Disease"):
+        gather(arguments(made, "a", skip_types=["Disease", "Gene"]), seed=1)
+    with pytest.raises(
+        VanerError, match="--skip_types leaves no type of a to train on; take it out of --mix"
+    ):
+        gather(arguments(made, "a", skip_types=["Disease", "Chemical"]), seed=1)
+
+
 def test_no_test_document_is_read_as_an_example(made):
     found = gather(arguments(made, "a", "b", "c"), seed=1)
     read = {t.document.id for s in found.sources for t in s.texts} | {

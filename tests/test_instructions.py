@@ -11,7 +11,7 @@ from vaner import decode
 from vaner.corpora import registry
 from vaner.document import Document, Passage, Span
 from vaner.errors import VanerError
-from vaner.instructions import B, I, O, Template, Text, encode_tags, group
+from vaner.instructions import TYPE_VECTORS, B, I, O, Template, Text, encode_tags, group
 
 SAMPLES = ["ncbi-disease-sample", "bc5cdr-sample", "bc2gm-sample", "linnaeus-sample"]
 
@@ -40,22 +40,26 @@ TYPES = st.lists(
 
 
 @settings(deadline=None)
-@given(TYPES, st.sampled_from([None, "bc5cdr", "own"]))
-def test_type_ends_point_one_past_each_types_last_character(types, dataset):
+@given(TYPES, st.sampled_from([None, "bc5cdr", "own"]), st.sampled_from(TYPE_VECTORS))
+def test_type_spans_are_where_each_name_or_the_marker_behind_it_lies(types, dataset, vector):
     template = Template(
         known="{notes}{dataset} {{as is}} {definitions} asks: {types}. Again: {types}",
         adaptive="{types}?",
         definitions={types[0]: "the first one"},
         datasets={"own": "Mark {types} here"},
+        type_vector=vector,
     )
     rendered = template.render(types, dataset, notes=["aspirin is a Chemical."])
-    assert len(rendered.type_ends) == len(types)
+    assert len(rendered.type_spans) == len(types)
     before = 0
-    for kind, end in zip(types, rendered.type_ends, strict=True):
-        assert rendered.text[end - len(kind) : end] == kind
-        assert end - len(kind) >= before, "in order, and of one mention of the list"
+    for kind, (start, end) in zip(types, rendered.type_spans, strict=True):
+        if vector == "marker":
+            assert rendered.text[start:end] == " ##" and rendered.text[:start].endswith(kind)
+        else:
+            assert rendered.text[start:end] == kind
+        assert start >= before, "in order, and of one mention of the list"
         before = end
-    assert rendered.type_ends[-1] <= len(rendered.text)
+    assert before <= len(rendered.text)
 
 
 def test_notes_are_put_before_the_text_and_leave_no_trace_where_there_are_none():
@@ -73,7 +77,7 @@ def test_notes_are_put_before_the_text_and_leave_no_trace_where_there_are_none()
         without = plain.render(types, dataset)
         assert noted.render(types, dataset) == without
         hinted = noted.render(types, dataset, notes)
-        assert hinted.type_ends == without.type_ends, "types stand before the notes here"
+        assert hinted.type_spans == without.type_spans, "types stand before the notes here"
         assert hinted.text.replace(f" {said}", "") == without.text and said in hinted.text
         assert hinted.text.endswith(f" {said} ##input:") or dataset == "own"
 
@@ -96,11 +100,28 @@ def test_definitions_and_notes_stand_where_the_wording_says():
         "Chemical: a substance; Disease: an abnormal state. Note: aspirin is a Chemical. "
         "Chemical, Disease or Species in x:"
     )
-    assert [rendered.text[:end].rsplit(" ", 1)[-1] for end in rendered.type_ends] == [
-        "Chemical",
-        "Disease",
-        "Species",
-    ]
+    assert [rendered.text[slice(*span)] for span in rendered.type_spans] == ["Chemical", "Disease", "Species"]
+    assert rendered.type_spans[0][0] > rendered.text.index("Note:"), "not of the definitions"
+
+
+def test_a_marker_stands_behind_every_name():
+    rendered = Template(type_vector="marker").render(["Disease", "Chemical"], "bc5cdr")
+    assert rendered.text.startswith(
+        "If any Disease ## or Chemical ## entity is mentioned in the bc5cdr input"
+    )
+
+
+def test_an_instruction_after_the_text_does_not_announce_it():
+    after = Template(place="after", datasets={"own": "Mark {types} here"})
+    assert after.render(["Disease"], "x").text == (
+        "If any Disease entity is mentioned in the x input, extract it."
+    )
+    assert after.render(["Disease"], "own").text == "Mark Disease here"
+    noted = after.with_notes()
+    assert noted.render(["Disease"]) == after.render(["Disease"])
+    assert noted.render(["Disease"], None, ["fever is a Disease."]).text.endswith(
+        "extract it. Note: fever is a Disease."
+    )
 
 
 def test_braces_doubled_are_braces():
@@ -118,6 +139,8 @@ def test_braces_doubled_are_braces():
         ({"adaptive": "{types} {}"}, r"unknown placeholder \{\}"),
         ({"adaptive": "{types!r}"}, r"write \{types\} without"),
         ({"adaptive": "{types:>9}"}, r"write \{types\} without"),
+        ({"type_vector": "first"}, "template type_vector: unknown 'first'; choose one of last, mean, marker"),
+        ({"place": "behind"}, "template place: unknown 'behind'; choose one of before, after"),
         ({"datasets": {"x": "Find it"}}, r"template datasets\[x\]: \{types\} is missing"),
     ],
 )
@@ -329,7 +352,7 @@ def test_a_type_asked_alone_may_have_its_own_wording():
     )
     instruction = template.render(["Disease"])
     assert instruction.text == "Mark each Disease (Disease: an illness):"
-    assert instruction.text[: instruction.type_ends[0]].endswith("Disease")
+    assert instruction.text[slice(*instruction.type_spans[0])] == "Disease"
     assert template.render(["Disease", "Chemical"]).text.startswith("If any Disease or Chemical entity")
     assert "bc5cdr input" in template.render(["Disease"], "bc5cdr").text
     with pytest.raises(VanerError, match="alone"):

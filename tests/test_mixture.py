@@ -233,6 +233,28 @@ def test_types_are_asked_in_shuffled_order_and_number(words):
     assert max(alone.values()) < 1.3 * min(alone.values())
 
 
+@pytest.mark.parametrize("head", ["typed", "shared"])
+def test_types_that_a_unit_does_not_mention_are_asked_as_often_as_wanted(real, words, head):
+    def absent(draws):
+        """For each row the types that its unit does not mention, and how many it asks in all."""
+        for draw in draws:
+            text, w = real[draw.source].texts[draw.text], draw.window
+            tags, _ = encode_tags(text.offsets, text.document.spans, draw.types)
+            yield sum(not line[w.keep_start : w.keep_end].any() for line in tags), len(draw.types)
+
+    every, again = (mixture(real, words, epochs=1, head=head, absent_types=1.0) for _ in range(2))
+    assert every.draws(0) == mixture(real, words, epochs=1, head=head).draws(0) == again.draws(0)
+    counts = {}
+    for share in (0.0, 0.5, 1.0):
+        rows = list(absent(mixture(real, words, epochs=1, head=head, absent_types=share).draws(0)))
+        counts[share] = sum(n for n, _ in rows)
+        if share == 0:
+            assert {(n, asked) for n, asked in rows if n} == {(1, 1)}, (
+                "a unit that mentions none is asked one"
+            )
+    assert counts[0.0] < counts[0.5] < counts[1.0]
+
+
 def test_the_shared_head_asks_one_type_a_row_and_all_of_them(words):
     one = mixture([corpus("x", ("A", "B", "C"))], words, head="shared")
     draws = one.draws(0)

@@ -13,10 +13,15 @@ from vaner.batching import collate
 from vaner.config import CONFIG_NAME, ModelConfig
 from vaner.errors import VanerError
 from vaner.features import Tokenisation
-from vaner.instructions import Template
+from vaner.instructions import TYPE_VECTORS, Template
 from vaner.model import Adapter, VanerModel, choose_dtype, load_tokenizer
 
 FAMILIES = ["llama", "mistral", "qwen2", "bert"]
+# Each way in which a type is read, and an instruction after the text.
+TEMPLATES = [
+    *(Template(type_vector=vector) for vector in TYPE_VECTORS),
+    Template(type_vector="mean", place="after"),
+]
 WORDS = "Famotidine - associated delirium in six patients with renal failure .".split()
 
 
@@ -35,9 +40,9 @@ def build(folder, head="typed", adapter=None, **settings):
     return model
 
 
-def rows(tokenizer, lengths=(4, 11, 7), types=("Disease", "Chemical"), labelled=False):
+def rows(tokenizer, lengths=(4, 11, 7), types=("Disease", "Chemical"), labelled=False, template=None):
     tokenisation = Tokenisation(tokenizer, 384)
-    instruction = Template().render(list(types), "bc5cdr")
+    instruction = (template or Template()).render(list(types), "bc5cdr")
     rng = np.random.default_rng(0)
     found = []
     for length in lengths:
@@ -70,11 +75,32 @@ def test_logits_do_not_depend_on_the_batch_or_the_padding_side(
             torch.testing.assert_close(got[:, : len(row.word_positions)], expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_row_may_ask_fewer_types_than_its_neighbour(tiny_backbones, tiny_tokenizer):
+@pytest.mark.parametrize("template", TEMPLATES, ids=str)
+def test_a_row_may_ask_fewer_types_than_its_neighbour(tiny_backbones, tiny_tokenizer, template):
     model = build(tiny_backbones["llama"])
-    (one,), (two,) = rows(tiny_tokenizer, (7,), ("Disease",)), rows(tiny_tokenizer, (7,))
-    together = logits(model, [one, two])
-    torch.testing.assert_close(together[0, :1], logits(model, [one])[0], rtol=1e-4, atol=1e-5)
+    asked = ("Disease",), ("Chemical", "Adverse drug reaction"), ("Disease",)
+    found = [rows(tiny_tokenizer, (7,), types, template=template)[0] for types in asked]
+    for side in ("right", "left"):
+        for row, got in zip(found, logits(model, found, side), strict=True):
+            torch.testing.assert_close(
+                got[: len(row.type_positions)], logits(model, [row])[0], rtol=1e-4, atol=1e-5
+            )
+
+
+def test_a_type_is_the_mean_of_the_states_of_its_tokens(tiny_backbones, tiny_tokenizer):
+    model = build(tiny_backbones["llama"])
+    (row,) = rows(
+        tiny_tokenizer, (5,), ("Adverse drug reaction", "Gene"), template=Template(type_vector="mean")
+    )
+    seen = []
+    model.head.register_forward_pre_hook(lambda _, args: seen.append(args[1]))
+    logits(model, [row])
+    with torch.inference_mode():
+        ids = torch.from_numpy(row.input_ids).long()[None]
+        states = model.backbone(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state[0]
+    assert (row.type_positions >= 0).sum(1).min() > 1
+    for line, got in zip(row.type_positions, seen[0][0], strict=True):
+        torch.testing.assert_close(got, states[line[line >= 0]].mean(0), rtol=1e-4, atol=1e-5)
 
 
 def test_accumulated_batches_give_the_gradient_of_one_large_batch(tiny_backbones, tiny_tokenizer):
@@ -252,6 +278,7 @@ def test_pickled_weights_are_not_loaded(tiny_backbones, tmp_path):
         (dict(head="crf"), "crf"),
         (dict(attention="sideways"), "sideways"),
         (dict(max_tokens=4096), "max_tokens"),
+        (dict(attention="prefix", template=Template(place="after")), "--instruction before"),
     ],
 )
 def test_wrong_settings_are_named(tiny_backbones, change, message):

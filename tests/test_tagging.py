@@ -13,7 +13,7 @@ from vaner import decode
 from vaner.document import Document
 from vaner.errors import VanerError
 from vaner.formats import read
-from vaner.instructions import Text
+from vaner.instructions import Template, Text
 from vaner.tagging import Vaner, load
 
 
@@ -291,6 +291,26 @@ def test_packed_rows_are_tagged_as_separate_ones(tagger, tiny_tokenizer, documen
     assert any(len(sequence) > 1 for sequences in seen for sequence in sequences)
     with pytest.raises(VanerError, match="pack is 0"):
         Vaner(tagger.model, tiny_tokenizer, pack=0)
+
+
+def test_an_instruction_after_the_text_is_read_in_windows_batches_and_packed(
+    tiny_backbones, tiny_tokenizer, documents, tmp_path
+):
+    template = Template(place="after", type_vector="mean")
+    build(tiny_backbones["llama"], template=template).save_pretrained(tmp_path, tiny_tokenizer)
+    options = dict(dtype="float32", merge=False, max_words=200)
+    one = Vaner.from_pretrained(tmp_path, **options, batch_tokens=600)
+    packed = Vaner.from_pretrained(tmp_path, **options, batch_tokens=1500, pack=500)
+    assert one.settings.template == template
+    for tagger in (one, packed):
+        tagger.tokenisation.max_tokens = 160
+    (row, *others) = one._prepare([Text.of(documents[0])], ["Disease", "Chemical"], None).rows
+    assert others, "it was not windowed"
+    assert one.tokenisation.tokenizer.decode(row.input_ids).endswith("is mentioned in the input, extract it.")
+    together = [keys(d.spans) for d in one.tag_documents(documents[:4])]
+    assert sum(map(len, together)) > 20
+    assert [keys(next(iter(one.tag_documents([d]))).spans) for d in documents[:4]] == together
+    assert [keys(d.spans) for d in packed.tag_documents(documents[:4])] == together
 
 
 def test_a_bad_document_is_raised_after_all_that_stood_before_it(tagger, tiny_tokenizer):

@@ -202,6 +202,37 @@ def test_shared_head_and_sixteen_bit_files(tiny_backbones, tmp_path):
     assert isinstance(Vaner.from_pretrained(folder)("Aspirin for fever."), list)
 
 
+def test_types_and_instructions_are_read_as_they_were_trained(tiny_backbones, tmp_path):
+    more = ("--type_vector", "mean", "--instruction", "after", "--absent_types", "0.5")
+    folder = train(tiny_backbones["llama"], tmp_path / "run", *more)
+    template = ModelConfig.load(folder).template
+    assert (template.type_vector, template.place) == ("mean", "after")
+    found = losses(folder)
+    assert sum(found[-3:]) < sum(found[:3])
+    tagger = Vaner.from_pretrained(folder, dtype="float32", device="cpu")
+    assert isinstance(tagger("Famotidine-associated delirium."), list)
+    with pytest.raises(VanerError, match="--type_vector and --model exclude each other"):
+        training.run([*MIX, "--model", str(folder), "--type_vector", "marker", *GOING_ON])
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--mix", "bc5cdr-sample", "--skip_types", "Chemical"),
+        ("--mix", "ncbi-disease-sample", "--dev", "bc5cdr-sample"),
+    ],
+)
+def test_a_type_that_was_not_trained_on_is_scored_on_dev(tiny_backbones, tmp_path, flags, capsys):
+    definitions = "{definitions} {types} in {dataset}:"
+    folder = train(tiny_backbones["llama"], tmp_path / "run", "--template", definitions, mix=flags)
+    settings = ModelConfig.load(folder)
+    assert settings.types == ["Disease"] and list(settings.datasets.values()) == [["Disease"]]
+    assert set(settings.template.definitions) == {"Chemical", "Disease"}
+    scores = json.loads((folder / "run.json").read_text())["dev"]["bc5cdr-sample"]
+    assert set(scores["types"]) == {"Chemical", "Disease"}
+    assert "dev asks what training does not: Chemical;" in capsys.readouterr().out
+
+
 def test_an_encoder_through_the_same_door(tiny_backbones, tmp_path):
     folder = train(tiny_backbones["bert"], tmp_path / "run", "--num_train_epochs", "1")
     assert isinstance(Vaner.from_pretrained(folder)("Aspirin for fever."), list)

@@ -27,7 +27,7 @@ from transformers import HfArgumentParser, TrainingArguments
 from vaner import attention, leakage
 from vaner.dense import STYLES
 from vaner.errors import VanerError
-from vaner.instructions import Template
+from vaner.instructions import PLACES, TYPE_VECTORS, Template
 
 
 def _flag(default, help: str, choices: Sequence[str] | None = None):
@@ -77,6 +77,17 @@ class ModelArguments:
         ("typed", "shared"),
     )
     head_rank: int = _flag(128, "Size of the typed head's word-type interaction.")
+    type_vector: str = _flag(
+        "last",
+        "What stands for a type in the typed head: the last token of its name, the mean of the name's tokens, or a "
+        "marker written behind the name.",
+        TYPE_VECTORS,
+    )
+    instruction: str = _flag(
+        "before",
+        "Where the instruction stands: before the text or after it (attention bidirectional and layerwise).",
+        PLACES,
+    )
     adapter: str = _flag(
         "lora", "lora, full (every weight) or none (frozen backbone, head only).", ("lora", "full", "none")
     )
@@ -108,6 +119,7 @@ class ModelArguments:
         numbers = ("head_rank", "lora_r", "lora_alpha", "lora_upper_layers", "max_tokens", "max_words")
         _check(self, 1, math.inf, *numbers)
         _check(self, 0, 1, "lora_dropout")
+        attention.check_place(self.attention, self.instruction)
         if self.model is not None:
             kept = (f for f in fields(self) if f.name not in _MAY_CHANGE)
             for one in kept:
@@ -144,6 +156,13 @@ class DataArguments:
     one_type: float = _flag(0.15, "Probability that one type is asked alone.")
     all_types: float = _flag(0.7, "Probability that, otherwise, all types of the corpus are asked.")
     single_sentence: float = _flag(0.25, "Share of training units that are one sentence.")
+    absent_types: float = _flag(
+        1.0,
+        "Share kept of the asked types that a unit does not mention; at least one type is asked of every unit.",
+    )
+    skip_types: list[str] = _flag(
+        [], "Types that are not trained on; dev is asked them all the same, as types never seen."
+    )
     keep_empty: float = _flag(1.0, "Share kept of the units in which nothing is annotated.")
     template: str | None = _flag(None, "Wording in place of the default; must hold {types} and {dataset}.")
     adaptive_template: str | None = _flag(None, "Wording without the dataset; must hold {types}.")
@@ -152,7 +171,8 @@ class DataArguments:
     )
 
     def __post_init__(self) -> None:
-        _check(self, 0, 1, "drop_dataset", "one_type", "all_types", "single_sentence", "keep_empty")
+        shares = ("drop_dataset", "one_type", "all_types", "absent_types", "single_sentence", "keep_empty")
+        _check(self, 0, 1, *shares)
         _check(self, 1, math.inf, "mix_temperature", "cap", "eval_documents")
         # A wrong wording is said now, not after the corpora were read.
         Template(self.template or Template.known, self.adaptive_template or Template.adaptive)

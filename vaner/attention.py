@@ -90,6 +90,15 @@ def check_takes_masks(backbone: nn.Module, purpose: str) -> None:
         raise VanerError(f"{purpose}: works with sdpa or eager attention, not {implementation}")
 
 
+def check_place(mode: str, place: str) -> None:
+    """Raise VanerError where a mode wants the instruction before the text and it stands ``after``."""
+    if place == "after" and mode in INSTRUCTION_APART:
+        raise VanerError(
+            f"attention {mode}: the text would not see an instruction after it; put it before the text "
+            "(--instruction before), or use bidirectional or layerwise"
+        )
+
+
 def keeps_keys(backbone: nn.Module) -> bool:
     """Whether the backbone is a decoder of LLaMA's kind, which goes on from keys and values that it is given."""
     return hasattr(backbone, "layers") and "past_key_values" in signature(backbone.forward).parameters

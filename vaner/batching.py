@@ -134,22 +134,22 @@ def collate(
     Returns:
         input_ids: int64 ``(batch, tokens)``; attention_mask: int64, for each token the number of its row in the
         sequence, from 1 (so 1 everywhere unless packed), and 0 for padding; instruction_mask: int64, 1 for the
-        tokens of an instruction; word_positions: int64 ``(rows, words)`` and type_positions: int64
-        ``(rows, types)``, places in the row's sequence, -1 where a row has fewer; labels: int64
-        ``(rows, types, words)``, IGNORED where there is none, if the rows have any; if packed, row_sequences:
-        int64 ``(rows,)``, the sequence of each row.
+        tokens of an instruction that stands before the words; word_positions: int64 ``(rows, words)`` and
+        type_positions: int64 ``(rows, types, tokens)``, places in the row's sequence, -1 where a row has fewer;
+        labels: int64 ``(rows, types, words)``, IGNORED where there is none, if the rows have any; if packed,
+        row_sequences: int64 ``(rows,)``, the sequence of each row.
     """
     layout = [[i] for i in range(len(rows))] if sequences is None else sequences
     filled = [sum(len(rows[i]) for i in one) for one in layout]
     shape = (len(layout), max(filled))
     most_words = max(len(r.word_positions) for r in rows)
-    most_types = max(len(r.type_positions) for r in rows)
+    most_types, most_tokens = np.max([r.type_positions.shape for r in rows], axis=0)
     batch = {
         "input_ids": np.full(shape, pad_id, dtype=np.int64),
         "attention_mask": np.zeros(shape, dtype=np.int64),
         "instruction_mask": np.zeros(shape, dtype=np.int64),
         "word_positions": np.full((len(rows), most_words), -1, dtype=np.int64),
-        "type_positions": np.full((len(rows), most_types), -1, dtype=np.int64),
+        "type_positions": np.full((len(rows), most_types, most_tokens), -1, dtype=np.int64),
     }
     labelled = rows[0].labels is not None
     if labelled:
@@ -165,7 +165,10 @@ def collate(
             batch["attention_mask"][number, start:end] = place
             batch["instruction_mask"][number, start : start + row.instruction_length] = 1
             batch["word_positions"][i, : len(row.word_positions)] = row.word_positions + start
-            batch["type_positions"][i, : len(row.type_positions)] = row.type_positions + start
+            types, tokens = row.type_positions.shape
+            batch["type_positions"][i, :types, :tokens] = np.where(
+                row.type_positions < 0, -1, row.type_positions + start
+            )
             if labelled:
                 batch["labels"][i, : row.labels.shape[0], : row.labels.shape[1]] = row.labels
             if sequences is not None:

@@ -5,6 +5,8 @@ One row of the model's input:
     [BOS] If any Disease or Chemical entity ... ##input: Fam otid ine - induced delirium
                        ^           ^                      ^           ^ ^       ^
                        type_positions                     word_positions (first sub-token of each word)
+
+or, where the template says so, the words and then the instruction.
 """
 
 from __future__ import annotations
@@ -33,9 +35,11 @@ class Features:
     Attributes:
         input_ids: int32, shape ``(tokens,)``.
         word_positions: int32, shape ``(words,)``, index of each word's first sub-token in ``input_ids``.
-        type_positions: int32, shape ``(types,)``, index of the last token of each asked type's name.
+        type_positions: int32, shape ``(types, tokens)``, indices of the tokens that stand for each asked type (one,
+            or all of its name), -1 where a type has fewer.
         labels: int8, shape ``(types, words)``, O, B, I, or IGNORED; None when tagging.
-        instruction_length: tokens before the first word, special tokens included.
+        instruction_length: tokens before the first word, special tokens included; 0 where the instruction stands
+            after the words.
     """
 
     input_ids: np.ndarray
@@ -117,14 +121,22 @@ class Tokenisation:
     def instruction(self, instruction: Instruction) -> tuple[np.ndarray, np.ndarray]:
         """Token ids of the instruction with the special tokens in front, and its type positions."""
         if instruction not in self._instructions:
+            # After the words it stands as they do, behind a space.
+            lead, cut = (f"{_CARRIER} ", len(self._carrier)) if instruction.place == "after" else ("", 0)
             encoded = self.tokenizer(
-                _encodable(instruction.text), add_special_tokens=False, return_offsets_mapping=True
+                lead + _encodable(instruction.text), add_special_tokens=False, return_offsets_mapping=True
             )
-            starts = [start for start, _ in encoded["offset_mapping"]]
-            # The last token that begins inside the type's name; a letter may be several byte tokens.
-            last = [int(np.searchsorted(starts, at, side="left")) - 1 for at in instruction.type_ends]
-            ids = np.concatenate([self.prefix, np.array(encoded["input_ids"], dtype=np.int32)])
-            positions = np.array(last, dtype=np.int32) + len(self.prefix)
+            starts, ends = np.array(encoded["offset_mapping"][cut:]).T - len(lead)
+            ranges = []
+            for start, end in instruction.type_spans:
+                # The last token that begins inside it; a letter may be several byte tokens.
+                last = int(np.searchsorted(starts, end, side="left")) - 1
+                first = int(np.searchsorted(ends, start, side="right"))
+                ranges.append((min(first, last) if instruction.type_vector == "mean" else last, last))
+            positions = np.full((len(ranges), max(b - a + 1 for a, b in ranges)), -1, dtype=np.int32)
+            for line, (first, last) in zip(positions, ranges, strict=True):
+                line[: last - first + 1] = np.arange(first, last + 1) + len(self.prefix)
+            ids = np.concatenate([self.prefix, np.array(encoded["input_ids"][cut:], dtype=np.int32)])
             if len(self._instructions) > 100_000:
                 self._instructions.clear()
             self._instructions[instruction] = (ids, positions)
@@ -154,6 +166,11 @@ class Tokenisation:
         lengths = np.fromiter(map(len, pieces), dtype=np.int32, count=len(pieces))
         starts = np.zeros(len(pieces), dtype=np.int32)
         np.cumsum(lengths[:-1], out=starts[1:])
+        if instruction.place == "after":
+            before = len(self.prefix)
+            ids = np.concatenate([self.prefix, *pieces, head[before:], self.suffix])
+            moved = np.where(type_positions < 0, -1, type_positions + lengths.sum(dtype=np.int32))
+            return Features(ids, starts + before, moved, labels)
         ids = np.concatenate([head, *pieces, self.suffix])
         return Features(ids, starts + len(head), type_positions, labels, len(head))
 

@@ -79,6 +79,7 @@ def gather(data: DataArguments, seed: int) -> Gathered:
     """
     corpora = registry()
     weights = parse_mix(data.mix)
+    types = _trained_types(corpora, list(weights), data.skip_types)
     if "test" in data.train_splits:
         raise VanerError("--train_splits test: test splits are for the final score; train on train and dev")
     trained_on = {(name, split) for name in weights for split in data.train_splits}
@@ -116,9 +117,7 @@ def gather(data: DataArguments, seed: int) -> Gathered:
             documents = [documents[i] for i in sorted(chosen)]
         texts = [Text.of(d) for d in progress(documents, f"splitting {name}")]
         texts = [t for t in texts if t.words]
-        source = Source(
-            name, corpora[name].instruction_name, texts, tuple(sorted(corpora[name].annotated)), weight
-        )
+        source = Source(name, corpora[name].instruction_name, texts, types[name], weight)
         sizes.append(sum(len(t.words) for t in texts))
         gathered.sources.append(source)
     for source, factor in zip(
@@ -127,6 +126,19 @@ def gather(data: DataArguments, seed: int) -> Gathered:
         source.weight *= factor
     gathered.repaired = dict(report.counts)
     return gathered
+
+
+def _trained_types(corpora, names: Sequence[str], skipped: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """What is asked of each corpus of the mix."""
+    known = {t for name in names for t in corpora[name].annotated}
+    if unknown := [t for t in skipped if t not in known]:
+        raise VanerError(
+            f"--skip_types {unknown[0]}: no corpus of the mix annotates it; they annotate {', '.join(sorted(known))}"
+        )
+    kept = {name: tuple(sorted(corpora[name].annotated - set(skipped))) for name in names}
+    if bare := [name for name, types in kept.items() if not types]:
+        raise VanerError(f"--skip_types leaves no type of {bare[0]} to train on; take it out of --mix")
+    return kept
 
 
 def gather_names(

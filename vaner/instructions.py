@@ -28,13 +28,18 @@ O, B, I = 0, 1, 2  # noqa: E741 - the names of the tags
 TAGS = ("O", "B", "I")
 IGNORED = -100
 
+# What stands for a type in the typed head: its name's last token, the mean of the name's, a mark behind the name.
+TYPE_VECTORS = ("last", "mean", "marker")
+PLACES = ("before", "after")
+
 _MARK = " ##input:"
+_TYPE_MARK = " ##"
 _FIELDS = {"types", "dataset", "definitions", "notes"}
 
 
 @dataclass(frozen=True)
 class Template:
-    """The wording of the instruction; saved with every model.
+    """The wording of the instruction, and what of it the model takes; saved with every model.
 
     Attributes:
         known: used where the dataset is named. Must hold ``{types}`` and ``{dataset}``.
@@ -43,12 +48,17 @@ class Template:
             ``{definitions}``, as in ``Disease: an abnormal state; Chemical: a substance``.
         datasets: dataset name -> its own wording in place of ``known``.
         alone: type -> its own wording in place of ``adaptive``, where that type is asked alone.
+        type_vector: which tokens stand for a type: ``last`` of its name, the ``mean`` of the name's, or a ``marker``
+            written behind the name (`` ##``).
+        place: the instruction stands ``before`` the text or ``after`` it; a closing ``##input:``, which announces
+            the text, is then left out.
 
     Every wording may hold ``{notes}``, where knowledge-base hints go (`vaner.hints`), as in ``Note: aspirin is a
     Chemical.``; without any, it and one space before it are left out.
 
     Raises:
-        VanerError: an unknown placeholder, a missing one, or a brace that belongs to none.
+        VanerError: an unknown placeholder, a missing one, or a brace that belongs to none; an unknown type vector
+            or place.
     """
 
     known: str = "If any {types} entity is mentioned in the {dataset} input, extract it. ##input:"
@@ -56,8 +66,13 @@ class Template:
     definitions: Mapping[str, str] = field(default_factory=dict)
     datasets: Mapping[str, str] = field(default_factory=dict)
     alone: Mapping[str, str] = field(default_factory=dict)
+    type_vector: str = "last"
+    place: str = "before"
 
     def __post_init__(self) -> None:
+        for name, known in (("type_vector", TYPE_VECTORS), ("place", PLACES)):
+            if (value := getattr(self, name)) not in known:
+                raise VanerError(f"template {name}: unknown {value!r}; choose one of {', '.join(known)}")
         self._check("known", self.known, {"types", "dataset"})
         self._check("adaptive", self.adaptive, {"types"})
         for name, wording in self.datasets.items():
@@ -88,7 +103,7 @@ class Template:
     def render(
         self, types: Sequence[str], dataset: str | None = None, notes: Sequence[str] = ()
     ) -> Instruction:
-        """Fill the wording in and remember where each type's name ended up.
+        """Fill the wording in and remember where each type ended up.
 
         Args:
             types: the asked types, in the order in which they are to be named.
@@ -108,16 +123,20 @@ class Template:
             wording = self.alone.get(types[0], self.adaptive) if len(types) == 1 else self.adaptive
         else:
             wording = self.datasets.get(dataset, self.known)
+        if self.place == "after":
+            wording = wording.removesuffix(_MARK)
+        mark = _TYPE_MARK if self.type_vector == "marker" else ""
         pieces: list[str] = []
-        ends: list[int] = []
+        spans: list[tuple[int, int]] = []
         length = 0
         for literal, name, _, _ in string.Formatter().parse(wording):
             added = [literal]
             if name == "types":
                 for i, kind in enumerate(types):
                     joiner = "" if i == 0 else " or " if i == len(types) - 1 else ", "
-                    added += [joiner, kind]
-                    ends.append(length + sum(map(len, added)))
+                    added += [joiner, kind, mark]
+                    end = length + sum(map(len, added))
+                    spans.append((end - len(mark or kind), end))
             elif name == "dataset":
                 added.append(dataset or "")
             elif name == "definitions":
@@ -127,7 +146,9 @@ class Template:
                 added = [literal, f"Note: {' '.join(notes)}"] if notes else [literal.removesuffix(" ")]
             pieces += added
             length += sum(map(len, added))
-        return Instruction("".join(pieces), tuple(types), tuple(ends[: len(types)]))
+        return Instruction(
+            "".join(pieces), tuple(types), tuple(spans[: len(types)]), self.type_vector, self.place
+        )
 
     def with_notes(self) -> Template:
         """The same with ``{notes}`` in every wording: before a closing ``##input:``, else at the end."""
@@ -155,14 +176,17 @@ class Instruction:
     """A rendered instruction.
 
     Attributes:
-        text: what stands in front of the words.
+        text: what stands before the words, or after them.
         types: the asked types, in order.
-        type_ends: for each, the offset one past its name's last character in ``text``.
+        type_spans: for each ``(start, end)`` in ``text`` of its name, or of the marker behind the name.
+        type_vector, place: of the Template.
     """
 
     text: str
     types: tuple[str, ...]
-    type_ends: tuple[int, ...]
+    type_spans: tuple[tuple[int, int], ...]
+    type_vector: str = "last"
+    place: str = "before"
 
 
 @dataclass

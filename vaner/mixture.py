@@ -70,6 +70,7 @@ class Drawing:
         drop_dataset: probability that the dataset is not named (adaptive mode).
         one_type: probability that one type is asked alone.
         all_types: probability that, otherwise, all are; else a random number of them.
+        absent_types: share kept of the asked types that the unit does not mention; one is asked at least.
         keep_empty: share kept of the units in which nothing is annotated.
         hinted: share of the units whose instruction notes names of the index, where there is one.
     """
@@ -80,6 +81,7 @@ class Drawing:
     drop_dataset: float = 0.15
     one_type: float = 0.15
     all_types: float = 0.7
+    absent_types: float = 1.0
     keep_empty: float = 1.0
     hinted: float = 0.5
 
@@ -215,8 +217,8 @@ class Mixture:
         for start, end in group(text.sentence_ranges(), limit):
             if not annotated or (share < 1 and rng.random() >= share):
                 continue
-            empty = not self._tags[index][number][:, start:end].any()
-            if empty and drawing.keep_empty < 1 and rng.random() >= drawing.keep_empty:
+            unit_tags = self._tags[index][number][:, start:end]
+            if not unit_tags.any() and drawing.keep_empty < 1 and rng.random() >= drawing.keep_empty:
                 continue
             dataset = None if rng.random() < drawing.drop_dataset else source.dataset
             order = [annotated[i] for i in rng.permutation(len(annotated))]
@@ -228,6 +230,14 @@ class Mixture:
                 questions = [tuple(order)]
             else:
                 questions = [tuple(order[: int(rng.integers(1, len(order) + 1))])]
+            if drawing.absent_types < 1:
+                here = {t for t, tags in zip(source.types, unit_tags, strict=True) if tags.any()}
+                kept = [
+                    tuple(t for t in types if t in here or rng.random() < drawing.absent_types)
+                    for types in questions
+                ]
+                # A unit of which nothing would be asked is a negative that `keep_empty` decides on.
+                questions = [types for types in kept if types] or [questions[0][:1]]
             counts = self._token_counts[index][number][start:end]
             hinted = self.hints is not None and coin.random() < drawing.hinted
             for types in questions:

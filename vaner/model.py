@@ -29,7 +29,14 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, BitsAndBytesConfig, DynamicCache
 
 from vaner import backbone as backbones
-from vaner.attention import INSTRUCTION_APART, check_takes_masks, keeps_keys, make_mask, set_attention
+from vaner.attention import (
+    INSTRUCTION_APART,
+    check_place,
+    check_takes_masks,
+    keeps_keys,
+    make_mask,
+    set_attention,
+)
 from vaner.config import CONFIG_NAME, ModelConfig
 from vaner.errors import VanerError
 from vaner.features import IGNORED
@@ -89,7 +96,7 @@ class Prefix:
 
     Attributes:
         keys_values: for each layer ``(1, heads, tokens, head size)`` twice.
-        types: float, ``(types, hidden)``, the states of the asked types' last tokens.
+        types: float, ``(types, hidden)``, the vectors of the asked types.
     """
 
     keys_values: list[tuple[torch.Tensor, torch.Tensor]]
@@ -117,6 +124,7 @@ class VanerModel(nn.Module):
         self.backbone = backbone
         self.head = head.float()
         self.settings = settings
+        check_place(settings.attention, settings.template.place)
         self.max_positions = getattr(backbone.config, "max_position_embeddings", None)
         if self.max_positions and settings.max_tokens > self.max_positions:
             raise VanerError(
@@ -156,11 +164,12 @@ class VanerModel(nn.Module):
             input_ids, attention_mask: ``(batch, tokens)``; the mask numbers the rows of a sequence from 1, and 0 is
                 padding, on either side.
             word_positions: ``(rows, words)``, -1 where a row has fewer words.
-            type_positions: ``(rows, types)``, -1 where a row asks fewer types.
+            type_positions: ``(rows, types, tokens)``, -1 where a row asks fewer types or a type has fewer tokens.
             labels: ``(rows, types, words)`` of O, B, I or IGNORED.
             num_items_in_batch: labels counted over all accumulated batches and all processes; the loss is the
                 sum over this batch divided by it, so that accumulation does not change the gradient.
-            instruction_mask: ``(batch, tokens)``, 1 for the tokens of an instruction; needed by ``prefix``.
+            instruction_mask: ``(batch, tokens)``, 1 for the tokens of an instruction before a text; needed by
+                ``prefix``.
             row_sequences: ``(rows,)``, the sequence in which each row lies, if they are packed.
 
         Returns:
@@ -182,7 +191,8 @@ class VanerModel(nn.Module):
         rows = row_sequences if packed else torch.arange(len(hidden), device=hidden.device)
         rows = rows[:, None]
         logits = self.head(
-            hidden[rows, word_positions.clamp(min=0)], hidden[rows, type_positions.clamp(min=0)]
+            hidden[rows, word_positions.clamp(min=0)],
+            _mean(hidden[rows[..., None], type_positions.clamp(min=0)], type_positions),
         )
         output = {"logits": logits}
         if labels is not None:
@@ -207,7 +217,7 @@ class VanerModel(nn.Module):
 
         Args:
             input_ids: ``(tokens,)``, the special tokens in front included.
-            type_positions: ``(types,)``.
+            type_positions: ``(types, tokens)``, as of `forward`.
         """
         cache = DynamicCache()
         hidden = self.backbone(
@@ -217,7 +227,8 @@ class VanerModel(nn.Module):
             past_key_values=cache,
             use_cache=True,
         ).last_hidden_state
-        return Prefix([(layer.keys, layer.values) for layer in cache.layers], hidden[0, type_positions])
+        types = _mean(hidden[0, type_positions.clamp(min=0)], type_positions)
+        return Prefix([(layer.keys, layer.values) for layer in cache.layers], types)
 
     def score_texts(
         self,
@@ -514,6 +525,12 @@ def _positions(rows: torch.Tensor) -> torch.Tensor:
     first = torch.ones_like(rows, dtype=torch.bool)
     first[:, 1:] = rows[:, 1:] != rows[:, :-1]
     return index - (index * first).cummax(dim=1).values
+
+
+def _mean(states: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    """``(..., tokens, hidden)`` to float ``(..., hidden)``: the mean of the states whose position is not -1."""
+    there = (positions >= 0)[..., None]
+    return (states.float() * there).sum(-2) / there.sum(-2).clamp(min=1)
 
 
 def load_tokenizer(folder: str | Path):

@@ -262,7 +262,14 @@ def score_dev(
     corpora = registry()
     was_training = model.training
     model.eval()
-    tagger = Vaner(model, tokenizer, batch_tokens=max(args.batch_tokens, 2048), kb=hints and hints.kb)
+    # A dev corpus may annotate a type that training does not ask: its score is that of a type never seen.
+    tagger = Vaner(
+        model,
+        tokenizer,
+        batch_tokens=max(args.batch_tokens, 2048),
+        kb=hints and hints.kb,
+        allow_new_types=True,
+    )
     found: dict[str, dict[str, Any]] = {}
     for name, documents in dev.items():
         dataset = corpora[name].instruction_name

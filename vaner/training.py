@@ -28,6 +28,7 @@ from vaner.corpora import registry
 from vaner.errors import VanerError
 from vaner.features import Tokenisation
 from vaner.gathering import Gathered, gather, gather_hints, gather_names, sample
+from vaner.instructions import Template
 from vaner.mixture import Drawing, Mixture
 from vaner.model import BACKBONE_FOLDER, Adapter, VanerModel, describe, load_tokenizer
 from vaner.record import names_record, run_record, say_data, say_names
@@ -80,6 +81,7 @@ def run(argv: list[str]) -> Path:
             drop_dataset=data_args.drop_dataset,
             one_type=data_args.one_type,
             all_types=data_args.all_types,
+            absent_types=data_args.absent_types,
             keep_empty=data_args.keep_empty,
             hinted=knowledge_args.kb_hint_share,
         ),
@@ -90,6 +92,9 @@ def run(argv: list[str]) -> Path:
         hints=hints,
     )
     say_data(say, gathered, mixture, tokenisation)
+    corpora = registry()
+    if unseen := {t for name in gathered.dev for t in corpora[name].annotated} - set(settings.types):
+        say(f"dev asks what training does not: {', '.join(sorted(unseen))}; scored as types never seen")
     if dense:
         say_names(say, mixture, gate)
     if hints:
@@ -130,6 +135,7 @@ def _settings(
         causal_layers=model_args.causal_layers,
         head=model_args.head,
         head_rank=model_args.head_rank,
+        template=Template(type_vector=model_args.type_vector, place=model_args.instruction),
         max_tokens=model_args.max_tokens,
         max_words=model_args.max_words,
     )
@@ -147,7 +153,9 @@ def _settings(
         asked = dict.fromkeys([*datasets.get(source.dataset, []), *source.types])
         datasets[source.dataset] = list(asked)
     types = list(dict.fromkeys([*before.types, *(t for types in datasets.values() for t in types)]))
-    described = {t: corpora.types[t] for t in types if t in corpora.types}
+    # Dev may ask types that were not trained on; their definitions are then said too.
+    asked = dict.fromkeys([*types, *(t for name in gathered.dev for t in sorted(corpora[name].annotated))])
+    described = {t: corpora.types[t] for t in asked if t in corpora.types}
     template = replace(
         before.template,
         **{k: v for k, v in wording.items() if v},
