@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -196,6 +197,96 @@ def test_exponents(benchmark):
     scaling = benchmark("scaling")
     assert scaling.exponent([1, 2, 4], [3, 12, 48]) == pytest.approx(2)
     assert scaling.fitted([1, 2], [[1, 1], [1, 2]])["rounds"] == pytest.approx([0, 1])
+
+
+# --- variants of a training config ---
+
+
+@pytest.fixture
+def compare(benchmark, tiny_backbones, tmp_path, monkeypatch):
+    """compare.py as a function of its arguments, returning its JSON; runs are trained in this process."""
+    from vaner import training
+
+    script = benchmark("compare")
+    config = tmp_path / "tiny.yaml"
+    config.write_text(
+        f"backbone: {tiny_backbones['llama']}\nmix: [bc5cdr-sample]\ncap: 4\nbatch_tokens: 700\nmax_tokens: 384\n"
+        "dtype: float32\nlora_r: 4\nhead_rank: 8\nnum_train_epochs: 1\nlogging_steps: 1\nevaluations: 0\n"
+        "eval_documents: 2\nuse_cpu: true\n"
+    )
+    trained = []
+
+    def run(command, **_):
+        trained.append(command)
+        training.run(command[2:])
+        return subprocess.CompletedProcess(command, 0)
+
+    def compare(*argv):
+        trained.clear()
+        out = tmp_path / "out.json"
+        words = ["--config", str(config), "--runs", str(tmp_path / "runs"), "--json", str(out), *argv]
+        monkeypatch.setattr(sys, "argv", ["compare.py", *words])
+        script.main()
+        return json.loads(out.read_text())
+
+    monkeypatch.setattr(script, "subprocess", SimpleNamespace(run=run, STDOUT=None))
+    compare.trained = trained
+    return compare
+
+
+def test_variants_of_a_config_are_compared(compare, capsys):
+    marked, unseen = "marked: --type_vector marker", "unseen: --skip_types Chemical"
+    found = compare("--seeds", "1", "--variant", marked, "--variant", unseen, "--by_type")
+    shown = capsys.readouterr().out
+    assert len(compare.trained) == 2
+    assert "bc5cdr-sample Chemical" in shown and "tokens/s" in shown
+    for name in ("marked", "unseen"):
+        one = found["results"][name]
+        assert set(one["f1_by_type"]) == {"bc5cdr-sample Chemical", "bc5cdr-sample Disease"}
+        assert set(one["f1"]) == {"bc5cdr-sample", "mean"}
+        assert one["tokens_per_second"][0] > 0 and one["tokens"][0] > 0
+    assert found["machine"]["processor"] and found["versions"]["torch"]
+    compare("--seeds", "1", "--variant", marked)
+    assert not compare.trained, "a finished run is found again"
+    with pytest.raises(VanerError, match="marked-1: holds a run of another config or with other flags"):
+        compare("--seeds", "1", "--variant", "marked: --type_vector mean")
+
+
+def test_means_intervals_and_differences_over_seeds(benchmark):
+    script = benchmark("compare")
+
+    def record(f1, kinds, speeds=()):
+        history = [{"loss": 1.0, "tokens_per_second": s} for s in speeds]
+        dev = {name: {"f1": value, "types": kinds} for name, value in f1.items()}
+        return {"dev": dev, "tokens": 10, "updates": 2, "training_minutes": 1.0, "history": history}
+
+    one = [record({"x": 0.5, "y": 0.7}, {"A": 0.5}, (10, 90, 20)), record({"x": 0.6, "y": 0.8}, {"A": None})]
+    two = [record({"x": 0.7, "y": 0.7}, {"A": 0.1}), record({"x": 0.8, "y": 0.8}, {"A": 0.3})]
+    found = script.compared({"one": one, "two": two})
+    assert found["two"]["difference"]["x"]["mean"] == pytest.approx(0.2)
+    assert found["two"]["difference"]["mean"]["interval"] == pytest.approx([0.1, 0.1])
+    assert found["one"]["f1"]["mean"]["seeds"] == pytest.approx([0.6, 0.7])
+    assert found["one"]["f1_by_type"]["x A"]["seeds"] == [0.5, 0.0]
+    assert found["one"]["tokens_per_second"] == [20, None]
+    page = {"results": found, "seeds": [1, 2]}
+    assert "| two" in script.table(page) and "x A" in script.table(page, by_type=True)
+    with pytest.raises(
+        VanerError, match="two is scored on x, y and one on z; give all variants the same --dev"
+    ):
+        script.compared({"one": [record({"z": 1.0}, {})], "two": two})
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["typed"], "write 'name: --flag value ...'"),
+        (["a/b: --head typed"], "write 'name: --flag value ...'"),
+        (["a: --seed 1", "a: --seed 2"], "names 'a' twice"),
+    ],
+)
+def test_wrong_variants_are_named(benchmark, words, message):
+    with pytest.raises(VanerError, match=message):
+        benchmark("compare").parse_all(words)
 
 
 def fails():
