@@ -24,7 +24,7 @@ instructions dense
 pairing metrics bootstrap agreement mistakes report
 decode
 features batching hints mixture
-attention arguments gathering
+grouped attention arguments gathering
 config backbone provenance card
 heads lora merging int8 model
 tagging

@@ -21,6 +21,7 @@ from torch import nn
 from transformers.masking_utils import and_masks, causal_mask_function, create_bidirectional_mask
 
 from vaner.errors import VanerError
+from vaner.grouped import NAME
 
 MODES = ("bidirectional", "causal", "prefix", "layerwise")
 
@@ -86,7 +87,7 @@ def check_takes_masks(backbone: nn.Module, purpose: str) -> None:
         raise VanerError(
             f"{purpose}: {type(backbone).__name__} builds its masks itself; use attention bidirectional, unpacked"
         )
-    if implementation not in ("sdpa", "eager"):
+    if implementation not in ("sdpa", "eager", NAME):
         raise VanerError(f"{purpose}: works with sdpa or eager attention, not {implementation}")
 
 

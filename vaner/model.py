@@ -40,6 +40,7 @@ from vaner.attention import (
 from vaner.config import CONFIG_NAME, ModelConfig
 from vaner.errors import VanerError
 from vaner.features import IGNORED
+from vaner.grouped import use_grouped
 from vaner.heads import build_head
 from vaner.merging import is_plain, read_config
 from vaner.merging import merge as merge_adapter
@@ -514,6 +515,7 @@ def load_backbone(
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         model = AutoModel.from_pretrained(folder, config=config, **options)
     settings.causal_layers = set_attention(model, settings.attention, settings.causal_layers)
+    use_grouped(model)
     model.config.use_cache = False
     model.eval()
     return model

@@ -1,0 +1,104 @@
+"""In: queries, keys, values of one layer on a CPU. Out: attention by plain matrix products, forward and backward.
+
+torch's fused attention never holds the scores of a whole row, which is what a GPU and very long rows need. On a CPU
+and rows of some hundred tokens its backward pass takes seven to ten times as long as the products themselves
+(docs/performance.md). Here the scores are held, and the query heads that share a key head (grouped-query attention)
+are rows of one product, so that keys and values are not repeated:
+
+    queries  (batch, key heads x group, tokens, size)  ->  (batch x key heads, group x tokens, size)
+    keys     (batch, key heads,         seen,   size)  ->  (batch x key heads, seen, size)
+    scores                                                 (batch x key heads, group x tokens, seen)
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+NAME = "grouped"
+
+# Scores grow with the square of a row; rows longer than this are left to torch, which holds none.
+LONGEST = 2048
+
+
+def use_grouped(backbone: nn.Module) -> bool:
+    """Let a transformers backbone compute its attention here where it can, by torch's sdpa where it cannot.
+
+    Returns:
+        whether it does: it asked for sdpa (transformers' default) and takes attention functions from outside.
+    """
+    if backbone.config._attn_implementation != "sdpa" or not backbone._supports_attention_backend:
+        return False
+    AttentionInterface.register(NAME, attend)
+    AttentionMaskInterface.register(NAME, sdpa_mask)
+    backbone.set_attn_implementation(NAME)
+    return True
+
+
+def attend(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    **kwargs,
+) -> tuple[torch.Tensor, None]:
+    """transformers' attention function: ``(batch, heads, tokens, size)`` to ``(batch, tokens, heads, size)``.
+
+    Args:
+        attention_mask: bool, True where a key is seen, or float, added to the scores; ``(batch, 1, tokens, seen)``.
+    """
+    causal = attention_mask is None and getattr(module, "is_causal", True) and query.shape[2] > 1
+    if query.device.type != "cpu" or dropout or causal or key.shape[2] > LONGEST:
+        return sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
+        )
+    if attention_mask is not None and attention_mask.dtype == torch.bool:
+        least = torch.finfo(query.dtype).min
+        attention_mask = torch.zeros_like(attention_mask, dtype=query.dtype).masked_fill_(
+            ~attention_mask, least
+        )
+    scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
+    return _Attention.apply(query, key, value, attention_mask, scaling), None
+
+
+class _Attention(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, query, key, value, mask, scaling):
+        batch, heads, tokens, size = query.shape
+        groups, seen = key.shape[1:3]
+        query = (query * scaling).reshape(batch * groups, -1, size)
+        key = key.reshape(batch * groups, seen, size)
+        value = value.reshape(batch * groups, seen, -1)
+        scores = torch.bmm(query, key.transpose(1, 2))
+        if mask is not None:
+            scores.view(batch, heads, tokens, seen).add_(mask)
+        shares = torch.softmax(scores, dim=-1)
+        ctx.save_for_backward(query, key, value, shares)
+        ctx.scaling = scaling
+        ctx.shape = batch, heads, tokens, groups
+        return torch.bmm(shares, value).view(batch, heads, tokens, -1).transpose(1, 2).contiguous()
+
+    @staticmethod
+    def backward(ctx, grad):
+        query, key, value, shares = ctx.saved_tensors
+        grad = grad.transpose(1, 2).reshape(len(query), query.shape[1], -1)
+        grad_value = torch.bmm(shares.transpose(1, 2), grad)
+        grad_scores = torch._softmax_backward_data(
+            torch.bmm(grad, value.transpose(1, 2)), shares, -1, shares.dtype
+        )
+        grad_query = torch.bmm(grad_scores, key).mul_(ctx.scaling)
+        grad_key = torch.bmm(grad_scores.transpose(1, 2), query)
+        batch, heads, tokens, groups = ctx.shape
+        return (
+            grad_query.view(batch, heads, tokens, -1),
+            grad_key.view(batch, groups, *key.shape[1:]),
+            grad_value.view(batch, groups, *value.shape[1:]),
+            None,
+            None,
+        )
