@@ -24,7 +24,7 @@ from vaner import ade, segment
 from vaner.document import Document
 from vaner.errors import FormatError, VanerError
 from vaner.formats import READERS, Report
-from vaner.formats.blocks import SKIPPED
+from vaner.formats.report import SKIPPED
 
 ROOT_VARIABLE = "VANER_DATA"
 GRANULARITIES = ("sentence", "abstract", "section", "full text", "block")

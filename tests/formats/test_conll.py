@@ -81,7 +81,7 @@ def test_white_space_columns_keep_odd_spaces(make):
 def test_tag_column(make):
     path = make("x.conll", "a\tB-X\t0\t1\t\nb\tO\t2\t3\t\n")
     assert spans(next(read(path, tag_column=1))) == [("a", "X")]
-    with pytest.raises(FormatError, match=r"x\.conll:1: '1' is no tag .* tag_column"):
+    with pytest.raises(FormatError, match=r"x\.conll:1: '1' is no tag .* as in conll:tag_column=1"):
         list(read(path))
     with pytest.raises(FormatError, match="no column 7 among 4"):
         list(read(path, tag_column=7))
@@ -178,7 +178,7 @@ def test_a_bad_sentence_is_skipped_on_request(make):
 def test_unknown_scheme_and_standard_input(make):
     with pytest.raises(VanerError, match="tag scheme 'bio3' is unknown"):
         read(make("x.conll", "a\tO\n"), scheme="bio3")
-    with pytest.raises(VanerError, match="name it: scheme="):
+    with pytest.raises(VanerError, match="name it, as in conll:scheme=iob2"):
         read("-", "conll")
     with pytest.raises(VanerError, match="cannot be written"):
         write("x.conll", [], "conll", scheme="iob1")

@@ -104,7 +104,7 @@ def test_wrong_offsets_name_everything(make):
         list(read(path))
     assert str(error.value) == (
         f"{path}:3: document 1: Gene mention at 5-9 says 'Ge-1' but the text there is 'e-1 '; "
-        "correct the file, or read it with offsets='repair' or 'drop'"
+        "correct the file, or have its format repair or drop such mentions (as in pubtator:offsets=repair)"
     )
 
 
@@ -144,7 +144,7 @@ def test_offsets_can_be_dropped(make):
     (document,) = read(path, offsets="drop", report=report)
     assert [s.text for s in document.spans] == ["BRCA1"]
     assert report.counts == {DROPPED: 1}
-    with pytest.raises(VanerError, match="offsets='fix' is unknown"):
+    with pytest.raises(VanerError, match="offsets=fix is unknown"):
         read(path, offsets="fix")
 
 

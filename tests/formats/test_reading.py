@@ -3,6 +3,7 @@
 import gzip
 import io
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from vaner.document import Document, Span
 from vaner.errors import FormatError, VanerError
-from vaner.formats import READERS, WRITERS, Report, detect, read, write
+from vaner.formats import READERS, WRITERS, Report, detect, format_to_write, read, write
 
 DOCUMENTS = [Document("1", "a b", [Span(0, 1, "X", "a")]), Document("2", ""), Document("3", "c")]
 FILES = {
@@ -67,10 +68,64 @@ def test_detect(make, name, content, expected):
     assert detect(make(name, content)) == expected
 
 
-@pytest.mark.parametrize("name", ["a.dat", "a.tsv", "a.xml", "a.json"])
+@pytest.mark.parametrize("name", ["a.dat", "a.xml", "a.json"])
 def test_detect_is_unsure(make, name):
-    with pytest.raises(FormatError, match="its format cannot be told .* name it: format="):
+    with pytest.raises(FormatError, match="its format cannot be told .* name its format, one of bioc, brat"):
         detect(make(name, "[1, 2]" if name == "a.json" else "one two three\n"))
+
+
+def test_a_missing_column_of_a_tsv_file_is_found_on_its_line(make):
+    path = make("a.tsv", "one\tO\ntwo\nthree\tO\n")
+    with pytest.raises(FormatError, match=r"a\.tsv:2: 'two' has no tag column"):
+        list(read(path))
+
+
+def test_options_follow_the_name_of_a_format(make, tmp_path):
+    path = make("a.txt", "one\n\ntwo\n")
+    assert [d.text for d in read(path, "text:per=line")] == ["one", "two"]
+    assert [d.text for d in read(path, "auto:per=line")] == ["one", "two"]
+    assert [d.text for d in read(path, "text:per=line", per="file")] == ["one\n\ntwo\n"]
+    table = make("b.conll", "a\tB-X\t7\n")
+    (document,) = read(table, "conll:tag_column=1,scheme=iob2")
+    assert [s.type for s in document.spans] == ["X"]
+    write(tmp_path / "c.conll", [document], "conll:scheme=iobes")
+    assert "a\tS-X" in (tmp_path / "c.conll").read_text()
+
+
+@pytest.mark.parametrize(
+    ("format", "message"),
+    [
+        ("conll:schema=iob2", "format conll has no option 'schema'; did you mean scheme?"),
+        ("medline:x=1", "format medline has no option 'x'; it has none"),
+        ("conll:scheme", "'scheme'; write each option once, as scheme=VALUE"),
+        ("conll:scheme=iob1,scheme=iob2", "'scheme=iob2'; write each option once"),
+        ("conll:tag_column=last", "tag_column is 'last'; give a whole number"),
+        ("conll:on_error=skip", "has no option 'on_error'"),
+        ("conl:scheme=iob2", "format 'conl' is unknown; choose auto or one of"),
+        ("html:title=x", "format 'html' can only be written"),
+    ],
+)
+def test_wrong_options_of_a_format(make, format, message):
+    with pytest.raises(VanerError, match=re.escape(message)):
+        read(make("a.conll", "a\tO\n"), format)
+
+
+@pytest.mark.parametrize(
+    ("name", "format"),
+    [
+        ("a.tsv", "conll"),
+        ("a.iob2.gz", "conll"),
+        ("a.PubTator", "pubtator"),
+        ("a.PubTator.txt", "pubtator"),
+        ("a.xml", "bioc"),
+        ("a.HTML", "html"),
+        ("a.zip", "brat"),
+        ("a.nbib", "jsonl"),
+        ("a", "jsonl"),
+    ],
+)
+def test_the_format_of_a_file_to_write_follows_its_name(name, format):
+    assert format_to_write(name) == format
 
 
 def test_detect_refuses_utf16(make):
@@ -266,6 +321,15 @@ def test_report():
     assert report.counts == {"a": 3, "b": 1}
     assert report.messages == ["first 0", "first 1", "second"]
     assert report.summary() == ["3 x a: first 0", "b: second"]
+
+
+def test_every_skipped_document_is_named(make):
+    report = Report()
+    path = make("a.jsonl", '{"id": "1"}\n{"id": "2", "text": "t"}\n{"id": "3"}\n')
+    assert [d.id for d in read(path, on_error="skip", report=report)] == ["2"]
+    first, second = report.summary()
+    assert first.startswith("2 x document skipped: ") and f"{path}:1" in first
+    assert second.startswith("document skipped: ") and f"{path}:3" in second
 
 
 def test_importing_does_not_import_torch():

@@ -9,9 +9,9 @@ import pytest
 
 from vaner.errors import OffsetError
 from vaner.formats import Report, detect, read, write
-from vaner.formats.blocks import SKIPPED
 from vaner.formats.conll import REPAIRED as TAGS_REPAIRED
 from vaner.formats.offsets import REPAIRED
+from vaner.formats.report import SKIPPED
 
 # Path, documents, mentions, mentions whose offsets are wrong, documents whose id came before.
 PUBTATOR = [

@@ -18,8 +18,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("input", help="documents; - for standard input, *.gz accepted")
     add("output", help="where to write; - for standard output")
-    add("--input_format", default="auto", metavar="FORMAT", help=f"auto, {', '.join(READERS)}; default: auto")
-    add("--output_format", metavar="FORMAT", help=f"{', '.join(WRITERS)}; default: by the output's extension")
+    add(
+        "--input_format",
+        default="auto",
+        metavar="FORMAT",
+        help=f"auto, {', '.join(READERS)}; options may follow, as in text:per=line or pubtator:offsets=repair; "
+        "default: auto",
+    )
+    add(
+        "--output_format",
+        metavar="FORMAT",
+        help=f"{', '.join(WRITERS)}; options may follow, as in conll:scheme=iobes; "
+        "default: by the output's extension",
+    )
     add(
         "--on_error",
         choices=("raise", "skip"),

@@ -5,12 +5,15 @@
     write("tagged.jsonl", documents, "jsonl")
 
 Formats: conll, pubtator, bioc (XML and JSON), brat (folder or zip), jsonl, and medline and text (read only),
-html (write only). Each has a module here that says what it reads, what it keeps and its options.
+html (write only). Each has a module here that says what it reads, what it keeps and its options. Options may
+follow the name, as on the command line: ``pubtator:offsets=repair``, ``conll:scheme=iob2,tag_column=1``.
 """
 
 from __future__ import annotations
 
+import difflib
 import errno
+import inspect
 import logging
 import os
 import re
@@ -25,7 +28,7 @@ from vaner.formats import bioc, brat, conll, html, jsonl, medline, pubtator, tex
 from vaner.formats.files import BOM, BROKEN_GZIP, UTF16, open_bytes
 from vaner.formats.report import Report
 
-__all__ = ["READERS", "WRITERS", "Report", "detect", "read", "write"]
+__all__ = ["READERS", "WRITERS", "Report", "check_reader", "check_writer", "detect", "read", "write"]
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +64,7 @@ _EXTENSIONS = {
 }
 _SNIFFED = 1 << 16
 _TAGGED = re.compile(rb"\S.*[\t ](?:O|[BIESLU](?:-\S+)?)[ \t]*")
-_ASK = f"name it: format= one of {', '.join(READERS)}"
+_ASK = f"name its format, one of {', '.join(READERS)}"
 
 
 def read(
@@ -76,12 +79,12 @@ def read(
 
     Args:
         path: what to read.
-        format: one of ``READERS``, or ``auto`` for :func:`detect`.
+        format: one of ``READERS``, or ``auto`` for :func:`detect`; options may follow (``text:per=line``).
         on_error: what a document that cannot be read does: ``raise``, or ``skip`` to leave it out and
             count it. A file that is broken as a whole raises either way.
         report: receives what was repaired, dropped or skipped. Without one, a summary is logged as
             warnings when the reading ends.
-        options: the format's own; see the ``read`` function of its module.
+        options: the format's own; see the ``read`` function of its module. They win over those in ``format``.
 
     Yields:
         Documents in the order of the file, one in memory at a time, their ids unique.
@@ -92,15 +95,59 @@ def read(
     """
     if on_error not in ("raise", "skip"):
         raise VanerError(f"on_error={on_error!r} is unknown; choose 'raise' or 'skip'")
-    if format != "auto" and format not in READERS:
-        hint = "can only be written" if format in WRITERS else "is unknown"
-        raise VanerError(f"format {format!r} {hint}; choose auto or one of {', '.join(READERS)}")
+    check_reader(format)
     if str(path) != "-" and not os.path.exists(path):
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
-    name = detect(path) if format == "auto" else format
+    name, _, written = format.partition(":")
+    if name == "auto":
+        name = detect(path)
+    options = {**_options(name, READERS[name], written), **options}
     told = Report() if report is None else report
     documents = READERS[name](path, on_error=on_error, report=told, **options)
     return documents if report is not None else _logged(documents, path, told)
+
+
+def check_reader(format: str) -> None:
+    """Raise VanerError unless :func:`read` knows this format and its options."""
+    name, _, written = format.partition(":")
+    if name == "auto":
+        return
+    if name not in READERS:
+        hint = "can only be written" if name in WRITERS else "is unknown"
+        raise VanerError(f"format {name!r} {hint}; choose auto or one of {', '.join(READERS)}")
+    _options(name, READERS[name], written)
+
+
+def check_writer(format: str) -> None:
+    """Raise VanerError unless :func:`write` knows this format and its options."""
+    name, _, written = format.partition(":")
+    if name not in WRITERS:
+        hint = "can only be read" if name in READERS else "is unknown"
+        raise VanerError(f"format {name!r} {hint}; choose one of {', '.join(WRITERS)}")
+    _options(name, WRITERS[name], written)
+
+
+def _options(name: str, function: Callable[..., Any], written: str) -> dict[str, Any]:
+    """The options that follow a format's name: ``key=value,key=value``, each as its function wants it."""
+    known = {
+        key: parameter
+        for key, parameter in inspect.signature(function, eval_str=True).parameters.items()
+        if parameter.default is not parameter.empty
+    }
+    found: dict[str, Any] = {}
+    for item in filter(None, written.split(",")):
+        key, equals, value = item.partition("=")
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(known) or 'none'}"
+            raise VanerError(f"format {name} has no option {key!r}; {hint}")
+        if not equals or key in found:
+            raise VanerError(f"format {name}: {item!r}; write each option once, as {key}=VALUE")
+        try:
+            found[key] = known[key].annotation(value)
+        except ValueError:
+            raise VanerError(f"format {name}: {key} is {value!r}; give a whole number") from None
+    return found
 
 
 def _logged(documents: Iterator[Document], path: str | os.PathLike, report: Report) -> Iterator[Document]:
@@ -128,9 +175,9 @@ def write(
     Args:
         path: what to write; ``*.gz`` is compressed, ``-`` is standard output.
         documents: with unique ids.
-        format: one of ``WRITERS``.
+        format: one of ``WRITERS``; options may follow (``conll:scheme=iobes``).
         report: receives what the format cannot hold. Without one, a summary is logged as warnings.
-        options: the format's own; see the ``write`` function of its module.
+        options: the format's own; see the ``write`` function of its module. They win over those in ``format``.
 
     Returns:
         The number of documents written.
@@ -139,11 +186,11 @@ def write(
         FormatError: for an id that comes twice.
         VanerError: for an unknown format or a place that cannot be written to.
     """
-    if format not in WRITERS:
-        hint = "can only be read" if format in READERS else "is unknown"
-        raise VanerError(f"format {format!r} {hint}; choose one of {', '.join(WRITERS)}")
+    check_writer(format)
+    name, _, written = format.partition(":")
+    options = {**_options(name, WRITERS[name], written), **options}
     told = Report() if report is None else report
-    count = WRITERS[format](path, _unique(documents, path), report=told, **options)
+    count = WRITERS[name](path, _unique(documents, path), report=told, **options)
     if report is None:
         _log(path, told)
     return count
@@ -187,6 +234,8 @@ def detect(path: str | os.PathLike) -> str:
     found = _sniff(start)
     if found is None and extension in (".txt", ".text"):
         return "text"
+    if found is None and extension == ".tsv":
+        return "conll"  # its reader says on which line a column is missing
     if found is None:
         raise FormatError(f"{path}: its format cannot be told from its name or its first lines; {_ASK}")
     return found
@@ -194,15 +243,12 @@ def detect(path: str | os.PathLike) -> str:
 
 def format_to_write(path: str | os.PathLike) -> str:
     """The format that a file to be written should have, by its name; JSON Lines where the name does not say."""
-    name = Path(path).name.removesuffix(".gz")
-    for ending, found in ((".html", "html"), (".htm", "html"), (".conll", "conll"), (".tsv", "conll")):
-        if name.endswith(ending):
-            return found
-    if "pubtator" in name.lower():
-        return "pubtator"
-    if name.endswith(".xml"):
-        return "bioc"
-    return "jsonl"
+    name = Path(path).name.lower().removesuffix(".gz")
+    written = {".html": "html", ".htm": "html", ".tsv": "conll", ".xml": "bioc", ".zip": "brat"}
+    found = {**_EXTENSIONS, **written}.get(Path(name).suffix)
+    if found in WRITERS:
+        return found
+    return "pubtator" if "pubtator" in name else "jsonl"
 
 
 def _detect_folder(path: str | os.PathLike) -> str:

@@ -313,7 +313,7 @@ class _Builder:
             raise OffsetError(
                 f"{self.where}: document {self.id}: the passage at offset {offset} begins before the one "
                 f"before it ends ({self.reached}); correct its offset, or say what offsets count "
-                "(unit='utf16' or 'utf8')"
+                "(bioc:unit=utf16 or bioc:unit=utf8)"
             )
         self.pieces += ["\n" * gap, text]
         start = self.length + gap

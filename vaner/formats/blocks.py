@@ -11,10 +11,9 @@ from typing import TypeVar
 
 from vaner.document import Document
 from vaner.errors import FormatError, OffsetError, place
-from vaner.formats.report import Report
+from vaner.formats.report import SKIPPED, Report
 
 Block = TypeVar("Block")
-SKIPPED = "document skipped"
 
 
 def documents(
@@ -46,7 +45,7 @@ def documents(
                 first = "" if seen[document.id] is None else f" on line {seen[document.id]}"
                 raise FormatError(
                     f"{place(path, line)}: document id {document.id!r} was used before{first}; "
-                    "give each document its own id, or skip the second (on_error='skip')"
+                    "give each document its own id, or skip the second (--on_error skip)"
                 )
         except (FormatError, OffsetError) as error:
             if not str(error).startswith(str(path)):

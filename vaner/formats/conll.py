@@ -76,7 +76,7 @@ def read(
         if str(path) == "-":
             raise VanerError(
                 "standard input is read once, so its tag scheme cannot be detected; "
-                f"name it: scheme= one of {', '.join(SCHEMES)}"
+                f"name it, as in conll:scheme=iob2; one of {', '.join(SCHEMES)}"
             )
         scheme = detect_scheme(path, tag_column)
     elif scheme not in SCHEMES:
@@ -153,7 +153,7 @@ class _Layout:
             )
         if not -width <= self.tag_column < width:
             raise FormatError(
-                f"{where}: no column {self.tag_column} among {width}; choose another tag_column"
+                f"{where}: no column {self.tag_column} among {width}; choose another (conll:tag_column=1)"
             )
         self.width = width
 
@@ -162,7 +162,7 @@ class _Layout:
         if match is None:
             raise FormatError(
                 f"{self.path}:{number}: {tag!r} is no tag (O, B-Type, I-Type, E-Type, S-Type); "
-                "if the tags stand in another column, choose it with tag_column"
+                "if the tags stand in another column, say which, as in conll:tag_column=1 (from 0)"
             )
         return _SAME_ROLE.get(match[1], match[1]), match[2] or self.default_type
 

@@ -33,9 +33,9 @@ def width(text: str, unit: str) -> int:
 def check_options(offsets: str, unit: str) -> None:
     """Raise VanerError for a policy or unit that does not exist."""
     if offsets not in ("raise", "repair", "drop"):
-        raise VanerError(f"offsets={offsets!r} is unknown; choose 'raise', 'repair' or 'drop'")
+        raise VanerError(f"offsets={offsets} is unknown; choose raise, repair or drop")
     if unit != "codepoints" and unit not in _UNITS:
-        raise VanerError(f"unit={unit!r} is unknown; choose 'codepoints', 'utf16' or 'utf8'")
+        raise VanerError(f"unit={unit} is unknown; choose codepoints, utf16 or utf8")
 
 
 class Placer:
@@ -109,13 +109,16 @@ class Placer:
             f"but the text there is {found[:_SHOWN]!r}"
         )
         if self.policy == "raise":
-            raise OffsetError(f"{said}; correct the file, or read it with offsets='drop'")
+            raise OffsetError(f"{said}; correct the file, or read it with offsets=drop (brat:offsets=drop)")
         self.report.warn(DROPPED, said)
         return None
 
     def _settle(self, start: int, end: int, claimed: str, found: str, said: str) -> tuple[int, int] | None:
         if self.policy == "raise":
-            raise OffsetError(f"{said}; correct the file, or read it with offsets='repair' or 'drop'")
+            raise OffsetError(
+                f"{said}; correct the file, or have its format repair or drop such mentions "
+                "(as in pubtator:offsets=repair)"
+            )
         if self.policy == "repair" and claimed:
             if 0 <= start and self.text.startswith(claimed, start):
                 end = start + len(claimed)

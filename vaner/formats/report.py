@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
+SKIPPED = "document skipped"
+"""The kind of event whose every message is told, because each is a document that is missing from the output."""
+
 
 class Report:
     """Collects what happened to a file on its way in or out, so that nothing happens to it silently.
@@ -20,21 +23,27 @@ class Report:
         self.limit = limit
         self.counts: Counter[str] = Counter()
         self.messages: list[str] = []
-        self._first: dict[str, str] = {}
+        self._kept: dict[str, list[str]] = {}
 
     def warn(self, kind: str, message: str) -> None:
         """Count one event of this kind and keep its message while there are fewer than ``limit``."""
         self.counts[kind] += 1
-        self._first.setdefault(kind, message)
-        if self.counts[kind] <= self.limit:
+        kept = self._kept.setdefault(kind, [])
+        if len(kept) < self.limit:
+            kept.append(message)
             self.messages.append(message)
 
     def summary(self) -> list[str]:
-        """One line for each kind of event: how often it happened and the first message."""
+        """One line for each kind of event: how often it happened and the first message.
+
+        Documents that were skipped have a line each, up to ``limit``.
+        """
         lines = []
         for kind, count in self.counts.most_common():
             times = f"{count} x " if count > 1 else ""
             # Some readers only count, for lack of a place to name.
-            first = f": {self._first[kind]}" if kind in self._first else ""
-            lines.append(f"{times}{kind}{first}")
+            first, *others = self._kept.get(kind, [""])
+            lines.append(f"{times}{kind}: {first}".removesuffix(": "))
+            if kind == SKIPPED:
+                lines += [f"{kind}: {message}" for message in others]
         return lines
