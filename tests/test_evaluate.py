@@ -196,7 +196,9 @@ def test_missing_and_extra_documents(files, capsys):
             ["--predictions", "found.conll", "--train_corpus", "ncbi"],
             "unknown corpus 'ncbi'",
         ),
-        (["--model", "m", "--output", "x", "--output_format", "text"], "--output_format text: choose from"),
+        (["--model", "m", "--output", "x", "--output_format", "text"], "format 'text' can only be read"),
+        (["--predictions", "found.conll", "--max_words", "3"], "--max_words belongs to --model"),
+        (["--predictions", "found.conll", "--allow_new_types"], "--allow_new_types belongs to --model"),
         (["--model", "m", "--batch_tokens", "0"], "--batch_tokens 0: give a number from 1"),
         (["--predictions", "-", "--compare", "-"], "standard input (-) can be only one"),
     ],
@@ -240,6 +242,9 @@ def test_a_bad_document_is_skipped_on_request_and_counted(files, capsys):
 
 class EveryCapital:
     """A tagger that marks each capital letter with every type; it notes what it was asked and shown."""
+
+    types = ("Disease", "Chemical")
+    datasets = ("first", "second")
 
     def __init__(self):
         self.asked = []
@@ -323,6 +328,35 @@ def test_adaptive_mode_names_no_dataset_and_types_restrict_what_is_asked(tagger)
     assert evaluate("--model", "m", "--gold", "gold.pubtator") == 0
     assert tagger.asked == [(["Disease"], None), (["Chemical", "Disease"], None)]
     assert tagger.options == [("m", {}), ("m", {})]
+
+
+def test_a_corpus_that_the_model_was_not_trained_on_is_read_without_its_name(tagger, capsys):
+    tagger.datasets = ("second",)
+    words = ["--model", "m", "--json", "scores.json"]
+    assert evaluate(*words, "--corpus", "one", "two") == 0
+    assert [dataset for _, dataset in tagger.asked] == [None, "second"]
+    assert not page()["protocol"]["adaptive"]
+    said = "instruction without a dataset (adaptive) for one, which the model was not trained on"
+    assert said in capsys.readouterr().out
+    assert evaluate(*words, "--corpus", "one") == 0
+    assert page()["protocol"]["adaptive"]
+
+
+def test_types_that_the_model_was_not_trained_on_are_misses_and_said(tagger, capsys):
+    tagger.types = ("Disease",)
+    words = ["--model", "m", "--corpus", "two", "one", "--json", "scores.json"]
+    assert evaluate(*words) == 0
+    assert [types for types, _ in tagger.asked] == [["Disease"], ["Disease"]]
+    assert "one: not asked for Chemical, which the model was not trained on" in capsys.readouterr().out
+    assert page()["results"][1]["type"]["Chemical"]["fn"] == 1
+    assert evaluate(*words, "--allow_new_types") == 0
+    assert tagger.asked[-1][0] == ["Chemical", "Disease"]
+    assert tagger.options[-1] == ("m", {"allow_new_types": True})
+    asked = len(tagger.asked)
+    assert evaluate(*words, "--types", "Chemical", "--corpus", "one") == 2
+    error = capsys.readouterr().err
+    assert "one: the model was not trained on Chemical, but on Disease; --allow_new_types" in error
+    assert len(tagger.asked) == asked
 
 
 @pytest.fixture

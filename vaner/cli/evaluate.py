@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,7 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     gold.add_argument(
         "--corpus", metavar="NAME", nargs="+", help="registered corpora: python -m vaner corpora"
     )
-    group.add_argument("--gold_format", default="auto", metavar="FORMAT", help="default: %(default)s")
+    group.add_argument(
+        "--gold_format",
+        default="auto",
+        metavar="FORMAT",
+        help="options may follow, as in pubtator:offsets=repair; default: %(default)s",
+    )
     group.add_argument("--split", metavar="SPLIT", help="train, dev or test, of --corpus; default: dev")
     group.add_argument("--data_root", metavar="FOLDER", help="where the corpora are; default: $VANER_DATA")
 
@@ -33,7 +38,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model", metavar="MODEL", help="model folder or hub id; kb:INDEX for a dictionary"
     )
     group.add_argument("--predictions_format", default="auto", metavar="FORMAT", help="default: %(default)s")
-    group.add_argument("--adaptive", action="store_true", help="do not tell the model which dataset it reads")
+    group.add_argument(
+        "--adaptive",
+        action="store_true",
+        help="do not tell the model which dataset it reads; so it is anyway for one it was not trained on",
+    )
+    group.add_argument(
+        "--allow_new_types",
+        action="store_true",
+        help="ask the model for types that training never asked, too; default: their mentions are misses",
+    )
     group.add_argument("--batch_tokens", type=int, metavar="N", help="tokens in a batch of the model")
     group.add_argument(
         "--max_words", type=int, metavar="N", help="words the model reads at once; 1: sentence by sentence"
@@ -42,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--kb", metavar="INDEX", help="hints: tell a model trained with --kb_hints which names the text has"
     )
     group.add_argument("--output", metavar="FILE", help="write what the model predicts")
-    group.add_argument("--output_format", default="jsonl", metavar="FORMAT", help="default: %(default)s")
+    group.add_argument("--output_format", metavar="FORMAT", help="default: by the output's extension")
     group.add_argument(
         "--baseline",
         metavar="MODEL",
@@ -101,7 +115,7 @@ def run(args: argparse.Namespace) -> None:
     from vaner import report
     from vaner.agreement import agreement
     from vaner.bootstrap import compare, intervals
-    from vaner.formats import write
+    from vaner.formats import format_to_write, write
     from vaner.metrics import mention_keys, score
     from vaner.mistakes import markdown, mistakes
     from vaner.pairing import pair
@@ -115,25 +129,27 @@ def run(args: argparse.Namespace) -> None:
     golds = list(_golds(args))
     tagger = _tagger(args.model, args, kb=args.kb) if args.model else None
     baseline = _tagger(args.baseline, args) if args.baseline else None
-    remarks = _remarks(args, tagger, baseline)
+    remarks = _remarks(args, tagger, baseline, golds)
+    # Of all the corpora before the first is tagged: what cannot be asked is said at once.
+    asked, asked_of_baseline = (
+        [one and _asked(one, gold, args, type_map, remarks) for gold in golds] for one in (tagger, baseline)
+    )
 
     results, types, wrong = [], set(), {}
-    for gold in golds:
+    for number, gold in enumerate(golds):
         unreachable = 0
         if tagger is None:
             predicted = _read(args.predictions, args.predictions_format, args, gold.read)
         else:
-            asked = _asked(gold, args, type_map)
-            predicted = _tag(tagger, gold, asked, args, remarks)
+            predicted = _tag(tagger, gold, asked[number], args)
             if args.output:
-                write(args.output, predicted, args.output_format)
-            unreachable = _unreachable(tagger, gold, asked, type_map)
+                write(args.output, predicted, args.output_format or format_to_write(args.output))
+            unreachable = _unreachable(tagger, gold, asked[number], type_map)
         pairing = pair(gold.documents, predicted, **settings)
         scores = score(pairing, training_mentions=training_mentions, unreachable=unreachable)
         beside = None
         if baseline is not None:
-            asked = _asked(gold, args, type_map)
-            found = _tag(baseline, gold, asked, args, remarks)
+            found = _tag(baseline, gold, asked_of_baseline[number], args)
             beside = score(pair(gold.documents, found, **settings), training_mentions=training_mentions)
         difference = None
         if args.compare:
@@ -165,7 +181,8 @@ def run(args: argparse.Namespace) -> None:
     page = {
         "protocol": {
             "predictions": args.predictions or args.model,
-            "adaptive": args.model is not None and (args.adaptive or args.gold is not None),
+            "adaptive": hasattr(tagger, "datasets")
+            and not any(_dataset(tagger, gold, args) for gold in golds),
             "baseline": args.baseline,
             "compare": args.compare,
             "types": sorted(types),
@@ -194,7 +211,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _check(args: argparse.Namespace) -> dict[str, str]:
     """Refuse what cannot work before anything long begins; return the type map."""
-    from vaner.formats import WRITERS
+    from vaner.formats import check_reader, check_writer
     from vaner.formats.files import check_parent
 
     if args.gold and args.split:
@@ -206,11 +223,13 @@ def _check(args: argparse.Namespace) -> dict[str, str]:
                     f"--{option} is one file, --corpus names {len(args.corpus)}; name one corpus"
                 )
     if not args.model:
-        for option in ("adaptive", "batch_tokens", "kb", "output"):
-            if getattr(args, option) and not (args.baseline and option in ("adaptive", "batch_tokens")):
+        for option in ("adaptive", "allow_new_types", "batch_tokens", "max_words", "kb", "output"):
+            if getattr(args, option) and not (args.baseline and option not in ("kb", "output")):
                 raise VanerError(f"--{option} belongs to --model; with --predictions, leave it out")
-    if args.output and args.output_format not in WRITERS:
-        raise VanerError(f"--output_format {args.output_format}: choose from {', '.join(sorted(WRITERS))}")
+    for format in (args.gold_format, args.predictions_format, args.compare_format):
+        check_reader(format)
+    if args.output_format:
+        check_writer(args.output_format)
     if [args.gold, args.predictions, args.compare, args.seen_in].count("-") > 1:
         raise VanerError("standard input (-) can be only one of the files; name the others")
     for option, least in (("batch_tokens", 1), ("bootstrap", 1 if args.compare else 0), ("seed", 0)):
@@ -296,12 +315,13 @@ def _tell(log, source: str, counts: dict[str, int]) -> None:
 
 
 def _columns(args: argparse.Namespace, type_map: Mapping[str, str]):
-    """The tags of gold and predictions as their files have them, where both are CoNLL files."""
+    """The tags of gold and predictions as their files have them, where both are plain CoNLL files."""
     from vaner.agreement import read_columns
     from vaner.formats import detect
 
     files = (args.gold, args.gold_format), (args.predictions, args.predictions_format)
     for path, format in files:
+        # With options (conll:tag_column=1) the tags may stand elsewhere.
         if path in (None, "-") or (detect(path) if format == "auto" else format) != "conll":
             return None
     columns = [read_columns(path, type_map) for path, _ in files]
@@ -317,12 +337,21 @@ def _tagger(model: str, args: argparse.Namespace, kb: str | None = None):
         return DictionaryTagger(model.removeprefix("kb:"))
     from vaner.tagging import load
 
-    options = {"batch_tokens": args.batch_tokens, "max_words": args.max_words, "kb": kb}
+    options = {
+        "batch_tokens": args.batch_tokens,
+        "max_words": args.max_words,
+        "allow_new_types": args.allow_new_types,
+        "kb": kb,
+    }
     return load(model, **{name: value for name, value in options.items() if value})
 
 
-def _asked(gold: _Gold, args: argparse.Namespace, type_map: Mapping[str, str]) -> list[str]:
-    """The types to ask the model for: those that gold annotates, as far as they are scored."""
+def _asked(
+    tagger, gold: _Gold, args: argparse.Namespace, type_map: Mapping[str, str], remarks: list[str]
+) -> list[str]:
+    """The types to ask for: those that gold annotates, are scored, and the tagger knows; others are said."""
+    from vaner.knowledge import DictionaryTagger
+
     annotated: set[str] = set()
     for document in gold.documents:
         found = {span.type for span in document.spans} if document.types is None else document.types
@@ -331,27 +360,40 @@ def _asked(gold: _Gold, args: argparse.Namespace, type_map: Mapping[str, str]) -
     if not types:
         known = ", ".join(sorted(annotated)) or "none"
         raise VanerError(f"{gold.name}: no type to ask the model for; the types annotated there: {known}")
-    return types
-
-
-def _tag(
-    tagger, gold: _Gold, types: list[str], args: argparse.Namespace, remarks: list[str]
-) -> list[Document]:
-    """The documents as a tagger marks them; types that a dictionary has no name of are said, and stay misses."""
-    from vaner.knowledge import DictionaryTagger
-
+    new = ", ".join(type for type in types if type not in tagger.types)
     if isinstance(tagger, DictionaryTagger):
-        without = [type for type in types if type not in tagger.types]
-        if without:
+        if new:
             remarks.append(
-                f"{gold.name}: {tagger.kb.path} has no name of type {', '.join(without)}: those mentions are misses"
+                f"{gold.name}: {tagger.kb.path} has no name of type {new}: those mentions are misses"
             )
-        types = [type for type in types if type in tagger.types]
-        if not types:
-            return [document.with_spans([]) for document in gold.documents]
+    elif args.allow_new_types:
+        return types
+    elif not set(types) & set(tagger.types):
+        raise VanerError(
+            f"{gold.name}: the model was not trained on {new}, but on {', '.join(tagger.types)}; "
+            "--allow_new_types asks it all the same"
+        )
+    elif new:
+        remarks.append(
+            f"{gold.name}: not asked for {new}, which the model was not trained on (--allow_new_types asks): "
+            "those mentions are misses"
+        )
+    return [type for type in types if type in tagger.types]
+
+
+def _dataset(tagger, gold: _Gold, args: argparse.Namespace) -> str | None:
+    """The name that the instruction gives the corpus: none where the model never learned its guideline."""
+    named = not args.adaptive and gold.dataset in getattr(tagger, "datasets", ())
+    return gold.dataset if named else None
+
+
+def _tag(tagger, gold: _Gold, types: list[str], args: argparse.Namespace) -> list[Document]:
+    """The documents as a tagger marks them."""
     # The model gets the text alone, so that nothing it returns can come from gold.
     bare = [document.with_spans([]) for document in gold.documents]
-    tagged = tagger.tag_documents(bare, types=types, dataset=None if args.adaptive else gold.dataset)
+    if not types:
+        return bare
+    tagged = tagger.tag_documents(bare, types=types, dataset=_dataset(tagger, gold, args))
     return list(_bar(tagged, f"tagging {gold.name}", total=len(bare)))
 
 
@@ -373,7 +415,7 @@ def _unreachable(tagger, gold: _Gold, types: list[str], type_map: Mapping[str, s
     return count
 
 
-def _remarks(args: argparse.Namespace, tagger, baseline) -> list[str]:
+def _remarks(args: argparse.Namespace, tagger, baseline, golds: Sequence[_Gold]) -> list[str]:
     said = []
     if args.kb:
         said.append(f"the instruction notes names of {args.kb} that the text has (hints)")
@@ -382,8 +424,16 @@ def _remarks(args: argparse.Namespace, tagger, baseline) -> list[str]:
     if baseline is not None:
         said.append(f"baseline: {args.baseline}, asked the same types; (baseline) in the tables")
     if args.model and not args.model.startswith("kb:"):
-        named = args.corpus and not args.adaptive
-        said.append(f"instruction {'names the dataset' if named else 'without a dataset (adaptive)'}")
+        nameless = [gold.name for gold in golds if not _dataset(tagger, gold, args)]
+        if args.gold or args.adaptive:
+            said.append("instruction without a dataset (adaptive)")
+        elif nameless:
+            said.append(
+                f"instruction without a dataset (adaptive) for {', '.join(nameless)}, which the model was not "
+                "trained on"
+            )
+        if len(nameless) < len(golds):
+            said.append("instruction names the dataset" + (" of the others" if nameless else ""))
     if args.seen_in or args.train_corpus:
         training = args.seen_in or f"{' + '.join(args.train_corpus)} (train)"
         said.append(f"seen: a mention with this surface and type is in {training}; case and spacing aside")
