@@ -198,7 +198,32 @@ def test_wrong_words(model, tmp_path, capsys):
     assert "nowhere.txt" in say("--model", model, "--input", "nowhere.txt")
     assert "word" in say("--model", model, "--input", ABSTRACTS, "--input_format", "word")
     assert "word" in say("--model", model, "--input", ABSTRACTS, "--output_format", "word")
-    assert "--colour" in say("--model", model, "--input", ABSTRACTS, "--colour", "red")
+    said = say("--model", model, "--input", ABSTRACTS, "--type", "Disease", "--colour", "red")
+    assert said == "error: unknown flag --colour; see predict.py --help"
+    said = say("--model", model, "--input", ABSTRACTS, "--typos", "Disease")
+    assert said == "error: unknown flag --typos (did you mean --types?); see predict.py --help"
+    assert "'stray' belongs to no flag" in say("stray", "--model", model, "--input", ABSTRACTS)
+    assert "batch_tokens is 0; choose 1 or more" in say(
+        "--model", model, "--input", ABSTRACTS, "--batch_tokens", "0"
+    )
+    for device in ("gpu", "meta"):
+        said = say("--model", model, "--input", ABSTRACTS, "--device", device)
+        assert f"device {device} cannot be used: " in said and said.endswith("choose cpu, or leave it out")
+
+
+def test_what_cannot_work_is_said_before_the_model_is_loaded(tmp_path, capsys):
+    words = ("--model", "nowhere", "--input", ABSTRACTS)
+    assert predict(*words, "--output", tmp_path / "no/o.jsonl") == 2
+    assert "no does not exist; create it first" in capsys.readouterr().err
+    assert predict(*words, "--output", tmp_path / "o.jsonl", "--input_format", "text:by=line") == 2
+    assert "format text has no option 'by'; it has per" in capsys.readouterr().err
+
+
+def test_a_format_may_have_options(model, tmp_path):
+    (tmp_path / "notes.txt").write_text("Aspirin helps.\nFever went.\n")
+    words = ("--model", model, "--input", tmp_path / "notes.txt", "--output", tmp_path / "o.jsonl")
+    assert predict(*words, "--input_format", "text:per=line") == 0
+    assert [d.text for d in read(tmp_path / "o.jsonl")] == ["Aspirin helps.", "Fever went."]
 
 
 def test_broken_files(model, tmp_path, capsys):
@@ -232,7 +257,7 @@ def test_a_bad_document_is_skipped_and_counted(model, tmp_path, capsys):
         == 0
     )
     assert [d.id for d in read(tmp_path / "o.jsonl")] == ["1", "3"]
-    assert "skipped" in capsys.readouterr().err
+    assert f"note: document skipped: {source}:6: document 2" in capsys.readouterr().err
 
 
 def test_the_output_may_not_be_the_input(model, tmp_path, capsys):

@@ -114,8 +114,13 @@ class Vaner:
         self.decoding = decoding
         self.flat = flat
         self.allow_new_types = allow_new_types
-        if pack is not None and pack < 1:
-            raise VanerError(f"pack is {pack}; choose 1 token or more, or leave it out")
+        for name, value in (
+            ("batch_tokens", batch_tokens),
+            ("buffer_batches", buffer_batches),
+            ("pack", pack),
+        ):
+            if value is not None and value < 1:
+                raise VanerError(f"{name} is {value}; choose 1 or more, or leave it out")
         self.buffer_batches = buffer_batches
         self.pack = pack
         self.hints = None if kb is None else self._hints(kb)
@@ -152,6 +157,8 @@ class Vaner:
             VanerError: no such model, a damaged folder, or a base with other weights.
         """
         folder = model_folder(str(name), revision)
+        if device is not None:
+            _check_device(device)
         in_bytes = quantization == "int8"
         model = VanerModel.from_pretrained(
             folder,
@@ -454,6 +461,14 @@ def _near(word: str, known: Iterable[str]) -> str | None:
     folded = {k.casefold(): k for k in known}
     close = difflib.get_close_matches(word.casefold(), list(folded), n=1)
     return f"did you mean {folded[close[0]]}?" if close else None
+
+
+def _check_device(name: str) -> None:
+    try:
+        torch.empty(1, device=name).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise VanerError(f"device {name} cannot be used: {reason}; choose cpu, or leave it out") from None
 
 
 def model_folder(name: str, revision: str | None = None) -> str:

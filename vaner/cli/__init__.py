@@ -6,10 +6,12 @@ Each module here has ``HELP`` (one line), ``add_arguments(parser)`` and ``run(ar
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import logging
 import os
 import pkgutil
+import re
 import sys
 from collections.abc import Callable
 
@@ -42,6 +44,15 @@ class _Parser(argparse.ArgumentParser):
         raise VanerError(f"{message}; see {self.prog} --help")
 
 
+def _unknown(word: str, parser: argparse.ArgumentParser) -> str:
+    """What to say of a word that no argument takes."""
+    if not word.startswith("-"):
+        return f"{word!r} belongs to no flag"
+    flag = word.partition("=")[0]
+    near = difflib.get_close_matches(flag, re.findall(r"--\w+", parser.format_help()), n=1)
+    return f"unknown flag {flag}" + (f" (did you mean {near[0]}?)" if near else "")
+
+
 def main(argv: list[str] | None = None, prog: str | None = None) -> int:
     """Run a subcommand; ``prog`` is what help calls it where a script of its own starts it."""
     argv = sys.argv[1:] if argv is None else argv
@@ -53,10 +64,12 @@ def main(argv: list[str] | None = None, prog: str | None = None) -> int:
             info.name, prog=prog or f"python -m vaner {info.name}", help=module.HELP, description=module.HELP
         )
         module.add_arguments(sub)
-        sub.set_defaults(run=module.run)
+        sub.set_defaults(run=module.run, parser=sub)
 
     def parse_and_run() -> int | None:
-        args = parser.parse_args(argv)
+        args, unknown = parser.parse_known_args(argv)
+        if unknown:
+            args.parser.error(_unknown(unknown[0], args.parser))
         return args.run(args)
 
     return guarded(parse_and_run)

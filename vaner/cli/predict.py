@@ -13,7 +13,8 @@ from tqdm import tqdm
 from vaner.config import DEFAULT_MODEL
 from vaner.document import Document
 from vaner.errors import VanerError
-from vaner.formats import READERS, WRITERS, Report, format_to_write, read, write
+from vaner.formats import READERS, WRITERS, Report, check_reader, check_writer, format_to_write, read, write
+from vaner.formats.files import check_parent
 from vaner.knowledge import KnowledgeBase, Linker
 
 HELP = "tag a file"
@@ -29,7 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--input", required=True, metavar="FILE", help="documents to tag; - for standard input, *.gz accepted"
     )
-    add("--input_format", default="auto", metavar="FORMAT", help=f"auto, {', '.join(READERS)}; default: auto")
+    add(
+        "--input_format",
+        default="auto",
+        metavar="FORMAT",
+        help=f"auto, {', '.join(READERS)}; options may follow, as in text:per=line or pubtator:offsets=repair; "
+        "default: auto",
+    )
     add("--output", required=True, metavar="FILE", help="where to write; - for standard output")
     add("--output_format", metavar="FORMAT", help=f"{', '.join(WRITERS)}; default: by the output's extension")
     add("--types", nargs="+", metavar="TYPE", help="entity types; default: those of --dataset, or all")
@@ -69,16 +76,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     output_format = args.output_format or format_to_write(args.output)
-    if output_format not in WRITERS:
-        raise VanerError(f"--output_format {output_format!r} is unknown; choose {', '.join(WRITERS)}")
-    if args.input_format not in ("auto", *READERS):
-        raise VanerError(
-            f"--input_format {args.input_format!r} is unknown; choose auto, {', '.join(READERS)}"
-        )
+    # What cannot work is said before the model is loaded, which may take minutes.
+    check_reader(args.input_format)
+    check_writer(output_format)
     if args.input != "-" and not os.path.exists(args.input):
         raise VanerError(f"--input {args.input}: no such file")
     if args.input != "-" and os.path.exists(args.output) and os.path.samefile(args.input, args.output):
         raise VanerError(f"--output {args.output} is the input; name another file")
+    if args.output != "-":
+        check_parent(args.output)
     linker = _linker(args)
     hints = _hints(args)
     from vaner import tagging
