@@ -1,9 +1,12 @@
 """MeSH in both forms, tables in all layouts of the registry, plain lists, JSON lines, the NCBI Taxonomy."""
 
+import gzip
+
 import pytest
 
 from vaner.errors import FormatError, VanerError
 from vaner.formats import Report
+from vaner.knowledge import registry
 from vaner.knowledge.mesh import read_mesh, tree_types
 from vaner.knowledge.tables import Table, read_jsonl, read_plain, read_table, read_taxonomy
 
@@ -91,6 +94,30 @@ def test_mesh_that_is_something_else(make, content, message):
         mesh(make("x.xml", content))
 
 
+def test_mesh_ids_that_come_twice_or_not_at_all(make):
+    report = Report()
+    twice = DESCRIPTORS.replace("<DescriptorUI>D2", "<DescriptorUI>D1").replace("L01", "C02")
+    assert [i for i, *_ in mesh(make("desc.xml", twice), report)] == ["D1", "D1", "D1"]
+    assert report.counts == {"duplicate id": 1} and "D1 'Books' again" in report.messages[0]
+    report = Report()
+    assert len(mesh(make("d.bin", ASCII.removesuffix("UI = C9\n")), report)) == 2
+    assert report.counts == {"record without an id": 1}
+    assert "'aspirin-like' has no UI; skipped; is the file whole?" in report.messages[0]
+
+
+def test_mesh_semantic_types_that_nobody_knows(make):
+    report = Report()
+    assert len(mesh(make("c.bin", ASCII.replace("ST = T109", "ST = T999")), report)) == 2
+    assert report.counts == {"unknown semantic type": 1, "left out: record of no wanted type": 1}
+    assert "C9 has T999, which is not in the table" in report.messages[0]
+
+
+@pytest.mark.parametrize("content", [b"\x1f\x8bbroken", gzip.compress(DESCRIPTORS.encode() * 9)[:-30]])
+def test_mesh_in_a_broken_gzip_file(make, content):
+    with pytest.raises(FormatError, match="gzip file is broken"):
+        mesh(make("x.xml.gz", content))
+
+
 # --- tables ---
 
 
@@ -126,6 +153,68 @@ def test_columns_by_number_comments_and_quotes(make):
         ("7", "a, b", ("X",), True),
         ("8", "c", ("X",), True),
     ]
+
+
+CTD_OLD = (
+    "# Fields:\n# ChemicalName\tChemicalID\tCasRN\tDefinition\tParentIDs\tTreeNumbers\tParentTreeNumbers\tSynonyms\n#\n"
+    "aspirin\tMESH:D001241\t50-78-2\tA pain killer.\tMESH:D012459\tD02\tD02\tASA|Acylpyrin\n"
+)
+CTD_NEW = (
+    "# Made by hand\n#\n# Fields:\n# ChemicalName\tChemicalID\tCasRN\tPubChemCID\tPubChemSID\tDTXSID\tInChIKey\t"
+    "Definition\tParentIDs\tTreeNumbers\tParentTreeNumbers\tMESHSynonyms\tCTDCuratedSynonyms\n#\n"
+    "aspirin\tMESH:D001241\t50-78-2\tCID:2244\t\t\tBSYN\tA pain killer.\tMESH:D012459\tD02\tD02\tASA|Acylpyrin\tASS\n"
+)
+
+
+@pytest.mark.parametrize(("content", "more", "lacking"), [(CTD_OLD, [], 2), (CTD_NEW, ["ASS"], 1)])
+def test_columns_of_both_layouts_of_ctd(make, tmp_path, content, more, lacking):
+    make("ctd/CTD_chemicals.tsv.gz", gzip.compress(content.encode()))
+    report = Report()
+    terms = list(registry()["ctd-chemicals"].terms(tmp_path, report))
+    assert [t.name for t in terms] == ["aspirin", "ASA", "Acylpyrin", *more]
+    assert {(t.id, t.types) for t in terms} == {("MESH:D001241", ("Chemical",))}
+    assert report.counts == {"left out: column of synonyms that the file does not have": lacking}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("# none\na\tb\n# name\n", "no line that starts with '#' names a column 'name' before the first row"),
+        ("# id\tname\n1\tone\n", "no column 'syn'; it has id, name"),
+    ],
+)
+def test_columns_named_in_a_comment(make, content, message):
+    with pytest.raises(FormatError, match=message):
+        table(make("t.tsv", content), id="id", name="name", synonyms=("syn",), header="comment", comment="#")
+
+
+def test_rows_that_are_not_utf8_are_skipped_and_counted(make):
+    report = Report()
+    path = make("t.tsv", "id\tname\n1\tone\n2\tfi\u00e8vre\n".encode("latin-1"))
+    assert [n for _, n, _, _ in table(path, report, id="id", name="name")] == ["one"]
+    assert report.counts == {"not UTF-8": 1} and f"{path}:3: 0xe8" in report.messages[0]
+
+
+def test_a_pattern_that_is_none(make):
+    with pytest.raises(FormatError, match=r"t.tsv: keep '\(' is no regular expression"):
+        table(make("t.tsv", "n\na\n"), name="n", keep={"n": "("})
+
+
+def test_ids_that_come_twice(make, tmp_path):
+    report = Report()
+    path = make("p.tsv", "A\tone\tGene\nB\ttwo\tGene\n\tno id\tGene\n\tnor here\tGene\nA\tuno\tGene\n")
+    assert len(list(read_plain(path, report))) == 5
+    assert report.counts == {"duplicate id": 1}
+    assert report.messages == [f"{path}:5: A again; its names are put together"]
+    report = Report()
+    path = make("c.jsonl", '{"i": "1", "n": "a", "s": []}\n' * 2)
+    assert len(list(read_jsonl(path, report, id="i", name="n", synonyms="s", types={"*": "X"}))) == 2
+    assert report.counts == {"duplicate id": 1}
+    make("nodes.dmp", "1\t|\t1\t|\tno rank\t|\n1\t|\t1\t|\tspecies\t|\n")
+    make("names.dmp", "1\t|\troot\t|\t\t|\tscientific name\t|\n")
+    report = Report()
+    assert list(read_taxonomy(tmp_path, report, types={"species": "X"})) == []
+    assert report.counts["duplicate id"] == 1
 
 
 def test_types_and_rows_left_out(make):

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 from vaner.errors import FormatError, place
 from vaner.formats.files import BROKEN_GZIP, lines, open_bytes
-from vaner.knowledge.terms import Term
+from vaner.knowledge.terms import Term, utf8
 
 
 def tree_types(numbers: Iterator[str] | list[str], mapping: Mapping[str, str | None]) -> tuple[str, ...]:
@@ -41,7 +41,7 @@ def read_mesh(
 
     Args:
         path: the file; what it holds is taken from its content.
-        report: counts records of no wanted type.
+        report: counts records of no wanted type, without an id (a file that breaks off) and with that of another.
         trees: branch of the MeSH tree -> canonical type, for descriptors.
         classes: SCRClass (``1`` chemicals, ``3`` diseases, ...) -> canonical type, for supplementary XML.
         semantic_types: TUI -> canonical type, for supplementary ASCII, which has no class.
@@ -49,15 +49,29 @@ def read_mesh(
     Raises:
         FormatError: if the file is neither MeSH XML nor MeSH ASCII, or breaks off.
     """
-    with open_bytes(path) as file:
-        start = file.read(4096).lstrip(b"\xef\xbb\xbf \t\r\n")
+    try:
+        with open_bytes(path) as file:
+            start = file.read(4096).lstrip(b"\xef\xbb\xbf \t\r\n")
+    except BROKEN_GZIP as error:
+        raise FormatError(f"{path}: the gzip file is broken ({error}); fetch it again") from None
     if start.startswith(b"<"):
         records = _read_xml(path, trees, classes)
     elif start.startswith(b"*NEWRECORD"):
         records = _read_ascii(path, trees, semantic_types, report)
     else:
         raise FormatError(f"{path}: neither MeSH XML nor MeSH ASCII; give desc*.xml, supp*.xml or d*.bin")
+    seen: set[str] = set()
     for identifier, names, types in records:
+        if not identifier:
+            report.warn(
+                "record without an id", f"{path}: {names[0]!r} has no UI; skipped; is the file whole?"
+            )
+            continue
+        if identifier in seen:
+            report.warn(
+                "duplicate id", f"{path}: {identifier} {names[0]!r} again; its names are put together"
+            )
+        seen.add(identifier)
         if not types:
             report.counts["left out: record of no wanted type"] += 1
             continue
@@ -104,10 +118,10 @@ def _xml_record(element: ElementTree.Element, trees: Mapping, classes: Mapping) 
 def _read_ascii(path: Path, trees: Mapping, semantic_types: Mapping, report: Any) -> Iterator[_Record]:
     record: dict[str, list[str]] = {}
     for number, line in lines(path):
-        text = line.decode("utf-8", "replace").strip()
+        text = (utf8(line, path, number, report) or "").strip()
         if text == "*NEWRECORD":
             if record:
-                yield _ascii_record(record, trees, semantic_types)
+                yield _ascii_record(path, record, trees, semantic_types, report)
             record = {}
         elif text:
             field, equals, value = text.partition(" = ")
@@ -118,15 +132,23 @@ def _read_ascii(path: Path, trees: Mapping, semantic_types: Mapping, report: Any
                 continue
             record.setdefault(field, []).append(value)
     if record:
-        yield _ascii_record(record, trees, semantic_types)
+        yield _ascii_record(path, record, trees, semantic_types, report)
 
 
-def _ascii_record(record: dict[str, list[str]], trees: Mapping, semantic_types: Mapping) -> _Record:
+def _ascii_record(
+    path: Path, record: dict[str, list[str]], trees: Mapping, semantic_types: Mapping, report: Any
+) -> _Record:
     # ENTRY = Name|T047|NON|EQV|...|abcdef: the name comes first, codes for what follows last.
     synonyms = [v.split("|")[0] for f in ("PRINT ENTRY", "ENTRY", "SY") for v in record.get(f, ())]
     names = [*record.get("MH", record.get("NM", [""])), *synonyms]
+    identifier = record.get("UI", [""])[0]
     if "MH" in record:
         types = tree_types(record.get("MN", []), trees)
     else:
+        for tui in record.get("ST", ()):
+            if tui not in semantic_types:
+                report.warn(
+                    "unknown semantic type", f"{path}: {identifier} has {tui}, which is not in the table"
+                )
         types = tuple(sorted({t for tui in record.get("ST", ()) if (t := semantic_types.get(tui))}))
-    return record.get("UI", [""])[0], names, types
+    return identifier, names, types

@@ -13,7 +13,7 @@ from typing import Any
 from vaner.errors import FormatError, VanerError, place
 from vaner.formats.files import lines
 from vaner.knowledge.mesh import tree_types
-from vaner.knowledge.terms import Term
+from vaner.knowledge.terms import Term, utf8
 
 _PROBE = 1_000
 
@@ -25,13 +25,15 @@ class Table:
     Attributes:
         name: column of the name, preferred unless ``preferred`` says otherwise.
         id: column of the concept id; without one the names have no id.
-        synonyms: columns of further names.
+        synonyms: columns of further names; those that a header lacks are counted and left out as long as it has one
+            of them, since releases of a table differ in them.
         separator: what parts several names, ids or types in one cell; empty if there is one.
         preferred: column whose text equals the name (but for case) where that is the preferred one.
         type: column of the type, looked up in ``types``; None where all names have the type ``types['*']``.
         types: label -> canonical type, None for labels left out.
         tree: whether ``type`` holds MeSH tree numbers, and ``types`` branches of the tree.
-        header: whether the first line that is no comment names the columns.
+        header: whether the first line that is no comment names the columns; ``comment`` where it is a comment that
+            does (CTD: ``# ChemicalName  ChemicalID  ...``).
         comment: lines that start with it are skipped.
         delimiter: between cells.
         quote: character around cells, or empty.
@@ -52,7 +54,7 @@ class Table:
     type: str | int | None = None
     types: Mapping[str, str | None] = field(default_factory=dict)
     tree: bool = False
-    header: bool = True
+    header: bool | str = True
     comment: str = ""
     delimiter: str = "\t"
     quote: str = ""
@@ -75,9 +77,11 @@ def read_table(path: Path, layout: Table, report: Any) -> Iterator[Term]:
     Raises:
         FormatError: if a named column is missing, or no row has enough columns.
     """
-    rows = _rows(path, layout)
+    rows = _rows(path, layout, report)
     header: list[str] | None = None
-    if layout.header:
+    if layout.header == "comment":
+        header = _commented_header(path, layout)
+    elif layout.header:
         first = next(rows, None)
         if first is None:
             raise FormatError(f"{path}: empty; give a table with a header")
@@ -102,9 +106,17 @@ def _terms(
 
     name_at, id_at, type_at = column(layout.name), column(layout.id), column(layout.type)
     preferred_at = column(layout.preferred)
-    synonyms_at = [column(label) for label in layout.synonyms]
-    keep = [(column(label), re.compile(pattern)) for label, pattern in layout.keep.items()]
-    ids_by_name = _ids_by_name(layout.id_by_name)
+    there = [s for s in layout.synonyms if isinstance(s, int) or s in (header or ())]
+    if len(there) < len(layout.synonyms) and there:
+        report.counts["left out: column of synonyms that the file does not have"] += len(
+            layout.synonyms
+        ) - len(there)
+    synonyms_at = [column(label) for label in there or layout.synonyms]
+    try:
+        keep = [(column(label), re.compile(pattern)) for label, pattern in layout.keep.items()]
+    except re.error as error:
+        raise FormatError(f"{path}: keep {error.pattern!r} is no regular expression: {error}") from None
+    ids_by_name = _ids_by_name(layout.id_by_name, report)
     needed = max(c for c in (name_at, id_at, type_at, preferred_at, *(k for k, _ in keep)) if c is not None)
     constant = layout.types.get("*")
     separator = layout.separator
@@ -169,11 +181,26 @@ def _terms(
         raise FormatError(f"{path}: no row with {needed + 1} columns; give another file or columns")
 
 
-def _ids_by_name(other: Mapping[str, str]) -> dict[str, str]:
+def _commented_header(path: Path, layout: Table) -> list[str]:
+    """The columns as a comment before the first row names them."""
+    for _, line in lines(path):
+        text = line.decode("utf-8", "replace")
+        if text and not text.startswith(layout.comment):
+            break
+        cells = [cell.strip() for cell in text.removeprefix(layout.comment).split(layout.delimiter)]
+        if layout.name in cells:
+            return cells
+    raise FormatError(
+        f"{path}: no line that starts with {layout.comment!r} names a column {layout.name!r} before the first row; "
+        "give the file as it is published"
+    )
+
+
+def _ids_by_name(other: Mapping[str, str], report: Any) -> dict[str, str]:
     if not other:
         return {}
     path, layout = Path(other["file"]), Table(name=other["name"])
-    rows = _rows(path, layout)
+    rows = _rows(path, layout, report)
     header = next(rows, (0, []))[1]
     if other["name"] not in header or other["id"] not in header:
         raise FormatError(
@@ -188,9 +215,13 @@ def _cells(text: str, separator: str) -> list[str]:
     return [part.strip() for part in parts if part.strip()]
 
 
-def _rows(path: Path, layout: Table) -> Iterator[tuple[int, list[str]]]:
+def _rows(path: Path, layout: Table, report: Any) -> Iterator[tuple[int, list[str]]]:
     comment = layout.comment
-    numbered = ((number, line.decode("utf-8", "replace")) for number, line in lines(path))
+    numbered = (
+        (number, text)
+        for number, line in lines(path)
+        if (text := utf8(line, path, number, report)) is not None
+    )
     if layout.quote:
         reader = csv.reader(
             (f"{line}\n" for _, line in numbered), delimiter=layout.delimiter, quotechar=layout.quote
@@ -219,7 +250,7 @@ def read_plain(path: Path, report: Any) -> Iterator[Term]:
     layout = Table(name=1, delimiter=delimiter, quote='"' if delimiter == "," else "", comment="#")
     seen: dict[str, str] = {}
     good = False
-    for number, row in _rows(path, layout):
+    for number, row in _rows(path, layout, report):
         cells = [cell.strip() for cell in row]
         if [cell.lower() for cell in cells[:3]] == ["id", "name", "type"]:
             continue
@@ -231,11 +262,18 @@ def read_plain(path: Path, report: Any) -> Iterator[Term]:
             continue
         good = True
         identifier, name, type_, *synonyms = cells
-        if identifier and seen.setdefault(identifier, type_) != type_:
+        before = seen.get(identifier)
+        if before is None:
+            if identifier:
+                seen[identifier] = type_
+        elif before == type_:
+            report.warn(
+                "duplicate id", f"{place(path, number)}: {identifier} again; its names are put together"
+            )
+        else:
             report.warn(
                 "id with two types",
-                f"{place(path, number)}: {identifier} is {type_} here and {seen[identifier]} before; "
-                "both are kept",
+                f"{place(path, number)}: {identifier} is {type_} here and {before} before; both are kept",
             )
         yield Term(identifier, name, (type_,), True)
         yield from (Term(identifier, synonym, (type_,), False) for synonym in synonyms if synonym)
@@ -251,15 +289,19 @@ def read_jsonl(
     Raises:
         FormatError: if a line is no JSON object with these fields.
     """
+    seen: set[str] = set()
     for number, line in lines(path):
         try:
             record = json.loads(line)
             term = Term(str(record[id]), str(record[name]), (str(types["*"]),), True)
             further = [str(synonym) for synonym in record[synonyms]]
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise FormatError(
                 f"{place(path, number)}: no record with {id}, {name}, {synonyms} ({error!r:.60})"
             ) from None
+        if term.id in seen:
+            report.warn("duplicate id", f"{place(path, number)}: {term.id} again; its names are put together")
+        seen.add(term.id)
         yield term
         yield from (term._replace(name=synonym, preferred=False) for synonym in further)
 
@@ -269,7 +311,7 @@ def read_taxonomy(folder: Path, report: Any, *, types: Mapping[str, str | None])
 
     Args:
         folder: holds both files.
-        report: counts names of no interest and nodes without a rank.
+        report: counts names of no interest, nodes without a rank and nodes that come twice.
         types: rank -> canonical type, ``*`` for other ranks.
 
     Raises:
@@ -281,7 +323,8 @@ def read_taxonomy(folder: Path, report: Any, *, types: Mapping[str, str | None])
             raise VanerError(f"{folder}: no {name} in it; unpack taxdump.tar.gz there")
     ranks: dict[str, str] = {}
     for row in _dmp(folder / "nodes.dmp", 3, report):
-        ranks[row[0]] = row[2]
+        if ranks.setdefault(row[0], row[2]) is not row[2]:
+            report.warn("duplicate id", f"{folder / 'nodes.dmp'}: {row[0]} again; the first one is kept")
     kept = {"scientific name", "synonym", "genbank common name", "common name", "equivalent name", "acronym"}
     for row in _dmp(folder / "names.dmp", 4, report):
         identifier, name, _, name_class = row[:4]
@@ -297,7 +340,10 @@ def read_taxonomy(folder: Path, report: Any, *, types: Mapping[str, str | None])
 def _dmp(path: Path, columns: int, report: Any) -> Iterable[list[str]]:
     good = False
     for number, line in lines(path):
-        row = [cell.strip() for cell in line.decode("utf-8", "replace").removesuffix("|").split("\t|")]
+        text = utf8(line, path, number, report)
+        if text is None:
+            continue
+        row = [cell.strip() for cell in text.removesuffix("|").split("\t|")]
         if len(row) < columns:
             report.warn(
                 "row with a wrong number of columns",

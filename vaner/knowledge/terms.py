@@ -1,8 +1,11 @@
-"""In: nothing. Out: Term, the one thing that every vocabulary reader gives."""
+"""In: bytes of a vocabulary. Out: their text; Term, the one thing that every vocabulary reader gives."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from vaner.errors import place
 
 
 class Term(NamedTuple):
@@ -19,3 +22,16 @@ class Term(NamedTuple):
     name: str
     types: tuple[str, ...]
     preferred: bool
+
+
+def utf8(data: bytes, path: Path, number: int, report: Any) -> str | None:
+    """The text of a line, or of a part of it; None where it is not UTF-8, which the report counts."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        report.warn(
+            "not UTF-8",
+            f"{place(path, number)}: 0x{data[error.start]:02x} in {data[:40]!r} is not UTF-8; skipped; convert the "
+            "file, for instance: iconv -f LATIN1 -t UTF-8",
+        )
+        return None
