@@ -128,3 +128,47 @@ def test_every_semantic_type_is_decided():
 def test_table_of_semantic_types_must_be_whole(make):
     with pytest.raises(FormatError, match=r"types.tsv:2: write TUI"):
         semantic_types(make("types.tsv", "T001\tOrganism\tLIVB\tSpecies\nT001\tOrganism\tLIVB\tSpecies\n"))
+
+
+def test_concepts_that_mrsty_does_not_have_are_told_from_those_left_out(meta):
+    """As when MRSTY.RRF was cut short, or is another release's."""
+    report = Report()
+    assert len(read(meta(sty=[STY[0], STY[3]]), report)) == 2
+    assert report.counts["row of a concept without a known semantic type"] == 1
+    assert report.counts["left out: row whose semantic types are left out"] == 1
+    assert any(
+        "MRCONSO.RRF:5: MRSTY.RRF has no known type of C0000002; row skipped" in m for m in report.messages
+    )
+
+
+def test_a_type_is_kept_whatever_left_out_type_comes_before_or_after(meta):
+    both = ["C0000001|T078|A2|Idea or Concept|AT9||", STY[0], "C0000001|T078|A2|Idea or Concept|AT9||"]
+    assert {t.types for t in read(meta(sty=both))} == {("Disease",)}
+
+
+@pytest.mark.parametrize(
+    ("conso", "sty", "message"),
+    [
+        ([], STY, "MRCONSO.RRF: no row of 18 columns, each followed by '|'"),
+        (["a|b|"] * 3, STY, "MRCONSO.RRF: no row of 18 columns"),
+        (CONSO, ["a|b|"] * 3, "MRSTY.RRF: no row of 6 columns"),
+        (
+            CONSO,
+            [STY[0].replace("T047", "T999")],
+            "no known semantic type for any of 4 rows; give both files of one",
+        ),
+    ],
+)
+def test_the_cause_is_named_where_nothing_is_left(meta, conso, sty, message):
+    with pytest.raises(VanerError, match=message):
+        read(meta(conso, sty))
+
+
+def test_a_name_that_is_not_utf8_is_skipped_and_counted(meta):
+    folder = meta()
+    path = folder / "MRCONSO.RRF"
+    path.write_bytes(path.read_bytes().replace("Name α".encode(), "Náme".encode("latin-1")))
+    report = Report()
+    assert [t.name for t in read(folder, report)] == ["Name one", "Two types"]
+    assert report.counts["not UTF-8"] == 1
+    assert report.messages[0].startswith(f"{path}:2: 0xe1 in b'N\\xe1me' is not UTF-8; skipped")

@@ -15,11 +15,12 @@ from typing import Any
 
 from vaner.errors import FormatError, VanerError, place
 from vaner.formats.files import lines
-from vaner.knowledge.terms import Term
+from vaner.knowledge.terms import Term, utf8
 
 _CONSO_COLUMNS, _STY_COLUMNS = 18, 6
 _CUIS = 10_000_000  # C0000000 to C9999999
 _PROBE = 1_000
+_LEFT_OUT = 1  # what concepts of left-out semantic types have in the array where those of none known have 0
 
 
 def read_umls(
@@ -50,7 +51,7 @@ def read_umls(
     wanted_suppress = {value.encode() for value in suppress}
     wanted_vocabularies = {value.encode() for value in vocabularies}
     path = _find(folder, "MRCONSO.RRF")
-    other_language = suppressed = other_vocabulary = no_type = kept = good = 0
+    other_language = suppressed = other_vocabulary = no_type = unknown = kept = good = 0
     for number, line in lines(path):
         row = line.split(b"|")
         if len(row) != _CONSO_COLUMNS + 1:
@@ -70,11 +71,22 @@ def read_umls(
                 continue
             types = table[concepts[cui]]
             if not types:
-                no_type += 1
+                if concepts[cui] == _LEFT_OUT:
+                    no_type += 1
+                    continue
+                unknown += 1
+                report.warn(
+                    "row of a concept without a known semantic type",
+                    f"{place(path, number)}: MRSTY.RRF has no known type of {row[0].decode()}; row skipped; are both "
+                    "files whole and of one release?",
+                )
+                continue
+            name = utf8(row[14], path, number, report)
+            if name is None:
                 continue
             kept += 1
             is_preferred = row[6] == b"Y" and row[2] == b"P" and row[4] == b"PF"
-            yield Term(row[0].decode(), row[14].decode("utf-8", "replace"), types, is_preferred)
+            yield Term(row[0].decode(), name, types, is_preferred)
     for kind, count in (
         ("row of another language", other_language),
         ("suppressible row", suppressed),
@@ -83,6 +95,14 @@ def read_umls(
     ):
         if count:
             report.counts[f"left out: {kind}"] += count
+    if not good:
+        raise FormatError(
+            f"{path}: no row of {_CONSO_COLUMNS} columns, each followed by '|'; give the MRCONSO.RRF of a UMLS release"
+        )
+    if unknown and not kept and not no_type:
+        raise VanerError(
+            f"{path}: MRSTY.RRF has no known semantic type for any of {unknown} rows; give both files of one release"
+        )
     if not kept:
         raise VanerError(
             f"{path}: none of {good} rows passed the filters (language {_shown(languages)}, SUPPRESS "
@@ -98,8 +118,8 @@ def _semantic_types(
     path: Path, mapping: dict[str, str | None], report: Any
 ) -> tuple[list[tuple[str, ...]], array]:
     """The distinct sets of canonical types, and for every possible CUI number which of them it has."""
-    table: list[tuple[str, ...]] = [()]
-    numbers = {(): 0}
+    table: list[tuple[str, ...]] = [(), ()]
+    numbers: dict[tuple[str, ...], int] = {}
     concepts = array("H", bytes(2 * _CUIS))
     good = 0
     for number, line in lines(path):
@@ -116,7 +136,9 @@ def _semantic_types(
                 "unknown semantic type",
                 f"{place(path, number)}: semantic type {tui} is not in the table; row skipped",
             )
-        elif mapping[tui] is not None:
+        elif mapping[tui] is None:
+            concepts[cui] = concepts[cui] or _LEFT_OUT
+        else:
             old = table[concepts[cui]]
             if mapping[tui] not in old:
                 types = tuple(sorted((*old, mapping[tui])))
@@ -125,7 +147,9 @@ def _semantic_types(
                     table.append(types)
                 concepts[cui] = numbers[types]
     if not good:
-        raise FormatError(f"{path}: no row; give the MRSTY.RRF of the same release")
+        raise FormatError(
+            f"{path}: no row of {_STY_COLUMNS} columns, each followed by '|'; give the MRSTY.RRF of the same release"
+        )
     return table, concepts
 
 
