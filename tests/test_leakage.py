@@ -42,7 +42,7 @@ HELD_OUT = {"train": [("He ate.", {})], "test": [("Much velomide oxide.", {"velo
 TERMS = [
     *(Term(f"D{i}", name, ("Disease",), True) for i, name in enumerate(
         ["hepatic flurosis", "renal flurosis", "Renal Flurosis", "cardiac flurosis", "pulmonary flurosis",
-         "skeletal flurosis", "flurosis of the nail"]
+         "skeletal flurosis", "flurosis of the nail", "Flurosis, Renal", "Flurosis, Pulmonary"]
     )),
     *(Term(f"C{i}", name, ("Chemical",), True) for i, name in enumerate(
         ["velomide", "Velomide Sulphate", "velomide oxide", "velomide chloride"]
@@ -51,6 +51,7 @@ TERMS = [
     Term("G1", "CARDIAC FLUROSIS", ("Gene",), True),
 ]  # fmt: skip
 PLANTED = {"renal flurosis", "cardiac flurosis", "velomide sulphate"}
+INVERTED = "flurosis , renal"
 
 
 def jsonl(documents, split: str) -> str:
@@ -114,7 +115,8 @@ def drawn_forms(root, index, tokenizer, leakage: str, style: str, **data) -> tup
 def test_a_planted_name_is_never_drawn(root, index, tiny_tokenizer, style):
     drawn, found, mixture = drawn_forms(root, index, tiny_tokenizer, "drop", style)
     assert drawn & {"pulmonary flurosis", "flurosis of the nail", "velomide chloride"}, "others are"
-    assert not drawn & PLANTED
+    assert not drawn & (PLANTED | {INVERTED})
+    assert "flurosis , pulmonary" in drawn
     assert not {normalise(name) for name in mixture.dense.names()} & PLANTED
     assert found.keys == {key_of(name) for name in PLANTED}
 
@@ -123,7 +125,7 @@ def test_a_planted_name_is_never_drawn(root, index, tiny_tokenizer, style):
 @pytest.mark.parametrize("style", ["names", "replacement"])
 def test_without_the_gate_planted_names_are_drawn(root, index, tiny_tokenizer, leakage, style):
     drawn, found, _ = drawn_forms(root, index, tiny_tokenizer, leakage, style)
-    assert PLANTED <= drawn
+    assert PLANTED | {INVERTED} <= drawn
     assert not found.keys
 
 
@@ -142,7 +144,7 @@ def test_the_report_counts_by_corpus_and_type(root, index, tiny_tokenizer):
     assert record["held_out_mentions"] == {
         "a": {
             "Chemical": {"only_in_dev_or_test": 1, "in_index": 1, "names_in_index": 1},
-            # Two spellings of renal flurosis, two of cardiac flurosis.
+            # Two spellings of renal flurosis (its inverted form is another name), two of cardiac flurosis.
             "Disease": {"only_in_dev_or_test": 2, "in_index": 2, "names_in_index": 4},
         },
         "b": {"Chemical": {"only_in_dev_or_test": 1, "in_index": 1, "names_in_index": 1}},

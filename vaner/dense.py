@@ -30,6 +30,7 @@ from vaner.errors import VanerError
 from vaner.formats.files import replacing
 from vaner.instructions import IGNORED, B, I, O, Text
 from vaner.knowledge import KnowledgeBase
+from vaner.knowledge.rules import turned
 from vaner.leakage import keys_of, mention_keys
 from vaner.progress import progress
 from vaner.segment import words
@@ -123,7 +124,9 @@ class Dense:
         pools = _remembered(kb, texts, cache) if cache else _related_names(kb, texts)
         numbers = np.unique(np.concatenate([ids for source in pools for text in source for ids in text]))
         kept = self._read_names(kb, numbers, mention_keys(documents))
-        kept &= ~np.isin(self._keys, np.fromiter(dropped, np.uint64, len(dropped)))
+        # "Abdomen, Acute" is the name that text has as "acute abdomen".
+        for keys in (self._keys, keys_of([turned(name) or name for name in self._names])):
+            kept &= ~np.isin(keys, np.fromiter(dropped, np.uint64, len(dropped)))
         self._pools = [
             [
                 [ids[kept[ids]] for ids in (np.searchsorted(numbers, found) for found in text)]

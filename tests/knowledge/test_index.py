@@ -229,6 +229,20 @@ def test_damage(kb):
         KnowledgeBase(kb.path)
 
 
+def test_damaged_names_are_one_line_where_they_are_read(kb):
+    data = bytearray(kb.path.read_bytes())
+    for part in ("names", "concept_id"):
+        section = kb._store._sections[part]
+        at = section["offset"] + kb._arrays[part].nbytes // 2
+        damaged = data.copy()
+        damaged[at] ^= 255
+        kb.path.write_bytes(damaged)
+        with pytest.raises(
+            FormatError, match="kb.idx: block 0 of its names is damaged; build or copy it again"
+        ):
+            KnowledgeBase(kb.path).lookup("breast cancer")
+
+
 def test_not_an_index(make):
     with pytest.raises(FormatError, match="not a knowledge-base index"):
         KnowledgeBase(make("x.idx", "C0000005|ENG|P|"))

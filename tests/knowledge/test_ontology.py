@@ -95,6 +95,14 @@ def test_cycle_is_reported_and_read(make):
     assert read(make("y.obo", obo), branches={"B:1": "T"}) == []
 
 
+def test_a_term_above_itself_is_reported_and_read(make, caplog):
+    report = Report()
+    obo = "[Term]\nid: A:1\nname: a\nis_a: A:1\n"
+    assert [t[0] for t in read(make("x.obo", obo), report, prefixes={"A": "T"})] == ["A:1"]
+    assert report.counts["cycle of is_a"] == 1 and report.messages[0].endswith("A:1 is_a itself; ignored")
+    assert not caplog.records, "a header that is not there is no news"
+
+
 def test_duplicate_id_and_missing_name(make):
     obo = "[Term]\nid: A:1\nname: a\n\n[Term]\nid: A:1\nname: again\n\n[Term]\nid: A:2\n"
     report = Report()
@@ -116,6 +124,20 @@ def test_duplicate_id_and_missing_name(make):
         ("x.json", "{", "not OBO graphs JSON"),
         ("x.json", '{"a": 1}', "not OBO graphs JSON"),
         ("x.obo.gz", b"\x1f\x8bbroken", "gzip file is broken"),
+        (
+            "x.obo",
+            "[Term]\nid: A:1\nname: a\n\n[Term]\nid: A:2\nna",
+            "x.obo: not OBO.* ends in line 7 .*for: na",
+        ),
+        (
+            "x.obo",
+            "[Term]\nid: A:1\nname: fi\u00e8vre\n".encode("latin-1"),
+            "x.obo: 0xe8 is not UTF-8; convert",
+        ),
+        ("x.json", '{"graphs": [{"nodes": "abc"}]}', "not OBO graphs JSON"),
+        ("x.json", '{"graphs": [{"nodes": null}]}', "not OBO graphs JSON"),
+        ("x.json", '{"graphs": [{"nodes": [{"type": "CLASS", "lbl": "x"}]}]}', "not OBO graphs JSON .*'id'"),
+        ("x.json", '{"graphs": [{"edges": [{"pred": "is_a", "sub": "x"}]}]}', "not OBO graphs JSON .*'obj'"),
     ],
 )
 def test_files_that_are_something_else(make, name, content, message):

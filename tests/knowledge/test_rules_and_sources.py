@@ -82,6 +82,25 @@ def test_bad_rules(make, tmp_path):
         Rules.load(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a: [b\n", "rules.yaml: not YAML: .*; mend it"),
+        (b"a: \xff\n", "rules.yaml: not YAML"),
+        ("- a\n", "rules.yaml: no mapping of names to values"),
+        ("strip: ['(']\n", r"rules.yaml: strip '\(' is no regular expression"),
+        ("strip: [1]\n", "rules.yaml: strip 1 is no regular expression"),
+        ("shortest_by_type: {Gene: x}\n", "shortest_by_type: Gene has 'x'; write a whole number"),
+    ],
+)
+def test_rules_that_are_something_else(make, tmp_path, content, message):
+    make("stoplist.tsv", "")
+    make("rules.yaml", content)
+    with pytest.raises(FormatError, match=message) as caught:
+        Rules.load(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
 # --- registry ---
 
 
@@ -105,6 +124,44 @@ def test_bad_registry(make):
     entry = "x: {title: X, licence: L, version: 1, url: u, reader: magic, files: []}\n"
     with pytest.raises(FormatError, match="reader 'magic'; choose from umls, "):
         registry(make("s.yaml", entry))
+
+
+FIELDS = "title: X, licence: L, version: 1, url: u"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a: [b\n", "s.yaml: not YAML"),
+        ("- a\n", "s.yaml: no mapping"),
+        ("x: y\n", "s.yaml: x is no mapping of fields"),
+        (f"x: {{{FIELDS}, files: f.tsv, reader: plain}}\n", "x: files is no list"),
+        (
+            f"x: {{{FIELDS}, files: [], reader: plain, id: 1}}\n",
+            "reader plain does not know id; it takes nothing",
+        ),
+        (
+            f"x: {{{FIELDS}, files: [], reader: table, nme: 1}}\n",
+            "reader table has no name; it takes name, id, syn",
+        ),
+        (f"x: {{{FIELDS}, files: [], reader: table, name: 1, kep: 1}}\n", "reader table does not know kep"),
+        (f"x: {{{FIELDS}, files: [], reader: table, name: 1, synonyms: a}}\n", "x: synonyms is no list"),
+        (
+            f"x: {{{FIELDS}, files: [], reader: umls, language: [ENG]}}\n",
+            "reader umls does not know language",
+        ),
+        (
+            f"x: {{{FIELDS}, files: [], reader: mesh}}\n",
+            "reader mesh has no trees, classes; it takes .*id_prefix",
+        ),
+        (f"x: {{{FIELDS}, files: [], reader: ontology, branches: [a]}}\n", "x: branches is no mapping"),
+        (f"x: {{{FIELDS}, files: [], reader: jsonl, id: 1}}\n", "reader jsonl has no name, synonyms, types"),
+    ],
+)
+def test_entries_that_no_reader_takes(make, content, message):
+    with pytest.raises(FormatError, match=message) as caught:
+        registry(make("s.yaml", content))
+    assert "\n" not in str(caught.value)
 
 
 def test_where_files_are(tmp_path, monkeypatch):

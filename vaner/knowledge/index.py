@@ -92,8 +92,9 @@ class KnowledgeBase:
         self.types: tuple[str, ...] = tuple(self.description["types"])
         self._bits = {name: bit for bit, name in enumerate(self.types)}
         self._sources = [v["name"] for v in self.description["vocabularies"]]
-        self._names = Strings(arrays["names"], arrays["name_block"], self.description["names"])
-        self._ids = Strings(arrays["concept_id"], arrays["concept_id_block"], self.description["concepts"])
+        names, concepts = self.description["names"], self.description["concepts"]
+        self._names = Strings(self.path, arrays["names"], arrays["name_block"], names)
+        self._ids = Strings(self.path, arrays["concept_id"], arrays["concept_id_block"], concepts)
         self._finder = Finder(arrays)
 
     def __reduce__(self) -> tuple:

@@ -1,13 +1,13 @@
 """In: an ontology as OBO or as OBO graphs JSON, plain or .gz. Out: terms, typed by the branch they lie in.
 
-OBO is read by obonet. Pronto, which is stricter, refuses five of the nine published files this was tried on
-(unescaped colons in cross references, synonym types declared in an import, several graphs in one document).
+OBO is read by obonet, not by pronto: docs/knowledge-base.md, "OBO", has the measured reason.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import logging
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +20,9 @@ from obonet.read import get_sections
 from vaner.errors import FormatError
 from vaner.formats.files import BROKEN_GZIP, open_bytes
 from vaner.knowledge.terms import Term
+
+# It warns of a file without a header, of which nothing is needed here.
+logging.getLogger("obonet").setLevel(logging.ERROR)
 
 #: Synonym scopes that name the concept itself; NARROW and BROAD ones name another one.
 SCOPES = ("EXACT", "RELATED")
@@ -79,7 +82,8 @@ def read_ontology(
     for component in networkx.strongly_connected_components(graph):
         if len(component) > 1 or any(graph.has_edge(n, n) for n in component):
             shown = ", ".join(sorted(component)[:5])
-            report.warn("cycle of is_a", f"{path}: {shown} are above one another; read as one level")
+            how = "are above one another; read as one level" if len(component) > 1 else "is_a itself; ignored"
+            report.warn("cycle of is_a", f"{path}: {shown} {how}")
     for node in nodes.values():
         if node.obsolete:
             report.counts["left out: obsolete term"] += 1
@@ -132,19 +136,36 @@ def _unique(nodes: Iterable[_Node], path: Path, report: Any) -> dict[str, _Node]
 def _read(path: Path) -> Iterator[_Node]:
     try:
         with open_bytes(path) as binary:
-            file = io.TextIOWrapper(binary, encoding="utf-8-sig", errors="replace")
+            file = io.TextIOWrapper(binary, encoding="utf-8-sig")
             read = _read_graphs if ".json" in path.suffixes else _read_obo
             yield from read(file, path)
     except BROKEN_GZIP as error:
         raise FormatError(f"{path}: the gzip file is broken ({error}); fetch it again") from None
+    except UnicodeDecodeError as error:
+        raise FormatError(
+            f"{path}: 0x{error.object[error.start]:02x} is not UTF-8; convert the file, for instance: iconv -f LATIN1 "
+            "-t UTF-8"
+        ) from None
 
 
 def _read_obo(file: IO[str], path: Path) -> Iterator[_Node]:
+    line = 0
+
+    def counted() -> Iterator[str]:
+        nonlocal line
+        for line, text in enumerate(file, 1):  # noqa: B007
+            yield text
+
     try:
-        _, terms, _, _ = get_sections(file)
+        _, terms, _, _ = get_sections(counted())
+    except UnicodeDecodeError:
+        raise
     except ValueError as error:
+        # A stanza is read whole before its lines are looked at.
         shown = " ".join(str(error).split())[:120]
-        raise FormatError(f"{path}: not OBO ({shown}); mend the line or give another file") from None
+        raise FormatError(
+            f"{path}: not OBO, in the stanza that ends in line {line} ({shown}); mend the line or give another file"
+        ) from None
     if not terms:
         raise FormatError(f"{path}: no [Term] in it; give an OBO file")
     for term in terms:
@@ -170,32 +191,36 @@ def _unescape(text: str) -> str:
 
 
 def _read_graphs(file: IO[str], path: Path) -> Iterator[_Node]:
-    # Published graphs have raw control characters inside strings.
+    text = file.read()
     try:
-        document = json.JSONDecoder(strict=False).decode(file.read())
-        graphs = document["graphs"]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        # Published graphs have raw control characters inside strings.
+        document = json.JSONDecoder(strict=False).decode(text)
+        nodes = [node for graph in document["graphs"] for node in _nodes(graph)]
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         raise FormatError(f"{path}: not OBO graphs JSON ({error!r:.100}); give another file") from None
-    for graph in graphs:
-        parents: dict[str, list[str]] = {}
-        for edge in graph.get("edges", ()):
-            if edge.get("pred") == "is_a":
-                parents.setdefault(edge["sub"], []).append(_short(edge["obj"]))
-        for node in graph.get("nodes", ()):
-            if node.get("type") != "CLASS":
-                continue
-            meta = node.get("meta", {})
-            yield _Node(
-                id=_short(node["id"]),
-                name=node.get("lbl") or "",
-                synonyms=[
-                    (s["pred"].removeprefix("has").removesuffix("Synonym").upper(), s["val"])
-                    for s in meta.get("synonyms", ())
-                ],
-                parents=parents.get(node["id"], []),
-                references=[x["val"] for x in meta.get("xrefs", ())],
-                obsolete=bool(meta.get("deprecated")),
-            )
+    yield from nodes
+
+
+def _nodes(graph: Mapping[str, Any]) -> Iterator[_Node]:
+    parents: dict[str, list[str]] = {}
+    for edge in graph.get("edges", ()):
+        if edge.get("pred") == "is_a":
+            parents.setdefault(edge["sub"], []).append(_short(edge["obj"]))
+    for node in graph.get("nodes", ()):
+        if node.get("type") != "CLASS":
+            continue
+        meta = node.get("meta", {})
+        yield _Node(
+            id=_short(node["id"]),
+            name=str(node.get("lbl") or ""),
+            synonyms=[
+                (s["pred"].removeprefix("has").removesuffix("Synonym").upper(), s["val"])
+                for s in meta.get("synonyms", ())
+            ],
+            parents=parents.get(node["id"], []),
+            references=[x["val"] for x in meta.get("xrefs", ())],
+            obsolete=bool(meta.get("deprecated")),
+        )
 
 
 def _short(iri: str) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 import yaml
 
 from vaner.errors import FormatError, place
+from vaner.formats.files import decode, lines
 from vaner.knowledge.normalise import BREAK, DIGITS, GREEK, LETTERS, Words, key_of
 
 # Bits of a name's flags: the last name of its key; not matched; two bits for the capitals that the text needs.
@@ -88,16 +89,25 @@ class Rules:
                 three columns.
         """
         path = Path(folder) / "rules.yaml"
-        settings = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        settings = read_settings(path)
         for name, value in settings.items():
             if name not in _SETTINGS or not isinstance(value, _SETTINGS[name]):
                 raise FormatError(
                     f"{path}: setting {name!r} is unknown or not {_SETTINGS.get(name, object).__name__}; "
                     f"use {', '.join(_SETTINGS)}"
                 )
+        for type_, least in settings.get("shortest_by_type", {}).items():
+            if not isinstance(least, int):
+                raise FormatError(f"{path}: shortest_by_type: {type_} has {least!r}; write a whole number")
+        for pattern in settings.get("strip", ()):
+            try:
+                re.compile(pattern)
+            except (re.error, TypeError) as error:
+                raise FormatError(f"{path}: strip {pattern!r} is no regular expression: {error}") from None
         stoplist: dict[int, tuple[frozenset[str] | None, str]] = {}
         path = Path(folder) / "stoplist.tsv"
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        for number, raw in lines(path):
+            line = decode(raw, place(path, number))
             if not line or line.startswith("#"):
                 continue
             cells = line.split("\t")
@@ -114,9 +124,9 @@ class Rules:
         if self._strip is not None:
             name = self._strip.sub("", name)
         if self.undo_inversion and ", " in name:
-            turned = _turned(name)
-            if turned:
-                return ((name, preferred), (turned, False))
+            other = turned(name)
+            if other:
+                return ((name, preferred), (other, False))
         return ((name, preferred),)
 
     def usable(
@@ -188,6 +198,21 @@ class Rules:
         return flags
 
 
+def read_settings(path: Path) -> dict[str, Any]:
+    """A YAML file that is a mapping; empty for an empty file.
+
+    Raises:
+        FormatError: if it is something else.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise FormatError(f"{path}: not YAML: {' '.join(str(error).split())}; mend it") from None
+    if not isinstance(content or {}, dict):
+        raise FormatError(f"{path}: no mapping of names to values; write one")
+    return content or {}
+
+
 def _has_letters_or_digits(words: Words) -> np.ndarray:
     return (words.kind == LETTERS) | (words.kind == DIGITS) | (words.kind == GREEK)
 
@@ -203,7 +228,7 @@ def _count(report: Any, kind: str, which: np.ndarray) -> None:
         report.counts[kind] += number
 
 
-def _turned(name: str) -> str | None:
+def turned(name: str) -> str | None:
     """``Acute Abdomen`` for ``Abdomen, Acute``; None unless it has the form of a MeSH inversion."""
     head, comma, modifier = name.partition(", ")
     if not comma or "," in modifier or not 1 <= modifier.count(" ") + 1 <= 3:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from vaner.errors import FormatError, VanerError, place
 from vaner.knowledge.mesh import read_mesh
 from vaner.knowledge.ontology import read_ontology
 from vaner.knowledge.rrf import read_umls
+from vaner.knowledge.rules import read_settings
 from vaner.knowledge.tables import Table, read_jsonl, read_plain, read_table, read_taxonomy
 from vaner.knowledge.terms import Term
 
@@ -110,11 +110,14 @@ def registry(path: str | os.PathLike | None = None) -> dict[str, Source]:
     """The vocabularies of ``sources.yaml``.
 
     Raises:
-        FormatError: if an entry lacks a field or has an unknown reader.
+        FormatError: if the file is no YAML, or an entry lacks a field, has an unknown reader or an option that it
+            does not take.
     """
     path = Path(path) if path else data_folder() / "sources.yaml"
     sources = {}
-    for name, entry in (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).items():
+    for name, entry in read_settings(path).items():
+        if not isinstance(entry, dict):
+            raise FormatError(f"{path}: {name} is no mapping of fields to values; write one")
         missing = [f for f in ("title", "licence", "version", "url", "reader", "files") if f not in entry]
         if missing:
             raise FormatError(f"{path}: {name} has no {', '.join(missing)}; add it")
@@ -122,6 +125,10 @@ def registry(path: str | os.PathLike | None = None) -> dict[str, Source]:
             raise FormatError(
                 f"{path}: {name} has reader {entry['reader']!r}; choose from {', '.join(READERS)}"
             )
+        options = {k: v for k, v in entry.items() if k not in _FIELDS}
+        _check_options(f"{path}: {name}", entry["reader"], options)
+        if not isinstance(entry["files"], list):
+            raise FormatError(f"{path}: {name}: files is no list; write one")
         sources[name] = Source(
             name=name,
             reader=entry["reader"],
@@ -132,9 +139,33 @@ def registry(path: str | os.PathLike | None = None) -> dict[str, Source]:
             url=entry["url"],
             title=entry["title"],
             redistribution=bool(entry.get("redistribution", False)),
-            options={k: v for k, v in entry.items() if k not in _FIELDS},
+            options=options,
         )
     return sources
+
+
+def _check_options(where: str, reader: str, options: Mapping[str, Any]) -> None:
+    """Raise FormatError unless the reader takes these options and needs no others."""
+    takes = {
+        name: parameter
+        for name, parameter in signature(_TAKES[reader]).parameters.items()
+        if (reader == "table" or parameter.kind is Parameter.KEYWORD_ONLY) and name != "semantic_types"
+    }
+    known = [*takes, "id_prefix"] if reader in ("ontology", "mesh", "taxonomy") else list(takes)
+    unknown = [name for name in options if name not in known]
+    missing = [n for n, p in takes.items() if p.default is Parameter.empty and n not in options]
+    if unknown or missing:
+        what = f"has no {', '.join(missing)}" if missing else f"does not know {', '.join(map(str, unknown))}"
+        raise FormatError(f"{where}: reader {reader} {what}; it takes {', '.join(known) or 'nothing'}")
+    for name in takes.keys() & options.keys():
+        # The annotations are text: "Mapping[str, str | None] | None".
+        wanted = takes[name].annotation.partition("[")[0]
+        for kind, called, names in (
+            (dict, "mapping", ("Mapping",)),
+            (list, "list", ("Collection", "tuple")),
+        ):
+            if wanted in names and not isinstance(options[name], kind):
+                raise FormatError(f"{where}: {name} is no {called}; write one")
 
 
 def resolve(
@@ -236,10 +267,7 @@ def _prefixed(
 
 
 def _table(path: Path, options: Mapping[str, Any], report: Any) -> Iterator[Term]:
-    try:
-        layout = Table(**{**options, "synonyms": tuple(options.get("synonyms", ()))})
-    except TypeError as error:
-        raise FormatError(f"{path}: {error}; see Table in vaner/knowledge/tables.py") from None
+    layout = Table(**{**options, "synonyms": tuple(options.get("synonyms", ()))})
     return read_table(path, layout, report)
 
 
@@ -264,4 +292,15 @@ READERS: dict[str, Callable[[Path, Mapping[str, Any], Any], Iterator[Term]]] = {
     "plain": _plain,
     "jsonl": _jsonl,
     "taxonomy": _taxonomy,
+}
+
+#: Reader name -> what its options are arguments of.
+_TAKES: dict[str, Callable] = {
+    "umls": read_umls,
+    "ontology": read_ontology,
+    "mesh": read_mesh,
+    "table": Table,
+    "plain": read_plain,
+    "jsonl": read_jsonl,
+    "taxonomy": read_taxonomy,
 }

@@ -149,6 +149,7 @@ class Strings:
     """A long list of strings, packed: blocks of 128, each compressed.
 
     Args:
+        path: the file they are in.
         data: the compressed blocks, bytes.
         offsets: where each block starts, shape ``(blocks + 1,)``.
         count: number of strings.
@@ -156,8 +157,8 @@ class Strings:
 
     BLOCK = 128
 
-    def __init__(self, data: np.ndarray, offsets: np.ndarray, count: int) -> None:
-        self._data, self._offsets, self._count = data, offsets, count
+    def __init__(self, path: Path, data: np.ndarray, offsets: np.ndarray, count: int) -> None:
+        self._path, self._data, self._offsets, self._count = path, data, offsets, count
         self._last: tuple[int, list[str]] = (-1, [])
 
     def __len__(self) -> int:
@@ -168,7 +169,12 @@ class Strings:
         last = self._last
         if last[0] != index:
             packed = self._data[self._offsets[index] : self._offsets[index + 1]]
-            last = self._last = (index, zlib.decompress(packed.data).decode().split("\n"))
+            try:
+                last = self._last = (index, zlib.decompress(packed.data).decode().split("\n"))
+            except (zlib.error, UnicodeDecodeError):
+                raise FormatError(
+                    f"{self._path}: block {index} of its names is damaged; build or copy it again"
+                ) from None
         return last[1]
 
     def __getitem__(self, index: int) -> str:
