@@ -56,6 +56,25 @@ def test_match_and_link(index, make, tmp_path, capsys):
     assert "Disease     normalised            1        1       100.0" in capsys.readouterr().out
 
 
+def test_what_was_skipped_before_an_error_is_said(make, tmp_path, capsys):
+    path = make("latin.tsv", "D1\tfi\u00e8vre\tDisease\nD2\n".encode("latin-1"))
+    assert main(["kb", "build", "--sources", str(path), "--output", str(tmp_path / "kb.idx")]) == 2
+    *notes, error = capsys.readouterr().err.splitlines()
+    assert [n.split(":")[1] for n in notes] == [" not UTF-8", " row with a wrong number of columns"]
+    assert "latin.tsv:1: 0xe8 in b'D1" in notes[0] and error.startswith(
+        f"error: {path}: no row of id, name, type"
+    )
+
+
+@pytest.mark.parametrize("action", ["match", "link"])
+def test_what_was_left_out_in_reading_is_said(index, make, capsys, action):
+    span = {"start": 2, "end": 15, "type": "Disease", "text": "breast cancer", "certain": True}
+    document = make("d.jsonl", json.dumps({"id": "1", "text": "A breast cancer", "spans": [span]}))
+    assert main(["kb", action, index, "--input", str(document)]) == 0
+    err = capsys.readouterr().err
+    assert err.startswith("note: span field 'certain' ignored: ") and "d.jsonl" in err
+
+
 def test_sources(capsys):
     assert main(["kb", "sources"]) == 0
     out = capsys.readouterr().out

@@ -128,7 +128,12 @@ def _build(args: argparse.Namespace) -> None:
         )
         yield from bar
 
-    kb = build(args.output, [(s.description, terms(s)) for s in sources], rules, report)
+    try:
+        kb = build(args.output, [(s.description, terms(s)) for s in sources], rules, report)
+    except VanerError:
+        # What was skipped before may be why.
+        _say(report)
+        raise
     seconds = time.perf_counter() - started
     for kind, count in report.counts.most_common():
         print(f"{count:>12,}  {kind}")
@@ -203,11 +208,14 @@ def _match(args: argparse.Namespace) -> None:
     if args.output:
         number = write(args.output, documents, args.output_format)
         print(f"{args.output}: {number} documents")
-        return
-    for document in documents:
-        for span in document.spans:
-            ids = ",".join(concept.id for concept in span.concepts)
-            print(f"{document.id}\t{span.start}\t{span.end}\t{span.text}\t{span.type}\t{ids}".rstrip("\t"))
+    else:
+        for document in documents:
+            for span in document.spans:
+                ids = ",".join(concept.id for concept in span.concepts)
+                print(
+                    f"{document.id}\t{span.start}\t{span.end}\t{span.text}\t{span.type}\t{ids}".rstrip("\t")
+                )
+    _say(report)
 
 
 def _link(args: argparse.Namespace) -> None:
@@ -235,8 +243,13 @@ def _link(args: argparse.Namespace) -> None:
             pass
     for line in accuracy.table():
         print(line)
-    for message in report.messages:
-        print(f"note: {message}", file=sys.stderr)
+    _say(report)
+
+
+def _say(report) -> None:
+    """What was repaired or left out while files were read, one line a kind, on standard error."""
+    for line in report.summary():
+        print(f"note: {line}", file=sys.stderr)
 
 
 def _sources(args: argparse.Namespace) -> None:
@@ -249,4 +262,4 @@ def _sources(args: argparse.Namespace) -> None:
         except VanerError:
             there = "not here"
         shared = "may be passed on" if source.redistribution else "for the licensee only"
-        print(f"{name:28}{there:10}{source.version:18}{source.licence} ({shared})")
+        print(f"{name:27} {there:9} {source.version:22} {source.licence} ({shared})")
