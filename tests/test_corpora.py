@@ -295,6 +295,34 @@ def test_the_root_may_be_the_clone_its_parent_or_its_data(tmp_path, below):
     assert [(s.text, s.type) for s in document.spans] == [("p53", "Gene")]
 
 
+@pytest.mark.parametrize(
+    ("name", "file", "tag", "type"),
+    [
+        ("bc2gm", "MTL-Bioinformatics-2016/data/BC2GM-IOB/test.tsv", "B-GENE", "Gene"),
+        ("bc2gm", "BC2GM-IOB/test.tsv", "B", "Gene"),
+        ("bc4chemd", "data/BC4CHEMD/test.tsv", "B-Chemical", "Chemical"),
+        ("bc4chemd", "MTL-Bioinformatics-2016/data/BC4CHEMD-IOB/test.tsv", "B", "Chemical"),
+        ("craft", "MTL-Bioinformatics-2016/data/CRAFT-IOB/test.tsv", "B-GGP", "Gene"),
+        ("jnlpba", "MTL-Bioinformatics-2016/data/JNLPBA/test.tsv", "B-cell_line", "CellLine"),
+        ("jnlpba", "MTL-Bioinformatics-2016/data/JNLPBA-IOB/test.tsv", "B-DNA", "DNA"),
+        (
+            "jnlpba",
+            "Biomedical-Corpora/corpora/NER/CoNLL/BIO/JNLPBA_BIO/test.tsv",
+            "B-CLTP",
+            "CellType",
+        ),
+        ("linnaeus", "MTL-Bioinformatics-2016/data/linnaeus-IOB/test.tsv", "B", "Species"),
+        ("s800", "s800/test.tsv", "B", "Species"),
+    ],
+)
+def test_test_splits_are_found_where_users_have_them(tmp_path, name, file, tag, type):
+    """Collections differ in the folder's name, and in whether tags of a corpus of one type name it."""
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).write_text(f"word\t{tag}\nfell\tO\n\n")
+    (document,) = registry()[name].documents("test", tmp_path)
+    assert [(s.text, s.type) for s in document.spans] == [("word", type)]
+
+
 def test_the_first_alternative_that_exists_wins(corpus, tmp_path):
     (tmp_path / "y").mkdir()
     (tmp_path / "y/test.txt").write_text(ABSTRACT.format(id=3, word="y"))
