@@ -1,12 +1,15 @@
 """In: a model that train.py wrote. Out: the same under data/models/, adapter and head rounded to bfloat16.
 
-python data/ship_model.py runs/ncbi-bc5cdr vaner-ncbi-bc5cdr --scores dev.json --mistakes mistakes.md
+python data/ship_model.py runs/vaner-smollm2-135m vaner-smollm2-135m --scores dev.json test.json \
+    --beside "MiniLM-L6 encoder: minilm-dev.json minilm-test.json" --mistakes mistakes.md
 """
 
 import argparse
+import csv
 import dataclasses
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -21,7 +24,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Put a trained model among those that vaner ships.")
     parser.add_argument("model", help="folder that train.py wrote")
     parser.add_argument("name", help="name to load it by")
-    parser.add_argument("--scores", metavar="FILE", help="for the card: what evaluate --json wrote for dev")
+    parser.add_argument(
+        "--scores", nargs="+", default=[], metavar="FILE", help="for the card: what evaluate --json wrote"
+    )
+    parser.add_argument(
+        "--beside",
+        action="append",
+        default=[],
+        metavar="'NAME: FILE ...'",
+        help="for the card: the same of another model",
+    )
     parser.add_argument("--mistakes", metavar="FILE", help="for the card: what evaluate --mistakes wrote")
     args = parser.parse_args()
     model = VanerModel.from_pretrained(args.model, dtype="float32", device="cpu")
@@ -30,11 +42,35 @@ def main() -> None:
     model.settings = dataclasses.replace(model.settings, training=training)
     folder = MODELS / args.name
     model.save_pretrained(folder, load_tokenizer(args.model), dtype=torch.bfloat16)
-    scores = json.loads(Path(args.scores).read_text(encoding="utf-8")) if args.scores else None
+    beside = {}
+    for word in args.beside:
+        name, _, files = word.partition(":")
+        beside[name.strip()] = pages(files.split())
     mistakes = Path(args.mistakes).read_text(encoding="utf-8") if args.mistakes else None
-    (folder / "README.md").write_text(card.render(model.settings, scores, mistakes), encoding="utf-8")
+    text = card.render(
+        model.settings,
+        pages(args.scores),
+        mistakes,
+        beside=beside,
+        published=published() if args.scores else None,
+    )
+    (folder / "README.md").write_text(text, encoding="utf-8")
     for path in folder.iterdir():
         path.chmod(0o644)
+
+
+def pages(files: Sequence[str]) -> list[dict]:
+    """Evaluations that were written as JSON."""
+    return [json.loads(Path(file).read_text(encoding="utf-8")) for file in files]
+
+
+def published() -> dict[tuple[str, str], dict[str, float]]:
+    """(corpus, type) -> model -> F1, from published.tsv."""
+    found: dict[tuple[str, str], dict[str, float]] = {}
+    lines = (Path(__file__).parent / "published.tsv").read_text(encoding="utf-8").splitlines()
+    for row in csv.DictReader((one for one in lines if not one.startswith("#")), delimiter="\t"):
+        found.setdefault((row["corpus"], row["type"]), {})[row["model"]] = float(row["f1"])
+    return found
 
 
 if __name__ == "__main__":

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vaner.config import ModelConfig
 
+# What ``evaluate --json`` writes.
+Page = Mapping[str, Any]
+
 
 def render(
-    settings: ModelConfig, evaluation: Mapping[str, Any] | None = None, mistakes: str | None = None
+    settings: ModelConfig,
+    evaluations: Sequence[Page] = (),
+    mistakes: str | None = None,
+    *,
+    beside: Mapping[str, Sequence[Page]] | None = None,
+    published: Mapping[tuple[str, str], Mapping[str, float]] | None = None,
 ) -> str:
     """The card in Markdown, with the metadata block that the hub reads.
 
     Args:
         settings: with the record of the run.
-        evaluation: what ``evaluate --json`` wrote for dev; without it, the run's own scores are shown.
+        evaluations: what ``evaluate --json`` wrote, one page a table; without any, the run's own dev scores are shown.
         mistakes: what ``evaluate --mistakes`` wrote, for the section on what the model is bad at.
+        beside: other models' names -> the same evaluations of them; their F1 stands in a column of its own.
+        published: (corpus, type) -> model -> published F1 on the test split, in percent. The type is ``all`` where the
+            figure is the micro-average of a corpus of several.
     """
     run = settings.training
     example = settings.types[0] if settings.types else "Disease"
@@ -77,10 +88,8 @@ def render(
         "",
         *_names(run.get("knowledge", {})),
         *_hints(settings.hints),
-        "## Scores on dev",
-        "",
-        *(_evaluation(evaluation) if evaluation else _own_scores(run.get("dev", {}))),
-        "",
+        *(_scores(evaluations, beside or {}) if evaluations else _own_scores(run.get("dev", {}))),
+        *(_published(evaluations, published) if published else []),
         *(["## What it is bad at", "", mistakes.strip(), ""] if mistakes else []),
     ]
     return "\n".join(parts)
@@ -93,42 +102,113 @@ def _own_scores(dev: Mapping[str, Any]) -> list[str]:
         for kind, value in [("all", one["f1"]), *one["types"].items()]
     ]
     said = "Strict micro-F1 (same start, end and type) in percent, of the model chosen on these documents."
-    return [said, "", "| corpus | type | F1 |", "|---|---|---|", *rows]
+    return ["## Scores on dev", "", said, "", "| corpus | type | F1 |", "|---|---|---|", *rows, ""]
 
 
-def _evaluation(page: Mapping[str, Any]) -> list[str]:
-    rows = []
-    for found in page["results"]:
-        beside = _kinds(found.get("baseline") or {})
-        for kind, one in _kinds(found).items():
-            low, high = one.get("interval", {}).get("f1", (None, None))
-            values = " | ".join(map(_percent, (one["precision"], one["recall"], one["f1"])))
-            other = _percent(beside.get(kind, {}).get("f1"))
-            rows.append(
-                f"| {found['name']} ({found['documents']}) | {kind} | {one['gold']:,} | {values} | "
-                f"{_percent(low)} - {_percent(high)} | {other} |"
-            )
-    return [
-        "Strict scores (same start, end and type) in percent, with the 95 % bootstrap interval of F1 over documents.",
-        *(
-            ["The last column is the F1 of a dictionary of names."]
-            if page["protocol"].get("baseline")
-            else []
-        ),
+def _scores(pages: Sequence[Page], beside: Mapping[str, Sequence[Page]]) -> list[str]:
+    lines = [
+        "## Scores",
         "",
-        "| corpus (documents) | mentions | gold | P | R | F1 | interval | dictionary |",
-        "|---|---|---|---|---|---|---|---|",
-        *rows,
+        "Strict scores (same start, end and type) in percent, with the 95 % bootstrap interval of F1 over documents. "
+        "Seen: surface and type are a mention in training. Length in words; a punctuation mark is a word.",
+        "",
     ]
+    if any(page["protocol"].get("baseline") for page in pages):
+        lines += ["`dictionary` is the F1 of a dictionary of names that is asked the same.", ""]
+    for page in pages:
+        others = {name: _found(found, page) for name, found in beside.items()}
+        others = {name: found for name, found in others.items() if found}
+        splits = ", ".join(dict.fromkeys(found["split"] for found in page["results"]))
+        asked = (
+            "the dataset not named (adaptive)" if page["protocol"].get("adaptive") else "the dataset named"
+        )
+        with_dictionary = ["dictionary"] if page["protocol"].get("baseline") else []
+        columns = [
+            "corpus (documents)",
+            "mentions",
+            "gold",
+            "P",
+            "R",
+            "F1",
+            "interval",
+            *with_dictionary,
+            *others,
+        ]
+        lines += [f"### {splits.capitalize()}, {asked}", "", _row(columns), _row(["---"] * len(columns))]
+        for found in page["results"]:
+            dictionary = _kinds(found.get("baseline") or {})
+            theirs = [_kinds(one.get(found["name"], {})) for one in others.values()]
+            for kind, one in _kinds(found).items():
+                low, high = one.get("interval", {}).get("f1", (None, None))
+                lines.append(
+                    _row(
+                        [
+                            f"{found['name']} ({found['documents']})",
+                            kind,
+                            f"{one['gold']:,}",
+                            *map(_percent, (one["precision"], one["recall"], one["f1"])),
+                            f"{_percent(low)} - {_percent(high)}",
+                            *(_percent(dictionary.get(kind, {}).get("f1")) for _ in with_dictionary),
+                            *(_percent(kinds.get(kind, {}).get("f1")) for kinds in theirs),
+                        ]
+                    )
+                )
+        lines.append("")
+    return lines
+
+
+def _found(pages: Sequence[Page], like: Page) -> dict[str, Mapping[str, Any]]:
+    """Of another model's evaluations what was asked as in this one, by corpus."""
+    wanted = {(found["name"], found["split"]) for found in like["results"]}
+    return {
+        found["name"]: found
+        for page in pages
+        if bool(page["protocol"].get("adaptive")) == bool(like["protocol"].get("adaptive"))
+        for found in page["results"]
+        if (found["name"], found["split"]) in wanted
+    }
+
+
+def _published(pages: Sequence[Page], published: Mapping[tuple[str, str], Mapping[str, float]]) -> list[str]:
+    models = list(dict.fromkeys(model for figures in published.values() for model in figures))
+    ours: dict[tuple[str, str, str], float | None] = {}
+    for page in pages:
+        if not page["protocol"].get("adaptive"):
+            for found in page["results"]:
+                corpus = found["name"].removesuffix("-pubtator")
+                for kind, one in [("all", found["overall"]["micro"]), *found["type"].items()]:
+                    ours[corpus, kind, found["split"]] = one["f1"]
+    columns = ["corpus", "mentions", "this model, dev", "this model, test", *models]
+    lines = [
+        "### Beside published figures",
+        "",
+        "F1 in percent. The published models are encoders pretrained on PubMed, of about the same size, each fine-tuned "
+        "on one corpus, scored on its test split; protocols differ in small ways (training on dev, BIO repair, sentence "
+        "splits). This model is one for all corpora and is trained on no dev split.",
+        "",
+        _row(columns),
+        _row(["---"] * len(columns)),
+    ]
+    for (corpus, kind), figures in published.items():
+        mine = [_percent(ours.get((corpus, kind, split))) for split in ("dev", "test")]
+        theirs = [f"{figures[m]:.2f}" if m in figures else "-" for m in models]
+        if mine != ["-", "-"]:
+            lines.append(_row([corpus, kind, *mine, *theirs]))
+    return [*lines, ""]
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _kinds(found: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """The rows of a corpus: all mentions, each type where there are several, seen and unseen in training."""
+    """The rows of a corpus: all mentions, each type of several, seen and unseen in training, by length."""
     if not found:
         return {}
-    types = found["type"] if len(found["type"]) > 1 else {}
     seen = {f"{name} in training": one for name, one in (found.get("seen") or {}).items()}
-    return {"all": found["overall"]["micro"], **types, **seen}
+    lengths = {f"{name} word{'s' * (name != '1')}": one for name, one in (found.get("length") or {}).items()}
+    types = found["type"] if len(found["type"]) > 1 else {}
+    return {"all": found["overall"]["micro"], **types, **seen, **lengths}
 
 
 def _names(knowledge: dict) -> list[str]:
