@@ -182,9 +182,9 @@ def _published(pages: Sequence[Page], published: Mapping[tuple[str, str], Mappin
     lines = [
         "### Beside published figures",
         "",
-        "F1 in percent. The published models are encoders pretrained on PubMed, of about the same size, each fine-tuned "
-        "on one corpus, scored on its test split; protocols differ in small ways (training on dev, BIO repair, sentence "
-        "splits). This model is one for all corpora and is trained on no dev split.",
+        "F1 in percent. The published models are encoders pretrained on PubMed, of about the same size, each "
+        "fine-tuned on one corpus, scored on its test split; protocols differ in small ways (training on dev, BIO "
+        "repair, sentence splits). This model is one for all corpora and is trained on no dev split.",
         "",
         _row(columns),
         _row(["---"] * len(columns)),
