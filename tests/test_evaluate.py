@@ -355,7 +355,7 @@ def test_types_that_the_model_was_not_trained_on_are_misses_and_said(tagger, cap
     asked = len(tagger.asked)
     assert evaluate(*words, "--types", "Chemical", "--corpus", "one") == 2
     error = capsys.readouterr().err
-    assert "one: the model was not trained on Chemical, but on Disease; --allow_new_types" in error
+    assert "one: the model was not trained on Chemical, but on Disease; rename what means the same" in error
     assert len(tagger.asked) == asked
 
 

@@ -370,8 +370,8 @@ def _asked(
         return types
     elif not set(types) & set(tagger.types):
         raise VanerError(
-            f"{gold.name}: the model was not trained on {new}, but on {', '.join(tagger.types)}; "
-            "--allow_new_types asks it all the same"
+            f"{gold.name}: the model was not trained on {new}, but on {', '.join(tagger.types)}; rename what "
+            "means the same (--type_map FROM=TO), or ask all the same (--allow_new_types)"
         )
     elif new:
         remarks.append(
