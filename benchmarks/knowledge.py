@@ -388,6 +388,13 @@ def main() -> None:
     )
     parser.add_argument("--stage", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    # The run may take an hour: what cannot work is said before it.
+    for option in ("names", "text_mb", "limit_mb"):
+        if getattr(args, option) <= 0:
+            parser.error(f"--{option} {getattr(args, option)}: give a number above 0")
+    for option, folder in (("json", Path(args.json or ".").parent), ("folder", args.folder or Path())):
+        if not folder.is_dir():
+            parser.error(f"--{option}: the folder {folder} does not exist; create it first")
     if args.stage:
         args.index, args.text = args.folder / "kb.idx", args.folder / "text.txt"
         stages = {"build": stage_build, "open": stage_open, "match": stage_match}
@@ -402,6 +409,8 @@ def main() -> None:
         result: dict = {"names": args.names, "load_average": os.getloadavg()[0], "cores": os.cpu_count()}
         for stage in ("build", "open", "match"):
             result.update(run_stage(stage, args, folder))
+            if "failed" in result:
+                raise SystemExit(f"error: stage {stage}: {result['failed']}")
             print({k: v for k, v in result.items() if k != "bytes"}, flush=True)
         result["others"] = {}
         if not args.no_others:

@@ -1,6 +1,8 @@
 """python -m vaner kb: what it prints, and how it fails on bad input."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,19 @@ def test_match_and_link(index, make, tmp_path, capsys):
     capsys.readouterr()
     assert main(["kb", "link", index, "--input", str(document), "--map", "Modifier=Disease"]) == 0
     assert "Disease     normalised            1        1       100.0" in capsys.readouterr().out
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(index, make, tmp_path, capsys, monkeypatch):
+    before = Path(index).read_bytes()
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert main(["kb", "build", "--sources", str(make("n.tsv", PLAIN)), "--output", index]) == 2
+    assert capsys.readouterr().err == f"error: {index}: No space left on device; it was not written\n"
+    assert Path(index).read_bytes() == before
+    assert {path.name for path in tmp_path.iterdir()} == {"names.tsv", "n.tsv", "kb.idx"}
 
 
 def test_what_was_skipped_before_an_error_is_said(make, tmp_path, capsys):
@@ -112,6 +127,7 @@ def test_umls_folder(make, tmp_path, capsys):
         ),
         (["build", "--sources", "open", "open", "--output", "x.idx"], "source open is given twice"),
         (["build", "--sources", "open", "--output", "no/such/x.idx"], "does not exist; create it first"),
+        (["build", "--sources", "open", "--output", "."], ".: is a folder; name a file to write"),
         (["lookup", "missing.idx", "x"], "missing.idx"),
         (["stats", __file__], "not a knowledge-base index"),
     ],

@@ -106,6 +106,8 @@ def _build(args: argparse.Namespace) -> None:
     from vaner.knowledge import Rules, build, data_folder, registry, resolve
 
     check_parent(args.output)
+    if Path(args.output).is_dir():
+        raise VanerError(f"{args.output}: is a folder; name a file to write")
     known = registry(args.registry)
     umls = {
         name: tuple(getattr(args, name))
@@ -134,6 +136,10 @@ def _build(args: argparse.Namespace) -> None:
         # What was skipped before may be why.
         _say(report)
         raise
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise VanerError(f"{args.output}: {error.strerror}; it was not written") from None
     seconds = time.perf_counter() - started
     for kind, count in report.counts.most_common():
         print(f"{count:>12,}  {kind}")
