@@ -160,7 +160,7 @@ def test_graphs(make):
                                 {"pred": "hasExactSynonym", "val": "tussis"},
                                 {"pred": "hasBroadSynonym", "val": "symptom"},
                             ],
-                            "xrefs": [{"val": "MESH:D3"}],
+                            "xrefs": [{"val": "UMLS_CUI:C3"}, {"val": " MESH:D3"}],
                         },
                     },
                     {"id": "http://x.org#p", "lbl": "a property", "type": "PROPERTY"},
@@ -176,5 +176,8 @@ def test_graphs(make):
             }
         ]
     }
-    terms = read(make("x.json", json.dumps(graph)), branches={"X:1": "Disease"})
+    path = make("x.json", json.dumps(graph))
+    terms = read(path, branches={"X:1": "Disease"})
     assert [(i, n) for i, n, _, _ in terms] == [("X:1", "disease"), ("X:2", "cough"), ("X:2", "tussis")]
+    terms = read(path, branches={"X:1": "Disease"}, references=["MESH"])
+    assert [(i, n) for i, n, _, _ in terms] == [("MESH:D3", "cough"), ("MESH:D3", "tussis")]

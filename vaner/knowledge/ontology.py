@@ -218,7 +218,8 @@ def _nodes(graph: Mapping[str, Any]) -> Iterator[_Node]:
                 for s in meta.get("synonyms", ())
             ],
             parents=parents.get(node["id"], []),
-            references=[x["val"] for x in meta.get("xrefs", ())],
+            # Published ones begin with a space now and then.
+            references=[x["val"].strip() for x in meta.get("xrefs", ())],
             obsolete=bool(meta.get("deprecated")),
         )
 
