@@ -65,6 +65,7 @@ GLINER = dict(hidden_size=768, num_hidden_layers=12, num_attention_heads=12, int
 GLINER_WORDS = 384
 GLINER_BATCH_SIZES = {"cpu": (1, 4), "cuda": (8, 32)}
 TINY_GLINER = dict(hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128)
+KERNELS = ("sdpa", "eager", "flex_attention")
 # Share of a row that its tokens see on average, where it is not all of it.
 SEEN = {"causal": 0.5, "layerwise": 0.75}
 # A piece of text that is read at once: a document's number and a range of its words.
@@ -137,6 +138,11 @@ def _arguments() -> argparse.Namespace:
     add("--max_words", type=int, help="longest unit in words; by default the model's own")
     add("--attention", choices=MODES, help="of ours (typed); by default the model's own")
     add("--pack", type=int, help="ours (typed) puts rows into sequences of so many tokens")
+    add(
+        "--kernel",
+        choices=KERNELS,
+        help="what computes attention of ours (typed); by default the tagger's own",
+    )
     add("--quantization", default="none", choices=("none", "int8", "8bit", "4bit"), help="of ours")
     args = parser.parse_args()
     contest.check_arguments(
@@ -157,7 +163,7 @@ def matmul(args: argparse.Namespace) -> dict[str, contest.Work]:
 
 
 def ours_typed(args: argparse.Namespace, documents: list[Document]) -> dict[str, contest.Work]:
-    tagger = _quiet_tagger(args, quantization=args.quantization, pack=args.pack)
+    tagger = _quiet_tagger(args, quantization=args.quantization, pack=args.pack, kernel=args.kernel)
     works = {}
     clock = machine.ForwardClock(tagger.model.plain_backbone, args.device)
     for name, types in {
@@ -463,10 +469,13 @@ def _seconds(device: str, work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def _quiet_tagger(args: argparse.Namespace, **options) -> Vaner:
+def _quiet_tagger(args: argparse.Namespace, kernel: str | None = None, **options) -> Vaner:
     _quiet()
     options = {"max_words": args.max_words, "batch_tokens": args.batch_tokens, **options}
-    return shapes.tagger(args.shape, args.device, model=args.model, attention=args.attention, **options)
+    found = shapes.tagger(args.shape, args.device, model=args.model, attention=args.attention, **options)
+    if kernel:
+        found.model.plain_backbone.set_attn_implementation(kernel)
+    return found
 
 
 def _quiet() -> None:
@@ -502,7 +511,7 @@ def check_identity(args: argparse.Namespace, documents: list[Document]) -> dict:
     Raises:
         VanerError: the first document on which two differ, or nothing was found that could differ.
     """
-    typed = _quiet_tagger(args, dtype="float32", pack=args.pack)
+    typed = _quiet_tagger(args, dtype="float32", pack=args.pack, kernel=args.kernel)
     together = _spans(typed.tag_documents(documents, FOUR))
     alone = [_spans(typed.tag_documents([one], FOUR))[0] for one in documents]
     same(documents, "ours, typed, together", together, "ours, typed, one by one", alone)

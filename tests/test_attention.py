@@ -242,6 +242,24 @@ def test_packed_is_separate(tiny_backbones, tiny_tokenizer, family, mode, side):
     torch.testing.assert_close(together["loss"], apart, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+@pytest.mark.parametrize("mode", MODES)
+def test_packed_is_separate_by_flex_attention(tiny_backbones, tiny_tokenizer, mode):
+    """A GPU compiles it to a kernel that leaves closed blocks out; here the same masks are multiplied out."""
+    model = build(tiny_backbones["llama"], attention=mode, adapter=Adapter(kind="none"))
+    found = rows(tiny_tokenizer, (4, 11, 7, 2, 9))
+    alone = [logits(model, [row])[0] for row in found]
+    batch = {k: torch.from_numpy(v) for k, v in collate(found, 0, sequences=[[3, 0, 1], [2], [4]]).items()}
+    model.plain_backbone.set_attn_implementation("flex_attention")
+    with torch.compiler.set_stance("force_eager"), torch.inference_mode():
+        if mode == "layerwise":
+            with pytest.raises(VanerError, match="layerwise: works with sdpa or eager attention"):
+                model(**batch)
+            return
+        for row, expected, got in zip(found, alone, model(**batch)["logits"], strict=True):
+            torch.testing.assert_close(got[:, : len(row.word_positions)], expected, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("mode", ["prefix", "layerwise"])
 def test_what_is_trained_in_a_mode_is_tagged_in_it(tiny_backbones, tmp_path, mode):
     folder = train(tiny_backbones["llama"], tmp_path, "--attention", mode)

@@ -140,6 +140,29 @@ def test_first_tokens_with_and_without_the_space(benchmark):
     assert first_tokens([0, 2, 4, 5, 6, 7, 9], read, ["a", "12", "b"]) == [2, 3, 6]
 
 
+def test_the_shape_of_llama2_7b_is_built(benchmark):
+    """On the meta device, which holds no numbers; docs/performance.md counts its operations."""
+    machine, shapes = benchmark("machine"), benchmark("shapes")
+    tagger = shapes.tagger("llama2-7b", "meta")
+    own, _ = machine.linear_weights(tagger.model.backbone)
+    assert own == 6_476_005_376 and tagger.settings.head == "typed"
+    assert machine.forward_operations(tagger.model.backbone, [(128, 128)]) / 128 == pytest.approx(
+        13.02e9, rel=1e-3
+    )
+    assert shapes.tagger("llama2-7b", "meta", head="shared").settings.head == "shared"
+    for model in (shapes.trainable("llama2-7b", "meta"), shapes.stock_trainable("llama2-7b", "meta")):
+        trained = [p for name, p in model.named_parameters() if p.requires_grad and "lora_" in name]
+        assert len(trained) == 2 * 7 * 32
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is an accelerator")
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_an_accelerator_that_is_not_there_is_named(benchmark, monkeypatch, script):
+    monkeypatch.setattr(sys, "argv", [f"{script}.py", "--device", "cuda", "--shape", "llama2-7b"])
+    with pytest.raises(VanerError, match="--device cuda: torch sees no CUDA device here"):
+        benchmark(script)._arguments()
+
+
 def test_operations_of_a_pass(benchmark):
     machine, shapes = benchmark("machine"), benchmark("shapes")
     backbone = shapes.random_backbone(ModelConfig(backbone="tiny"), "cpu")

@@ -18,6 +18,7 @@ from inspect import signature
 
 import torch
 from torch import nn
+from torch.nn.attention.flex_attention import BlockMask
 from transformers.masking_utils import and_masks, causal_mask_function, create_bidirectional_mask
 
 from vaner.errors import VanerError
@@ -87,8 +88,10 @@ def check_takes_masks(backbone: nn.Module, purpose: str) -> None:
         raise VanerError(
             f"{purpose}: {type(backbone).__name__} builds its masks itself; use attention bidirectional, unpacked"
         )
-    if implementation not in ("sdpa", "eager", NAME):
-        raise VanerError(f"{purpose}: works with sdpa or eager attention, not {implementation}")
+    if implementation not in ("sdpa", "eager", "flex_attention", NAME):
+        raise VanerError(
+            f"{purpose}: works with sdpa, eager or flex_attention attention, not {implementation}"
+        )
 
 
 def check_place(mode: str, place: str) -> None:
@@ -116,7 +119,7 @@ def _choose_plane(layer: nn.Module, args: tuple, kwargs: dict, plane: int) -> tu
 
 def make_mask(
     config, mode: str, rows: torch.Tensor, instruction: torch.Tensor, packed: bool, dtype: torch.dtype
-) -> torch.Tensor:
+) -> torch.Tensor | BlockMask:
     """The mask to hand to the backbone.
 
     Args:
@@ -129,7 +132,8 @@ def make_mask(
 
     Returns:
         ``(batch, tokens)``, ``rows`` itself, where transformers' own masks do; else ``(batch, 1, tokens, tokens)``,
-        or ``(batch, 2, tokens, tokens)`` in ``layerwise``: the mask of the lower layers, then of the upper.
+        or ``(batch, 2, tokens, tokens)`` in ``layerwise``: the mask of the lower layers, then of the upper. Where the
+        backbone uses FlexAttention, its BlockMask, by which closed blocks are not computed.
     """
     if mode in ("bidirectional", "causal") and not packed:
         return rows
@@ -154,4 +158,8 @@ def make_mask(
         )
         for one in wanted
     ]
+    if len(planes) == 1:
+        return planes[0]
+    if not isinstance(planes[0], torch.Tensor):
+        raise VanerError("attention layerwise: works with sdpa or eager attention, not flex_attention")
     return torch.cat(planes, dim=1)
