@@ -1,6 +1,7 @@
 """python -m vaner kb: what it prints, and how it fails on bad input."""
 
 import errno
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -37,6 +38,7 @@ def test_stats(index, capsys):
     stats = json.loads(capsys.readouterr().out)
     assert stats["by_type"] == {"Disease": 2, "Gene": 1}
     assert stats["vocabularies"][0]["licence"]
+    assert stats["vocabularies"][0]["files"] == {"names.tsv": hashlib.sha256(PLAIN.encode()).hexdigest()}
 
 
 def test_match_and_link(index, make, tmp_path, capsys):

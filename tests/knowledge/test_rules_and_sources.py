@@ -1,5 +1,8 @@
 """Rules against junk names, and the registry of vocabularies."""
 
+import gzip
+import hashlib
+
 import pytest
 
 from vaner.errors import FormatError, VanerError
@@ -175,6 +178,24 @@ def test_where_files_are(tmp_path, monkeypatch):
     (tmp_path / "doid").mkdir()
     (tmp_path / "doid" / "doid-2018-07-05.json.gz").touch()
     assert len(source.paths(None)) == 1
+
+
+def test_what_an_index_records_of_a_source(make, tmp_path):
+    known = registry()
+    make("META/MRCONSO.RRF", "a")
+    make("META/MRSTY.RRF", "b")
+    make("META/MRREL.RRF", "c")
+    found = resolve(str(tmp_path / "META"), known).record(None)
+    assert found["version"] == "unknown" and list(found["files"]) == ["META/MRCONSO.RRF", "META/MRSTY.RRF"]
+    assert found["files"]["META/MRCONSO.RRF"] == hashlib.sha256(b"a").hexdigest()
+    make("release.dat", "#Tue Oct 02\numls.release.date=20251103\numls.release.name=2025AB\n")
+    assert resolve(str(tmp_path / "META"), known).record(None)["version"] == "2025AB"
+    obo = "format-version: 1.2\ndata-version: releases/2026-01-01\n\n[Term]\nid: A:1\n"
+    path = make("x.obo.gz", gzip.compress(obo.encode()))
+    assert resolve(str(path), known, type="X").record(None)["version"] == "releases/2026-01-01"
+    make("doid/HumanDO.obo", obo)
+    assert known["doid-2015"].record(tmp_path)["version"] == "2015-05-14"
+    assert known["open"].record(None)["licence"].startswith("CC-BY-4.0")
 
 
 def test_sources_by_path(make, tmp_path):

@@ -131,7 +131,7 @@ def _build(args: argparse.Namespace) -> None:
         yield from bar
 
     try:
-        kb = build(args.output, [(s.description, terms(s)) for s in sources], rules, report)
+        kb = build(args.output, [(s.record(args.kb_root), terms(s)) for s in sources], rules, report)
     except VanerError:
         # What was skipped before may be why.
         _say(report)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vaner.errors import FormatError, VanerError, place
+from vaner.formats.files import BROKEN_GZIP, open_bytes
 from vaner.knowledge.mesh import read_mesh
 from vaner.knowledge.ontology import read_ontology
 from vaner.knowledge.rrf import read_umls
@@ -19,6 +22,11 @@ from vaner.knowledge.terms import Term
 
 #: Variable that names the folder of the vocabularies where ``--kb_root`` does not.
 ROOT_VARIABLE = "VANER_KB"
+
+#: Versions of the registry that name none, and of sources given by path.
+_UNKNOWN_VERSIONS = ("as downloaded", "unknown")
+
+_OF_FOLDERS = ("MRCONSO.RRF", "MRCONSO.RRF.gz", "MRSTY.RRF", "MRSTY.RRF.gz", "names.dmp", "nodes.dmp")
 
 _FIELDS = ("title", "licence", "version", "url", "redistribution", "reader", "files", "shipped")
 
@@ -47,7 +55,7 @@ class Source:
 
     @property
     def description(self) -> dict[str, Any]:
-        """What an index records of it."""
+        """What the registry says of it."""
         return {
             "name": self.name,
             "title": self.title,
@@ -56,6 +64,21 @@ class Source:
             "url": self.url,
             "redistribution": self.redistribution,
         }
+
+    def record(self, root: str | os.PathLike | None) -> dict[str, Any]:
+        """``description``, with the SHA-256 of each file, and the version that files state where none is known.
+
+        Raises:
+            VanerError: see ``paths``.
+        """
+        paths = self.paths(root)
+        version = self.version
+        if version in _UNKNOWN_VERSIONS:
+            version = next(filter(None, map(_stated_version, paths)), version)
+        hashes = {
+            str(file.relative_to(path.parent)): _sha256(file) for path in paths for file in _files(path)
+        }
+        return {**self.description, "version": version, "files": hashes}
 
     def paths(self, root: str | os.PathLike | None) -> list[Path]:
         """Where its files are.
@@ -89,6 +112,38 @@ class Source:
             options["id_by_name"] = {**other, "file": str(self._path(other["file"], root))}
         for path in self.paths(root):
             yield from READERS[self.reader](path, options, report)
+
+
+def _files(path: Path) -> list[Path]:
+    """The file, or those of a folder that its reader takes."""
+    return [path] if path.is_file() else [p for p in sorted(path.iterdir()) if p.name in _OF_FOLDERS]
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _stated_version(path: Path) -> str | None:
+    """The version in the header of an OBO file or in release.dat, in or beside the META folder of UMLS."""
+    if path.is_dir():
+        places = [p for p in (path / "release.dat", path.absolute().parent / "release.dat") if p.is_file()]
+        label = "umls.release.name="
+    elif ".obo" in path.suffixes:
+        places, label = [path], "data-version:"
+    else:
+        return None
+    for place_ in places:
+        with contextlib.suppress(*BROKEN_GZIP), open_bytes(place_) as file:
+            for line in file.read(1 << 16).decode("utf-8", "replace").splitlines():
+                if line.startswith("[Term]"):
+                    break
+                if line.startswith(label):
+                    return line.removeprefix(label).strip() or None
+    return None
 
 
 def data_folder() -> Path:
