@@ -1,5 +1,10 @@
 """`python -m vaner convert` writes what another format can hold, and says in one line what it cannot do."""
 
+import signal
+import subprocess
+import sys
+import time
+
 import pytest
 
 from tests.conftest import SAMPLES
@@ -39,3 +44,15 @@ def test_bad_input_is_one_line_and_status_2(words, message, tmp_path, monkeypatc
     printed = capsys.readouterr().err
     assert message in printed and printed.count("\n") == 1
     assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_nothing_is_left_of_a_run_that_was_terminated(tmp_path):
+    words = [sys.executable, "-m", "vaner", "convert", "-", str(tmp_path / "out.jsonl")]
+    run = subprocess.Popen([*words, "--input_format", "jsonl"], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    while not any(tmp_path.iterdir()):  # it has begun to write, and waits for more input
+        assert run.poll() is None
+        time.sleep(0.05)
+    run.send_signal(signal.SIGTERM)
+    run.communicate()
+    assert run.returncode == 128 + signal.SIGTERM
+    assert not any(tmp_path.iterdir())

@@ -12,7 +12,9 @@ import logging
 import os
 import pkgutil
 import re
+import signal
 import sys
+import threading
 from collections.abc import Callable
 
 from vaner.errors import VanerError
@@ -67,6 +69,9 @@ def main(argv: list[str] | None = None, prog: str | None = None) -> int:
         sub.set_defaults(run=module.run, parser=sub)
 
     def parse_and_run() -> int | None:
+        # Schedulers stop jobs by SIGTERM, which would end Python without removing what is half written.
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         args, unknown = parser.parse_known_args(argv)
         if unknown:
             args.parser.error(_unknown(unknown[0], args.parser))
