@@ -20,6 +20,7 @@ from vaner.abbreviations import expansions, find
         ("tumour necrosis factor α (TNF-α)", {"TNF-α": "tumour necrosis factor α"}),
         ("(AB) nothing before", {}),
         ("familial adenomatous\npolyposis (FAP)", {"FAP": "familial adenomatous\npolyposis"}),
+        ("İstanbul Üniversitesi (İÜ) hospital", {"İÜ": "İstanbul Üniversitesi"}),
         ("", {}),
     ],
 )

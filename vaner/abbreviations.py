@@ -104,9 +104,10 @@ def _match(short: str, long: str) -> int | None:
     """Where the long form starts in ``long``: each letter of ``short`` is looked for leftwards from the end."""
     at = len(long) - 1
     for i in range(len(short) - 1, -1, -1):
-        wanted = short[i].lower()
-        if not wanted.isalnum():
+        if not short[i].isalnum():
             continue
+        # Of U+0130 this is two characters, the second no letter.
+        wanted = short[i].lower()
         while at >= 0 and (long[at].lower() != wanted or (i == 0 and at > 0 and long[at - 1].isalnum())):
             at -= 1
         if at < 0:

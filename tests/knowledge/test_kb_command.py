@@ -130,6 +130,15 @@ def test_umls_folder(make, tmp_path, capsys):
         (["build", "--sources", "open", "open", "--output", "x.idx"], "source open is given twice"),
         (["build", "--sources", "open", "--output", "no/such/x.idx"], "does not exist; create it first"),
         (["build", "--sources", "open", "--output", "."], ".: is a folder; name a file to write"),
+        (
+            ["build", "--sources", "open", "--output", "x.idx", "--suppress"],
+            "--suppress is of UMLS, and no source is",
+        ),
+        (
+            ["build", "--sources", "open", "--output", "x.idx", "--type", "Gene"],
+            "--type is of an ontology given by",
+        ),
+        (["lookup", "missing.idx", "x", "--related", "-1"], "--related -1: give a number from 0"),
         (["lookup", "missing.idx", "x"], "missing.idx"),
         (["stats", __file__], "not a knowledge-base index"),
     ],

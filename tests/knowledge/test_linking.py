@@ -66,6 +66,9 @@ def test_sources_are_preferred_in_the_order_given(tmp_path, make_kb):
     assert [c.id for c in Linker(kb, sources=["two", "one"]).link("fever", "Disease")] == ["2:a", "1:a"]
     assert [c.id for c in Linker(kb, sources=["two"]).link("fever", "Disease")] == ["2:a"]
     assert len(Linker(kb, limit=1).link("fever", "Disease")) == 1
+    for least in (-0.1, 2, float("nan")):
+        with pytest.raises(VanerError, match="a similarity is a number from 0 to 1"):
+            Linker(kb, least=least)
     with pytest.raises(VanerError, match="no vocabulary three; it has one, two"):
         Linker(kb, sources=["three"])
 

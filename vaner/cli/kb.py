@@ -115,6 +115,10 @@ def _build(args: argparse.Namespace) -> None:
         if getattr(args, name) is not None
     }
     sources = [resolve(s, known, type=args.type, umls=umls) for s in args.sources]
+    if umls and not any(source.reader == "umls" for source in sources):
+        raise VanerError(f"--{next(iter(umls))} is of UMLS, and no source is; leave it out")
+    if args.type and not any(s.reader == "ontology" and s.name not in known for s in sources):
+        raise VanerError("--type is of an ontology given by its path, and no source is one; leave it out")
     twice = [name for name, count in Counter(s.name for s in sources).items() if count > 1]
     if twice:
         raise VanerError(f"source {twice[0]} is given twice; give it once")
@@ -153,6 +157,8 @@ def _build(args: argparse.Namespace) -> None:
 def _lookup(args: argparse.Namespace) -> int:
     from vaner.knowledge import KnowledgeBase, normalise
 
+    if args.related < 0:
+        raise VanerError(f"--related {args.related}: give a number from 0")
     kb = KnowledgeBase(args.kb)
     missing = 0
     for name in args.names:

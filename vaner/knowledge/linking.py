@@ -20,6 +20,7 @@ from functools import lru_cache
 
 from vaner.abbreviations import expansions
 from vaner.document import Concept, Document
+from vaner.errors import VanerError
 from vaner.knowledge.index import KnowledgeBase, Name
 from vaner.knowledge.normalise import normalise
 
@@ -37,6 +38,9 @@ class Linker:
         least: similarity below which the n-gram step finds nothing, in [0, 1]; 1 switches it off.
         limit: concepts a span gets at most.
         sources: names of vocabularies to take ids from, preferred ones first; None for all, as compiled.
+
+    Raises:
+        VanerError: for another similarity, or a vocabulary that the index does not have.
     """
 
     def __init__(
@@ -47,6 +51,8 @@ class Linker:
         limit: int = 5,
         sources: Sequence[str] | None = None,
     ) -> None:
+        if not 0 <= least <= 1:
+            raise VanerError(f"least {least}: a similarity is a number from 0 to 1")
         self.kb, self._least, self._limit = kb, least, limit
         known = [v["name"] for v in kb.description["vocabularies"]]
         kb.check_sources(sources)
