@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -242,6 +243,31 @@ def test_broken_files(model, tmp_path, capsys):
         (folder / name).write_bytes(content)
         said = refused(capsys, tmp_path, "--model", model, "--input", folder / name)
         assert name in said, said
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("adapter_config.json", None, "adapter_config.json is missing; copy the whole model folder"),
+        ("adapter_model.safetensors", b"version https://git-lfs", "are damaged (Error while deserializing"),
+        ("head.safetensors", b"", "are damaged (Error while deserializing"),
+        ("tokenizer.json", b"{", "its tokenizer cannot be read ("),
+        ("tokenizer.json", None, "its tokenizer cannot be read ("),
+    ],
+)
+def test_a_model_that_was_not_copied_whole(model, tmp_path, capsys, name, content, says):
+    copy = tmp_path / "copy"
+    shutil.copytree(model, copy)
+    (copy / name).unlink()
+    if content is not None:
+        (copy / name).write_bytes(content)
+    said = refused(capsys, tmp_path, "--model", copy, "--input", ABSTRACTS)
+    assert says in said and "; copy the " in said
+
+
+def test_a_misspelt_model_is_told_its_neighbour(tmp_path, capsys):
+    said = refused(capsys, tmp_path, "--model", "vaner-ncbi-bc5cd", "--input", ABSTRACTS)
+    assert "no such model folder (did you mean vaner-ncbi-bc5cdr?); train one" in said
 
 
 def test_a_bad_document_is_skipped_and_counted(model, tmp_path, capsys):
