@@ -16,6 +16,7 @@ from peft import LoraConfig, TaskType, get_peft_model
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoModelForTokenClassification, BertConfig, LlamaConfig
 
+from vaner.adapting import LLAMA_PROJECTIONS, Adapter, choose_dtype, load_backbone
 from vaner.attention import set_attention
 from vaner.backbone import resolve
 from vaner.config import ModelConfig
@@ -23,17 +24,11 @@ from vaner.corpora import data_folder, registry
 from vaner.document import Document
 from vaner.errors import VanerError
 from vaner.formats import Report, read
+from vaner.grouped import use_grouped
 from vaner.heads import build_head
 from vaner.int8 import to_int8
 from vaner.lora import fuse
-from vaner.model import (
-    LLAMA_PROJECTIONS,
-    Adapter,
-    VanerModel,
-    choose_dtype,
-    load_backbone,
-    load_tokenizer,
-)
+from vaner.model import VanerModel, load_tokenizer
 from vaner.tagging import Vaner, model_folder
 
 SHIPPED = "vaner-ncbi-bc5cdr"
@@ -191,6 +186,7 @@ def _from_config(config, settings: ModelConfig, device: str, dtype: str = "auto"
     with torch.device(device):
         backbone = AutoModel.from_config(config, dtype=choose_dtype(dtype, device))
     settings.causal_layers = set_attention(backbone, settings.attention)
+    use_grouped(backbone)
     backbone.config.use_cache = False
     return backbone.eval()
 

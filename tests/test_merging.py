@@ -32,7 +32,7 @@ def test_merged_at_once_is_merged_by_peft(
     build(tiny_backbones[family]).save_pretrained(tmp_path, tiny_tokenizer)
     by_peft = VanerModel.from_pretrained(tmp_path, dtype=dtype, device="cpu").merge()
     with monkeypatch.context() as without:
-        without.setattr("vaner.model._with_lora", None)
+        without.setattr("vaner.model.with_lora", None)
         at_once = VanerModel.from_pretrained(tmp_path, dtype=dtype, device="cpu", merge=True)
     assert not at_once.is_adapted
     expected, found = weights(by_peft), weights(at_once)

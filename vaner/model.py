@@ -13,82 +13,37 @@ A saved model is one folder::
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
-import re
-import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer, BitsAndBytesConfig, DynamicCache
+from transformers import AutoTokenizer, DynamicCache
 
 from vaner import backbone as backbones
+from vaner.adapting import Adapter, adapt, choose_dtype, load_backbone, quiet, with_lora
 from vaner.attention import (
     INSTRUCTION_APART,
     check_place,
     check_takes_masks,
     keeps_keys,
     make_mask,
-    set_attention,
 )
 from vaner.config import CONFIG_NAME, ModelConfig
 from vaner.errors import VanerError
 from vaner.features import IGNORED
-from vaner.grouped import use_grouped
 from vaner.heads import build_head
 from vaner.merging import is_plain, read_config
 from vaner.merging import merge as merge_adapter
-
-if TYPE_CHECKING:
-    # peft takes longer to import than a small model to load, and tagging does without it.
-    from peft import LoraConfig, PeftModel
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
 HEAD_WEIGHTS = "head.safetensors"
 BACKBONE_FOLDER = "backbone"
-
-# The projections of LLaMA, Mistral and Qwen; then those of BERT-type encoders.
-LLAMA_PROJECTIONS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-BERT_PROJECTIONS = ["query", "key", "value", "dense", "query_proj", "key_proj", "value_proj"]
-
-
-@dataclass
-class Adapter:
-    """How the backbone is trained.
-
-    Attributes:
-        kind: ``lora``, ``full`` (every weight) or ``none`` (frozen backbone, head only).
-        r, alpha, dropout: LoRA's rank, scale (alpha / r) and dropout. Without dropout the layers run faster.
-        targets: names of the projections; by default the seven of LLaMA, or an encoder's.
-        upper_layers: adapt only so many layers from the top; the backward pass then stops below them.
-    """
-
-    kind: str = "lora"
-    r: int = 16
-    alpha: int = 32
-    dropout: float = 0.0
-    targets: list[str] = field(default_factory=list)
-    upper_layers: int | None = None
-
-
-def choose_dtype(name: str, device: str | torch.device = "cpu") -> torch.dtype:
-    """``auto`` is bfloat16 where the machine multiplies it natively, else float32."""
-    if name != "auto":
-        try:
-            return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
-        except KeyError:
-            raise VanerError(f"dtype: unknown {name!r}; choose auto, float32, bfloat16 or float16") from None
-    if torch.device(device).type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return torch.bfloat16 if fast else torch.float32
 
 
 @dataclass
@@ -322,7 +277,7 @@ class VanerModel(nn.Module):
         # Adapter and head are drawn on their own generator state: same seed, same weights.
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            backbone = _adapt(backbone, adapter, settings)
+            backbone = adapt(backbone, adapter, settings)
             head = build_head(settings.head, backbone.config.hidden_size, settings.head_rank)
         return cls(backbone, head, settings)
 
@@ -430,7 +385,7 @@ class VanerModel(nn.Module):
 
                 config = LoraConfig.from_pretrained(str(folder))
                 config.inference_mode = False
-                backbone = _with_lora(backbone, config)
+                backbone = with_lora(backbone, config)
             elif not own:
                 # The head alone was trained, and would be if training went on.
                 backbone.requires_grad_(False)
@@ -480,47 +435,6 @@ def _check_whole(folder: Path, names: list[str]) -> None:
             raise VanerError(f"{folder}: {name} is missing; copy the whole model folder")
 
 
-def load_backbone(
-    folder: str,
-    settings: ModelConfig,
-    dtype: torch.dtype,
-    quantization: str = "none",
-    device: str | None = None,
-) -> nn.Module:
-    """A pretrained backbone from a local folder, its attention switched; pickled weights are refused.
-
-    Where ``layerwise`` attention leaves the number of causal layers open, it is written into ``settings``.
-    """
-    if not list(Path(folder).glob("*.safetensors")):
-        raise VanerError(
-            f"{folder}: no .safetensors files; pickled weights are not loaded, convert them first"
-        )
-    options: dict = {"dtype": dtype, "use_safetensors": True, "trust_remote_code": False}
-    if quantization == "4bit":
-        options["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=dtype,
-            # What FSDP needs to shard a quantised base; harmless without it.
-            bnb_4bit_quant_storage=dtype,
-        )
-    elif quantization == "8bit":
-        options["quantization_config"] = BitsAndBytesConfig(load_in_8bit=True)
-    elif quantization != "none":
-        raise VanerError(f"quantization: unknown {quantization!r}; choose none, 8bit or 4bit")
-    if quantization != "none":
-        options["device_map"] = {"": device or os.environ.get("LOCAL_RANK", "cpu")}
-    with _quiet():
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        model = AutoModel.from_pretrained(folder, config=config, **options)
-    settings.causal_layers = set_attention(model, settings.attention, settings.causal_layers)
-    use_grouped(model)
-    model.config.use_cache = False
-    model.eval()
-    return model
-
-
 def _positions(rows: torch.Tensor) -> torch.Tensor:
     """How far each token is into its row: a row's logits depend neither on the padding's side nor on neighbours."""
     index = torch.arange(rows.shape[1], device=rows.device).expand_as(rows)
@@ -537,82 +451,8 @@ def _mean(states: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
 
 def load_tokenizer(folder: str | Path):
     """The tokenizer of a model's or a backbone's folder."""
-    with _quiet():
+    with quiet():
         return AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
-
-
-@contextlib.contextmanager
-def _quiet():
-    # A bar for a load that takes a second, and a warning that AutoModel leaves lm_head out, tell nobody anything.
-    from transformers.utils import logging
-
-    level = logging.get_verbosity()
-    bars = logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        with warnings.catch_warnings():
-            # peft still asks transformers by the old name of a property.
-            warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
-            # The adapter names the backbone as people do; here it lies in the cache.
-            warnings.filterwarnings("ignore", message=".*base_model_name_or_path.*")
-            yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
-
-
-def _adapt(backbone: nn.Module, adapter: Adapter, settings: ModelConfig) -> nn.Module:
-    if adapter.kind == "full":
-        return backbone.train()
-    for parameter in backbone.parameters():
-        parameter.requires_grad_(False)
-    if adapter.kind == "none":
-        return backbone
-    if adapter.kind != "lora":
-        raise VanerError(f"adapter: unknown kind {adapter.kind!r}; choose lora, full or none")
-    leaves = {name.rsplit(".", 1)[-1] for name, _ in backbone.named_modules()}
-    targets = adapter.targets or [p for p in LLAMA_PROJECTIONS if p in leaves]
-    targets = targets or [p for p in BERT_PROJECTIONS if p in leaves]
-    if absent := [t for t in targets if t not in leaves]:
-        raise VanerError(f"lora_targets: {settings.backbone} has no module named {absent[0]!r}")
-    if not targets:
-        raise VanerError(f"{settings.backbone}: unknown layout; name its projections with --lora_targets")
-    if adapter.upper_layers is not None:
-        count = backbone.config.num_hidden_layers
-        if not 0 < adapter.upper_layers <= count:
-            raise VanerError(
-                f"lora_upper_layers: {adapter.upper_layers} of {count} layers; choose 1 to {count}"
-            )
-        # By whole names: what peft offers for this looks for a parent that AutoModel's layers do not have.
-        targets = [
-            name
-            for name, _ in backbone.named_modules()
-            if name.rsplit(".", 1)[-1] in targets and _layer_number(name) >= count - adapter.upper_layers
-        ]
-    from peft import LoraConfig
-
-    config = LoraConfig(
-        r=adapter.r, lora_alpha=adapter.alpha, lora_dropout=adapter.dropout, target_modules=targets
-    )
-    return _with_lora(backbone, config)
-
-
-def _layer_number(module: str) -> int:
-    found = re.search(r"(?:^|\.)(?:layers?|h|blocks)\.(\d+)\.", module)
-    return int(found[1]) if found else -1
-
-
-def _with_lora(backbone: nn.Module, config: LoraConfig) -> PeftModel:
-    from peft import get_peft_model
-
-    from vaner.lora import fuse
-
-    with _quiet():
-        adapted = get_peft_model(backbone, config)
-    fuse(adapted)
-    return adapted
 
 
 def _save_tensors(tensors: dict[str, torch.Tensor], path: Path, dtype: torch.dtype | None) -> None:
