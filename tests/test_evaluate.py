@@ -303,6 +303,8 @@ def test_a_model_on_a_corpus(tagger, capsys):
     ]
     assert page()["results"][0]["split"] == "dev" and page()["results"][0]["seen"]["seen"]["gold"] == 4
     assert {i["role"] for i in page()["inputs"]} == {"gold: one dev", "train_corpus: one train", "model"}
+    paths = [i["path"] for i in page()["inputs"] if i["role"] != "model"]
+    assert all(path.startswith("CORPORA/") and ".." not in path for path in paths), paths
     assert "m against one, dev split: 2 documents" in capsys.readouterr().out
     tp = page()["results"][0]["overall"]["micro"]["predicted"]
     assert sum(len(d.spans) for d in formats.read("found.jsonl")) == tp > 0

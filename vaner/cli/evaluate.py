@@ -282,7 +282,15 @@ def _corpora(names: Iterable[str]) -> list:
 
 
 def _corpus_inputs(role: str, corpus, split: str, args: argparse.Namespace) -> list[dict[str, str]]:
-    return [_input(f"{role}: {corpus.name} {split}", path) for path in corpus.paths(split, args.data_root)]
+    from vaner.corpora import root_folder
+
+    found = []
+    for path in corpus.paths(split, args.data_root):
+        one = _input(f"{role}: {corpus.name} {split}", path)
+        # As seen from the data root: where that lies on this machine is nobody else's business.
+        root = corpus.folder if corpus.shipped else root_folder(args.data_root)
+        found.append({**one, "path": f"CORPORA/{os.path.relpath(path, root)}"})
+    return found
 
 
 def _corpus_documents(
