@@ -19,7 +19,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForTokenClassification,
 from vaner.adapting import LLAMA_PROJECTIONS, Adapter, choose_dtype, load_backbone
 from vaner.attention import set_attention
 from vaner.backbone import resolve
-from vaner.config import ModelConfig
+from vaner.config import DEFAULT_MODEL, ModelConfig
 from vaner.corpora import data_folder, registry
 from vaner.document import Document
 from vaner.errors import VanerError
@@ -31,7 +31,7 @@ from vaner.lora import fuse
 from vaner.model import VanerModel, load_tokenizer
 from vaner.tagging import Vaner, model_folder
 
-SHIPPED = "vaner-ncbi-bc5cdr"
+SHIPPED = DEFAULT_MODEL
 REAL = "smollm2-135m"
 _RANDOM = {
     "tiny": dict(
@@ -238,6 +238,8 @@ def stock(tagger: Vaner):
     layer has a bias, so it cannot be folded into stock weights; the score layer is replaced instead.
     """
     backbone = tagger.model.plain_backbone
+    # transformers' default, in place of the tagger's own way to compute attention on a CPU.
+    backbone.set_attn_implementation("sdpa")
     config = copy.deepcopy(backbone.config)
     config.num_labels = 3
     config.id2label = {0: "O", 1: "B-MENTION", 2: "I-MENTION"}

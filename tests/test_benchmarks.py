@@ -116,6 +116,13 @@ def test_systems_that_differ_are_not_timed(tiny, documents, monkeypatch, system)
         tagging.check_identity(args, documents)
 
 
+def test_the_stock_model_attends_as_transformers_does(benchmark):
+    shapes = benchmark("shapes")
+    tagger = shapes.tagger("tiny", "cpu", head="shared")
+    assert tagger.model.config._attn_implementation == "grouped"
+    assert shapes.stock(tagger).model.config._attn_implementation == "sdpa"
+
+
 def test_a_difference_names_the_document_and_the_mention(benchmark, documents):
     same = benchmark("tagging").same
     same(documents, "a", [{(0, 10, "Chemical")}], "b", [{(0, 10, "Chemical")}])
