@@ -88,7 +88,9 @@ def test_the_loss_falls_and_the_record_is_complete(finished):
     assert {"f1", "precision", "recall", "types"} <= record["dev"]["bc5cdr-sample"].keys()
     assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in record["files"].values())
     assert not any("test" in name for name in record["files"])
-    assert str(ROOT) not in (finished / "vaner.json").read_text()
+    for name in ("vaner.json", "run.json"):
+        text = (finished / name).read_text()
+        assert str(ROOT) not in text and str(finished.parent) not in text, name
     card = (finished / "README.md").read_text()
     assert "bc5cdr" in card and "| all |" in card
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -120,14 +122,20 @@ def run_record(
         **({"knowledge": names} if names else {}),
         **({"hints": hints} if (hints := _hints_record(trainer.mixture, knowledge_args)) else {}),
         "files": provenance.file_hashes(gathered.files),
-        "arguments": {
-            **asdict(model_args),
-            **asdict(data_args),
-            **asdict(knowledge_args),
-            **_plain(args),
-        },
+        "arguments": _placeless(
+            {**asdict(model_args), **asdict(data_args), **asdict(knowledge_args), **_plain(args)}
+        ),
         "dev": scores,
     }
+
+
+def _placeless(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The same without where on this machine things lie, as `vaner.arguments.command_line` has it."""
+    found = {
+        name: Path(value).name if isinstance(value, str) and os.path.isabs(value) else value
+        for name, value in arguments.items()
+    }
+    return {**found, "data_root": "CORPORA" if found.get("data_root") else None}
 
 
 def _plain(args: VanerTrainingArguments) -> dict[str, Any]:
