@@ -1,7 +1,7 @@
 """In: queries, keys, values of one layer on a CPU. Out: attention by plain matrix products, forward and backward.
 
 torch's fused attention never holds the scores of a whole row, which is what a GPU and very long rows need. On a CPU
-and rows of some hundred tokens its backward pass takes seven to ten times as long as the products themselves
+and rows of up to some hundred tokens its backward pass takes three to twelve times as long as the products themselves
 (docs/performance.md). Here the scores are held, and the query heads that share a key head (grouped-query attention)
 are rows of one product, so that keys and values are not repeated:
 
@@ -20,8 +20,8 @@ from transformers.masking_utils import sdpa_mask
 
 NAME = "grouped"
 
-# Scores grow with the square of a row; rows longer than this are left to torch, which holds none.
-LONGEST = 2048
+# Scores grow with the square of a row: at this length torch, which holds none, is as fast. Longer rows are left to it.
+LONGEST = 768
 
 
 def use_grouped(backbone: nn.Module) -> bool:
