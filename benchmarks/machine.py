@@ -16,6 +16,7 @@ import os
 import platform
 import resource
 import statistics
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -161,15 +162,16 @@ def training_operations(backbone: nn.Module, rows: Sequence[tuple[int, float]]) 
 
 
 class ForwardClock:
-    """Seconds spent in a module's forward pass, however often and by whomever it is called.
+    """Seconds in which a module's forward pass was under way, however often and by whomever it was called.
 
-    On an accelerator the time comes from events, so that nothing waits that did not wait before.
+    Passes of several threads at once count once. On an accelerator the time comes from events, so that nothing waits
+    that did not wait before.
     """
 
     def __init__(self, module: nn.Module, device: str) -> None:
         self.device = device
         self._spans: list[tuple] = []
-        self._started = None
+        self._own = threading.local()
         module.register_forward_pre_hook(self._before)
         module.register_forward_hook(self._after)
 
@@ -181,10 +183,10 @@ class ForwardClock:
         return event
 
     def _before(self, *_) -> None:
-        self._started = self._now()
+        self._own.started = self._now()
 
     def _after(self, *_) -> None:
-        self._spans.append((self._started, self._now()))
+        self._spans.append((self._own.started, self._now()))
 
     def take(self) -> float:
         """The seconds since the last call; nothing may be under way."""
@@ -192,9 +194,18 @@ class ForwardClock:
         if self.device == "cuda":
             seconds = sum(a.elapsed_time(b) for a, b in self._spans) / 1e3
         else:
-            seconds = sum(b - a for a, b in self._spans)
+            seconds = covered(self._spans)
         self._spans.clear()
         return seconds
+
+
+def covered(spans: Sequence[tuple[float, float]]) -> float:
+    """Seconds that lie in at least one of ``(start, end)``."""
+    total, until = 0.0, float("-inf")
+    for start, end in sorted(spans):
+        total += max(0.0, end - max(start, until))
+        until = max(until, end)
+    return total
 
 
 # --- memory ---

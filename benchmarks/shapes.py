@@ -24,6 +24,7 @@ from vaner.corpora import data_folder, registry
 from vaner.document import Document
 from vaner.errors import VanerError
 from vaner.formats import Report, read
+from vaner.fused import to_fused
 from vaner.grouped import use_grouped
 from vaner.heads import build_head
 from vaner.int8 import to_int8
@@ -105,6 +106,7 @@ def tagger(
     max_words: int | None = None,
     attention: str | None = None,
     quantization: str = "none",
+    fused: bool = True,
     **options,
 ) -> Vaner:
     """A tagger, adapters merged, that answers any type.
@@ -116,6 +118,7 @@ def tagger(
         model: the trained model, for the embedded backbone.
         max_words: length of a unit; by default the model's.
         attention: in place of the model's own; its spans are then worth nothing, its speed is that mode's.
+        fused: products in fused steps, as the tagger has them on a CPU; False: the stock modules, for stock systems.
         options: of `Vaner`.
     """
     options = {k: v for k, v in options.items() if v is not None}
@@ -126,6 +129,7 @@ def tagger(
             device=device,
             dtype=dtype,
             quantization=quantization,
+            fuse=fused,
             allow_new_types=True,
             max_words=max_words,
             **options,
@@ -152,6 +156,8 @@ def tagger(
         quantize(backbone)
     elif quantization != "none":
         raise VanerError(f"--quantization {quantization}: random weights take int8 or 4bit")
+    elif fused:
+        to_fused(backbone)
     made = VanerModel(backbone, nn.Identity(), settings)
     made.head = _random_head(head, made).to(device)
     return Vaner(made.eval(), tokenizer(), allow_new_types=True, max_words=max_words, **options)

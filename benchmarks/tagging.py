@@ -5,7 +5,7 @@
 
 Four types are asked of every abstract. Contestants:
 
-    ours, typed            all types in one pass (also with one and with six types)
+    ours, typed            all types in one pass (also with one and with six types, and in bytes: int8)
     ours, shared           the same backbone with VANER's head: one pass a type
     pipeline               transformers' pipeline("token-classification") around that backbone and head, adapters
                            merged, the same type of numbers, the same units of text, one pass a type, at the best of
@@ -49,6 +49,7 @@ import shapes
 import torch
 from transformers import AutoTokenizer, pipeline
 
+from vaner import int8
 from vaner.attention import MODES
 from vaner.cli import guarded
 from vaner.document import Document
@@ -89,6 +90,7 @@ def main() -> None:
         [
             ("matmul", functools.partial(matmul, args)),
             ("ours, typed", functools.partial(ours_typed, args, documents)),
+            ("ours, typed, int8", functools.partial(ours_int8, args, documents)),
             ("ours, shared", functools.partial(ours_shared, args, slow)),
             ("pipeline", functools.partial(stock_pipeline, args, slow)),
             ("VANER's protocol", functools.partial(vaner_protocol, args, slow)),
@@ -177,6 +179,16 @@ def ours_typed(args: argparse.Namespace, documents: list[Document]) -> dict[str,
     return works
 
 
+def ours_int8(args: argparse.Namespace, documents: list[Document]) -> dict[str, contest.Work]:
+    if args.device != "cpu" or not int8.is_supported() or args.quantization != "none":
+        raise contest.LeftOut("bytes are multiplied on a CPU with AVX-512 VNNI, beside --quantization none")
+    tagger = _quiet_tagger(args, quantization="int8", pack=args.pack, kernel=args.kernel)
+    clock = machine.ForwardClock(tagger.model.plain_backbone, args.device)
+    list(tagger.tag_documents(documents[:2], FOUR))
+    clock.take()
+    return {"ours, typed, int8": _ours(tagger, documents, FOUR, clock)}
+
+
 def ours_shared(args: argparse.Namespace, documents: list[Document]) -> dict[str, contest.Work]:
     tagger = _quiet_tagger(args, head="shared", quantization=args.quantization)
     clock = machine.ForwardClock(tagger.model.plain_backbone, args.device)
@@ -251,7 +263,7 @@ def _read(tagger: Vaner, documents: Sequence[Document], instruction: Instruction
 
 
 def stock_pipeline(args: argparse.Namespace, documents: list[Document]) -> dict[str, contest.Work]:
-    tagger = _quiet_tagger(args, head="shared")
+    tagger = _quiet_tagger(args, head="shared", fused=False)
     tag = PipelineTagger(tagger, args.device)
     few = documents[:2]
     tag(few, FOUR[:1], 1)
@@ -314,7 +326,7 @@ class PipelineTagger:
 
 
 def vaner_protocol(args: argparse.Namespace, documents: list[Document]) -> dict[str, contest.Work]:
-    tagger = _quiet_tagger(args, head="shared", max_words=1)
+    tagger = _quiet_tagger(args, head="shared", max_words=1, fused=False)
     tag = ProtocolTagger(tagger, args.device)
     tag(documents[:1], FOUR[:1])
 

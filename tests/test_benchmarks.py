@@ -189,6 +189,13 @@ def test_forward_clock_counts_every_call(benchmark):
     assert len(clock._spans) == 2 and clock.take() > 0 and clock.take() == 0
 
 
+def test_passes_at_the_same_time_count_once(benchmark):
+    covered = benchmark("machine").covered
+    assert covered([]) == 0
+    assert covered([(0, 2), (1, 3), (1, 2), (5, 6)]) == 4
+    assert covered([(5, 6), (0, 10), (9, 11)]) == 11
+
+
 def test_gradients_that_differ_are_not_timed(benchmark):
     compare = benchmark("training").compare
     one = {"a": torch.ones(3)}

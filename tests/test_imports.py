@@ -26,7 +26,7 @@ decode
 features batching hints mixture
 grouped attention arguments gathering
 config backbone provenance card
-heads lora merging int8 adapting model
+heads lora merging fused int8 workers adapting model
 tagging
 trainer record training
 cli

@@ -8,7 +8,8 @@ from torch import nn
 
 from tests.test_model import build, logits, rows
 from vaner.errors import VanerError
-from vaner.int8 import Int8Linear, _Rounded, is_supported, to_int8
+from vaner.fused import Shared
+from vaner.int8 import Int8Linear, _rounded, is_supported, to_int8
 from vaner.tagging import Vaner
 
 needs_vnni = pytest.mark.skipif(not is_supported(), reason="this processor has no AVX-512 VNNI")
@@ -20,7 +21,7 @@ needs_vnni = pytest.mark.skipif(not is_supported(), reason="this processor has n
 def test_a_layer_in_bytes_is_off_by_about_one_percent(dtype, bias):
     torch.manual_seed(0)
     linear = nn.Linear(96, 40, bias=bias).to(dtype)
-    small = Int8Linear(linear, _Rounded())
+    small = Int8Linear(linear, Shared(_rounded))
     # One token a thousand times as large as the others, one of zeros: each is rounded on its own scale.
     x = torch.randn(2, 7, 96).mul_(torch.logspace(-1, 3, 7)[None, :, None])
     x[1, 3] = 0
@@ -39,20 +40,20 @@ def test_the_largest_and_the_smallest_value_do_not_wrap_around():
         linear.weight.copy_(torch.eye(4))
     for dtype in (torch.float32, torch.bfloat16):
         x = torch.tensor([[3.3, -3.3, 0.0, 1.65]]).to(dtype)
-        found = Int8Linear(linear.to(dtype), _Rounded())(x).float()
+        found = Int8Linear(linear.to(dtype), Shared(_rounded))(x).float()
         torch.testing.assert_close(found, x.float(), rtol=0, atol=0.03)
 
 
 @needs_vnni
 def test_layers_that_share_their_activations_round_them_once():
-    rounded = _Rounded()
+    rounded = Shared(_rounded)
     first, second = (Int8Linear(nn.Linear(16, 8), rounded) for _ in range(2))
     x, other = torch.randn(3, 16), torch.randn(3, 16)
     first(x)
-    kept = rounded.last
+    kept = rounded(x)
     second(x)
-    assert rounded.last is kept
-    alone = Int8Linear(nn.Linear(16, 8), _Rounded())
+    assert rounded(x) is kept
+    alone = Int8Linear(nn.Linear(16, 8), Shared(_rounded))
     alone.weight, alone.scales, alone.bias = first.weight, first.scales, first.bias
     assert torch.equal(first(other), alone(other)), (
         "what was rounded before is not used for other activations"

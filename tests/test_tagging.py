@@ -79,7 +79,8 @@ def test_a_stream_is_read_as_it_is_needed(tagger):
     results = tagger(endless())
     for _ in range(3):
         next(results)
-    assert len(seen) < 2000
+    # One buffer was read and the next begun; a document has about ten words, of one token or more.
+    assert len(seen) < 3 * tagger.batch_tokens * tagger.buffer_batches / 8
 
 
 def test_a_long_text_is_read_in_windows_that_agree_with_one_wide_read(tiny_backbones, tiny_tokenizer):
@@ -348,17 +349,14 @@ def test_who_stops_listening_stops_the_second_thread(tagger, tiny_tokenizer, mon
     small = Vaner(tagger.model, tiny_tokenizer, batch_tokens=100, buffer_batches=1)
     stops = []
     read = small._read
-    monkeypatch.setattr(
-        small, "_read", lambda buffer, stop: stops.append((buffer, stop)) or read(buffer, stop)
-    )
+    monkeypatch.setattr(small, "_read", lambda *args: stops.append(args) or read(*args))
     results = small(f"Aspirin reduces fever in patient {n}." for n in itertools.count())
     next(results)
     results.close()
     assert not [t for t in threading.enumerate() if t.name.startswith("vaner-forward")]
-    buffer, stop = stops[-1]
-    assert stop.is_set()
+    assert stops[-1][-1].is_set()
     monkeypatch.setattr(small, "log_probs", None)
-    read(buffer, stop)  # which would call it
+    read(*stops[-1])  # which would call it
 
 
 def test_the_next_documents_are_read_while_the_model_runs(tagger, tiny_tokenizer, monkeypatch):

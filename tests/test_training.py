@@ -194,6 +194,17 @@ def test_the_clock_ends_a_run(tiny_backbones, tmp_path):
     assert rates[-1] < 0.35 * max(rates)
 
 
+def test_fewer_updates_are_counted_as_fewer_tokens(finished, tiny_backbones, tmp_path):
+    """--max_steps cuts the same mixture short: what is said of tokens and epochs is of what was read."""
+    whole = json.loads((finished / "run.json").read_text())
+    folder = train(tiny_backbones["llama"], tmp_path / "cut", "--max_steps", "3")
+    cut = json.loads((folder / "run.json").read_text())
+    assert cut["updates"] == 3
+    assert cut["tokens"] == pytest.approx(whole["tokens"] * 3 / whole["updates"], abs=1)
+    last = [h for h in cut["history"] if "loss" in h][-1]
+    assert last["passes"] == pytest.approx(2 * 3 / whole["updates"], abs=1e-3)
+
+
 def test_shared_head_and_sixteen_bit_files(tiny_backbones, tmp_path):
     folder = train(
         tiny_backbones["llama"],

@@ -14,27 +14,18 @@ import torch
 from torch import nn
 
 from vaner.errors import VanerError
+from vaner.fused import Shared
 
 _ZERO = 128
 
 
-class _Rounded:
-    """The last activations that were rounded: q, k and v (and gate and up) are given the same tensor."""
-
-    def __init__(self) -> None:
-        self.last: tuple[torch.Tensor | None, ...] = (None,)
-
-    def __call__(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        # One tuple, read and written whole: another thread may use the same layer.
-        last = self.last
-        if last[0] is not x:
-            flat = x.reshape(-1, x.shape[-1])
-            largest = flat.abs().amax(-1, keepdim=True).clamp_(min=1e-8)
-            rounded = (flat * (127 / largest)).round_().clamp_(-127, 127).to(torch.int8)
-            # Flipping the highest bit of a signed byte adds 128 to it.
-            last = x, rounded.view(torch.uint8).bitwise_xor_(_ZERO), largest / 127
-            self.last = last
-        return last[1], last[2]
+def _rounded(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Unsigned bytes ``(tokens, in)`` and the scale of each token ``(tokens, 1)``."""
+    flat = x.reshape(-1, x.shape[-1])
+    largest = flat.abs().amax(-1, keepdim=True).clamp_(min=1e-8)
+    rounded = (flat * (127 / largest)).round_().clamp_(-127, 127).to(torch.int8)
+    # Flipping the highest bit of a signed byte adds 128 to it.
+    return rounded.view(torch.uint8).bitwise_xor_(_ZERO), largest / 127
 
 
 class Int8Linear(nn.Module):
@@ -42,10 +33,10 @@ class Int8Linear(nn.Module):
 
     Args:
         linear: whose weights and bias are taken.
-        rounded: shared by the layers that are given the same activations.
+        rounded: `_rounded`, shared by the layers that are given the same activations (q, k and v; gate and up).
     """
 
-    def __init__(self, linear: nn.Linear, rounded: _Rounded) -> None:
+    def __init__(self, linear: nn.Linear, rounded: Shared) -> None:
         super().__init__()
         self.in_features, self.out_features = linear.in_features, linear.out_features
         weight = linear.weight.detach().float()
@@ -90,7 +81,7 @@ def to_int8(backbone: nn.Module) -> int:
         raise VanerError("quantization int8: this processor has no AVX-512 VNNI; leave --quantization out")
     changed = 0
     for parent in list(backbone.modules()):
-        rounded = _Rounded()
+        rounded = Shared(_rounded)
         for name, child in list(parent.named_children()):
             if type(child) is nn.Linear:
                 setattr(parent, name, Int8Linear(child, rounded))

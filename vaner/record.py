@@ -104,7 +104,7 @@ def run_record(
         "minutes": round(seconds / 60, 1),
         "training_minutes": round(trainer.progress.seconds() / 60, 1),
         "updates": trainer.state.global_step,
-        "tokens": round(trainer.mixture.tokens * trainer.state.global_step / max(trainer.state.max_steps, 1)),
+        "tokens": trainer.tokens_of(trainer.state.global_step),
         "processes": args.world_size,
         "chosen_at_update": trainer.progress.best_step,
         "seed": args.seed,

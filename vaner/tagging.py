@@ -4,11 +4,14 @@ Document -> Text (words) -> units -> windows -> rows -> batches -> log-probabili
                                                                      | stitched word by word
 Document + Spans  <-  decode  <-  one (types, words, 3) array a document
 
-A second thread runs the forward passes of one buffer of documents, while the caller's thread reads and tokenises
+Other threads run the forward passes of one buffer of documents, while the caller's thread reads and tokenises
 the next and decodes the one before:
 
     caller    read 1 | read 2 |         decode 1, read 3 |         decode 2 ...
     forward          | forward 1        | forward 2                | forward 3 ...
+
+On a CPU there are as many of them as torch has threads, and each reads batches of its own, alone
+(`vaner.workers`); on an accelerator there is one.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
 from typing import overload
 
 import numpy as np
@@ -34,14 +37,23 @@ from vaner.corpora import data_folder
 from vaner.document import Document, Span
 from vaner.errors import VanerError
 from vaner.features import Features, Tokenisation, Window, windows
+from vaner.fused import to_fused
 from vaner.hints import Hints, Names
 from vaner.instructions import Instruction, Text
 from vaner.int8 import to_int8
 from vaner.knowledge import KnowledgeBase
 from vaner.model import ADAPTER_CONFIG, ADAPTER_WEIGHTS, Prefix, VanerModel, load_tokenizer
+from vaner.workers import use_threads, workers
 
 # An instruction that so many rows of a buffer share is read once for all of them, where the attention allows it.
 SHARED_BY = 8
+
+
+# Tokens a batch where none are named. Several small batches at a time fill a CPU as well as a few large ones do, with
+# less padding and less memory; an accelerator reads one at a time.
+CPU_BATCH_TOKENS = 1024
+ACCELERATOR_BATCH_TOKENS = 4096
+BUFFER_TOKENS = 65_536
 
 
 @dataclass
@@ -74,13 +86,13 @@ class Vaner:
     Args:
         model: the model, in evaluation mode.
         tokenizer: its fast tokenizer.
-        batch_tokens: tokens a batch, padding included.
+        batch_tokens: tokens a batch, padding included; by default 1,024 on a CPU and 4,096 on an accelerator.
         decoding: ``viterbi``, or ``argmax`` (then an I without a B starts a mention).
         flat: of overlapping spans keep only the best-scored; by default types may overlap and nest.
         allow_new_types: answer types that training never asked, without any promise, instead of refusing them.
         max_words: read units of so many words instead of the model's own; 1 reads sentence by sentence.
         buffer_batches: about how many batches' worth of documents are read ahead, so that rows of like length
-            meet; results come back in input order after each buffer.
+            meet; results come back in input order after each buffer. By default 16, or as many as make 65,536 tokens.
         pack: put rows one after the other into sequences of up to so many tokens, instead of padding them.
         kb: an index, or its path; the instruction then notes which of its names the text has. For models that were
             trained with such hints.
@@ -94,12 +106,12 @@ class Vaner:
         model: VanerModel,
         tokenizer,
         *,
-        batch_tokens: int = 4096,
+        batch_tokens: int | None = None,
         decoding: str = "viterbi",
         flat: bool = False,
         allow_new_types: bool = False,
         max_words: int | None = None,
-        buffer_batches: int = 16,
+        buffer_batches: int | None = None,
         pack: int | None = None,
         kb: KnowledgeBase | str | PathLike | None = None,
     ) -> None:
@@ -111,6 +123,8 @@ class Vaner:
         self.settings = model.settings
         self.max_words = model.settings.max_words if max_words is None else max_words
         self.tokenisation = Tokenisation(tokenizer, model.settings.max_tokens)
+        if batch_tokens is None:
+            batch_tokens = CPU_BATCH_TOKENS if model.device.type == "cpu" else ACCELERATOR_BATCH_TOKENS
         self.batch_tokens = batch_tokens
         self.decoding = decoding
         self.flat = flat
@@ -122,11 +136,13 @@ class Vaner:
         ):
             if value is not None and value < 1:
                 raise VanerError(f"{name} is {value}; choose 1 or more, or leave it out")
-        self.buffer_batches = buffer_batches
+        self.buffer_batches = buffer_batches or max(16, BUFFER_TOKENS // batch_tokens)
         self.pack = pack
         self.hints = None if kb is None else self._hints(kb)
         self._prefixes: dict[bytes, Prefix] = {}
-        # What the last run did; `predict.py` prints it.
+        self._reading_prefix = Lock()
+        # What the last run did; `predict.py` prints it. Threads count together.
+        self._counting = Lock()
         self.tokens = 0
         self.padded_tokens = 0
 
@@ -139,6 +155,7 @@ class Vaner:
         device: str | None = None,
         quantization: str = "none",
         merge: bool = True,
+        fuse: bool = True,
         revision: str | None = None,
         **options,
     ) -> Vaner:
@@ -151,6 +168,8 @@ class Vaner:
             quantization: ``8bit`` or ``4bit`` of the base, whose adapter then stays unmerged, to need less memory;
                 ``int8`` of the merged model on CPU, to be faster (`vaner.int8`); or ``none``.
             merge: fold LoRA into the base, which is faster.
+            fuse: on a CPU and in bfloat16, compute a merged model in fused steps (`vaner.fused`), which is faster;
+                without it the model can be saved again.
             revision: of a hub id.
             options: of `Vaner` itself: batch_tokens, decoding, flat, ...
 
@@ -178,6 +197,8 @@ class Vaner:
             ) from None
         if in_bytes:
             to_int8(model.backbone)
+        elif fuse and merge and quantization == "none":
+            to_fused(model.plain_backbone)
         try:
             tokenizer = load_tokenizer(folder)
         except (ValueError, OSError) as error:
@@ -292,13 +313,14 @@ class Vaner:
         self.tokens = self.padded_tokens = 0
         failure = None
         stop = Event()
-        with ThreadPoolExecutor(1, "vaner-forward") as worker:
-            ahead = deque()
+        threads = torch.get_num_threads()
+        with ThreadPoolExecutor(workers(self.model.device, threads), "vaner-forward") as pool:
+            ahead: deque[tuple[_Buffer, list[Future]]] = deque()
             try:
                 for texts, failure in self._texts(documents):  # noqa: B007 - the last one's is raised
                     buffer = self._prepare(texts, asked, dataset)
-                    ahead.append((buffer, worker.submit(self._read, buffer, stop)))
-                    while ahead and (len(ahead) > 1 or ahead[0][1].done()):
+                    ahead.append((buffer, self._submit(pool, threads, buffer, stop)))
+                    while ahead and (len(ahead) > 1 or all(one.done() for one in ahead[0][1])):
                         yield from self._finish(*ahead.popleft(), asked)
                 while ahead:
                     yield from self._finish(*ahead.popleft(), asked)
@@ -391,9 +413,17 @@ class Vaner:
             ]
         return batches
 
-    def _read(self, buffer: _Buffer, stop: Event) -> None:
-        """Fill the log-probabilities of a buffer's documents; on the second thread."""
-        for batch in buffer.batches:
+    def _submit(self, pool: ThreadPoolExecutor, threads: int, buffer: _Buffer, stop: Event) -> list[Future]:
+        number = workers(self.model.device, threads)
+        # Fewer batches than workers would leave some idle: then all threads read one batch after the other.
+        if len(buffer.batches) < number:
+            return [pool.submit(self._read, buffer, buffer.batches, threads, stop)]
+        return [pool.submit(self._read, buffer, [one], threads // number, stop) for one in buffer.batches]
+
+    def _read(self, buffer: _Buffer, batches: list[list[list[int]]], threads: int, stop: Event) -> None:
+        """Fill in log-probabilities of a buffer's documents; on a thread of the pool."""
+        use_threads(threads)
+        for batch in batches:
             if stop.is_set():
                 return
             numbers = [i for sequence in batch for i in sequence]
@@ -411,8 +441,9 @@ class Vaner:
                 kept = scores[:, w.keep_start - w.start : w.keep_end - w.start]
                 one.log_probs[type_rows, w.keep_start : w.keep_end] = kept[: len(type_rows)]
 
-    def _finish(self, buffer: _Buffer, read: Future, asked: list[str]) -> Iterator[Document]:
-        read.result()
+    def _finish(self, buffer: _Buffer, read: list[Future], asked: list[str]) -> Iterator[Document]:
+        for one in read:
+            one.result()
         for one in buffer.pending:
             found = decode.spans(
                 one.text.document,
@@ -448,24 +479,29 @@ class Vaner:
             else:
                 batch = self._tensors(rows, sequences)
                 logits = self.model(**batch)["logits"]
-            self.tokens += int((batch["attention_mask"] != 0).sum())
-            self.padded_tokens += batch["attention_mask"].numel()
+            self._count(int((batch["attention_mask"] != 0).sum()), batch["attention_mask"].numel())
             return logits.float().log_softmax(-1).cpu().numpy()
 
     def _tensors(self, rows: Sequence[Features], sequences=None) -> dict[str, torch.Tensor]:
         arrays = collate(rows, self.tokenisation.pad_id, sequences=sequences)
         return {key: torch.from_numpy(value).to(self.model.device) for key, value in arrays.items()}
 
+    def _count(self, tokens: int, padded_tokens: int) -> None:
+        with self._counting:
+            self.tokens += tokens
+            self.padded_tokens += padded_tokens
+
     def _prefix(self, key: bytes, row: Features) -> Prefix:
-        if key not in self._prefixes:
-            if len(self._prefixes) >= 64:
-                self._prefixes.clear()
-            ids = torch.from_numpy(row.input_ids[: row.instruction_length]).long().to(self.model.device)
-            places = torch.from_numpy(row.type_positions).long().to(self.model.device)
-            self._prefixes[key] = self.model.read_instruction(ids, places)
-            self.tokens += len(ids)
-            self.padded_tokens += len(ids)
-        return self._prefixes[key]
+        # One thread reads it, the others wait for what it read.
+        with self._reading_prefix:
+            if key not in self._prefixes:
+                if len(self._prefixes) >= 64:
+                    self._prefixes.clear()
+                ids = torch.from_numpy(row.input_ids[: row.instruction_length]).long().to(self.model.device)
+                places = torch.from_numpy(row.type_positions).long().to(self.model.device)
+                self._prefixes[key] = self.model.read_instruction(ids, places)
+                self._count(len(ids), len(ids))
+            return self._prefixes[key]
 
 
 def _instruction(row: Features) -> bytes:

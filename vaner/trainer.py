@@ -7,6 +7,7 @@ Mixture (whole batches) -> transformers' Trainer -> checkpoint-N/, best/
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import time
@@ -151,17 +152,24 @@ class VanerTrainer(Trainer):
         self.lr_scheduler = LambdaLR(optimizer or self.optimizer, factor)
         return self.lr_scheduler
 
+    @property
+    def updates_of_all(self) -> int:
+        """Updates that go through the mixture once; ``--max_steps`` may stop before or go on from its start."""
+        return math.ceil(len(self.mixture) / (self.args.world_size * self.args.gradient_accumulation_steps))
+
+    def tokens_of(self, updates: int) -> int:
+        """Tokens that so many updates read, as batches of the mixture are on average."""
+        return round(self.mixture.tokens * updates / self.updates_of_all)
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        step, steps = self.state.global_step, max(self.state.max_steps, 1)
-        logs["passes"] = round(self.args.passes * step / steps, 4)
+        step = self.state.global_step
+        logs["passes"] = round(self.args.passes * step / self.updates_of_all, 4)
         if "loss" in logs:
             seconds = self.progress.seconds()
-            per_step = self.mixture.tokens / steps
             before_step, before_seconds = self._logged
-            logs["tokens_per_second"] = round(
-                (step - before_step) * per_step / max(seconds - before_seconds, 1e-9)
-            )
-            share = self.progress.share(step, steps)
+            tokens = self.tokens_of(step - before_step)
+            logs["tokens_per_second"] = round(tokens / max(seconds - before_seconds, 1e-9))
+            share = self.progress.share(step, self.state.max_steps)
             logs["minutes_left"] = round(seconds / max(share, 1e-9) * (1 - share) / 60, 1)
             self._logged = (step, seconds)
         super().log(logs, start_time)

@@ -1,0 +1,46 @@
+"""In: a device and torch's threads. Out: how many threads read batches beside each other, and how each works alone.
+
+torch shares out every operation over its threads, and all of them wait for the slowest before the next one begins: some
+forty times a layer. Threads that each read a batch of their own wait for nobody:
+
+    one batch, two threads    [mm|wait][norm|wait][mm|wait] ...      a batch at a time, each operation cut in two
+                              [mm     ][norm     ][mm     ] ...
+    two batches               [mm][norm][mm][silu] ...               two batches at a time
+                              [mm][norm][mm][silu] ...
+"""
+
+from __future__ import annotations
+
+from threading import Thread
+
+import torch
+
+# Every batch under way takes memory; more than this are no faster than fewer with several threads each.
+MOST = 8
+
+
+def workers(device: torch.device, threads: int) -> int:
+    """How many batches are read at a time: one a thread of torch on a CPU, up to MOST; one on an accelerator."""
+    return min(threads, MOST) if device.type == "cpu" else 1
+
+
+def use_threads(number: int) -> None:
+    """Let the calling thread share its torch operations out over ``number`` threads, and no other thread.
+
+    `torch.set_num_threads` sets the calling thread's number, and also the number that threads begin with which have
+    not used torch yet: that one is put back.
+    """
+    # A thread takes the common number when it first asks: before this, what is set would be overwritten by it.
+    before = torch.get_num_threads()
+    if before == number:
+        return
+    common: list[int] = []
+    _alone(lambda: common.append(torch.get_num_threads()))
+    torch.set_num_threads(number)
+    _alone(lambda: torch.set_num_threads(common[0]))
+
+
+def _alone(work) -> None:
+    thread = Thread(target=work)
+    thread.start()
+    thread.join()
