@@ -58,6 +58,21 @@ def run(script: str, *options: str) -> subprocess.CompletedProcess:
 
 
 @pytest.mark.slow
+def test_every_attention_mode_is_timed_beside_the_open_one(tmp_path):
+    path = tmp_path / "modes.json"
+    done = run("modes", "--documents", "4", "--rounds", "2", "--json", str(path))
+    assert done.returncode == 0, done.stderr
+    found = json.loads(path.read_text())
+    rows = {(row["mode"], row["reading"]): row for row in found["rows"]}
+    assert len(rows) == 8 and set(found["identity"]["mentions"]) == {mode for mode, _ in rows}
+    assert rows["bidirectional", "units"]["over_bidirectional"]["median"] == 1
+    for reading in ("units", "sentences"):
+        # Where the instruction is read once, fewer tokens are.
+        assert rows["prefix", reading]["tokens_computed"] < rows["bidirectional", reading]["tokens_computed"]
+        assert rows["layerwise", reading]["tokens_computed"] == rows["bidirectional", reading]["tokens_computed"]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_script_runs_and_writes_its_keys(script, tmp_path):
     keys, options = SCRIPTS[script]

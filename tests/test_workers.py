@@ -1,4 +1,4 @@
-"""In: threads. Out: each sets its own number of torch threads; batches are read beside each other, and as one by one."""
+"""In: threads. Out: each has its own number of torch threads; batches read beside each other are as one by one."""
 
 from __future__ import annotations
 
