@@ -9,7 +9,9 @@ import pytest
 
 from tests.conftest import SAMPLES
 from tests.test_model import build
+from vaner import training
 from vaner.cli import main
+from vaner.errors import VanerError
 from vaner.formats import Report, read
 from vaner.knowledge import Rules, Term, data_folder
 from vaner.knowledge import build as build_index
@@ -263,6 +265,13 @@ def test_a_model_that_was_not_copied_whole(model, tmp_path, capsys, name, conten
         (copy / name).write_bytes(content)
     said = refused(capsys, tmp_path, "--model", copy, "--input", ABSTRACTS)
     assert says in said and "; copy the " in said
+    # Whoever else loads it is told the same.
+    assert main(["merge", str(copy), "--output", str(tmp_path / "merged")]) == 2
+    assert says in capsys.readouterr().err
+    words = ["--model", copy, "--mix", "bc5cdr-sample", "--output_dir", tmp_path / "run", "--use_cpu", "true"]
+    with pytest.raises(VanerError) as error:
+        training.run(list(map(str, words)))
+    assert says in str(error.value)
 
 
 def test_a_misspelt_model_is_told_its_neighbour(tmp_path, capsys):

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoTokenizer, DynamicCache
@@ -356,9 +357,29 @@ class VanerModel(nn.Module):
             check_hash: refuse a base whose weights are not those that the adapter was trained on.
 
         Raises:
-            VanerError: not a model folder, missing weights, or another base.
+            VanerError: not a model folder, missing or damaged weights, or another base.
         """
         folder = Path(folder)
+        if (folder / ADAPTER_WEIGHTS).exists() and not (folder / ADAPTER_CONFIG).exists():
+            # The backbone without its adapter would tag, and find nothing.
+            _check_whole(folder, [ADAPTER_CONFIG])
+        try:
+            return cls._load(folder, dtype, device, quantization, merge, check_hash)
+        except SafetensorError as error:
+            raise VanerError(
+                f"{folder}: its weights or its backbone's are damaged ({error}); copy the model again"
+            ) from None
+
+    @classmethod
+    def _load(
+        cls,
+        folder: Path,
+        dtype: str,
+        device: str | torch.device | None,
+        quantization: str,
+        merge: bool,
+        check_hash: bool,
+    ) -> VanerModel:
         settings = ModelConfig.load(folder)
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         own = settings.backbone == BACKBONE_FOLDER
@@ -450,9 +471,13 @@ def _mean(states: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
 
 
 def load_tokenizer(folder: str | Path):
-    """The tokenizer of a model's or a backbone's folder."""
-    with quiet():
-        return AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
+    """The tokenizer of a model's or a backbone's folder; VanerError if it cannot be read."""
+    try:
+        with quiet():
+            return AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
+    except (ValueError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise VanerError(f"{folder}: its tokenizer cannot be read ({reason}); copy the folder again") from error
 
 
 def _save_tensors(tensors: dict[str, torch.Tensor], path: Path, dtype: torch.dtype | None) -> None:

@@ -28,7 +28,6 @@ from typing import overload
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 
 from vaner import decode
 from vaner.batching import collate, plan, plan_packed
@@ -42,7 +41,7 @@ from vaner.hints import Hints, Names
 from vaner.instructions import Instruction, Text
 from vaner.int8 import to_int8
 from vaner.knowledge import KnowledgeBase
-from vaner.model import ADAPTER_CONFIG, ADAPTER_WEIGHTS, Prefix, VanerModel, load_tokenizer
+from vaner.model import Prefix, VanerModel, load_tokenizer
 from vaner.workers import use_threads, workers
 
 # An instruction that so many rows of a buffer share is read once for all of them, where the attention allows it.
@@ -179,34 +178,19 @@ class Vaner:
         folder = model_folder(str(name), revision)
         if device is not None:
             _check_device(device)
-        if Path(folder, ADAPTER_WEIGHTS).exists() and not Path(folder, ADAPTER_CONFIG).exists():
-            # The backbone without its adapter would tag, and find nothing.
-            raise VanerError(f"{folder}: {ADAPTER_CONFIG} is missing; copy the whole model folder")
         in_bytes = quantization == "int8"
-        try:
-            model = VanerModel.from_pretrained(
-                folder,
-                dtype=dtype,
-                device=device or ("cpu" if in_bytes else None),
-                quantization="none" if in_bytes else quantization,
-                merge=in_bytes or (merge and quantization == "none"),
-            )
-        except SafetensorError as error:
-            raise VanerError(
-                f"{folder}: its weights or its backbone's are damaged ({error}); copy the model again"
-            ) from None
+        model = VanerModel.from_pretrained(
+            folder,
+            dtype=dtype,
+            device=device or ("cpu" if in_bytes else None),
+            quantization="none" if in_bytes else quantization,
+            merge=in_bytes or (merge and quantization == "none"),
+        )
         if in_bytes:
             to_int8(model.backbone)
         elif fuse and merge and quantization == "none":
             to_fused(model.plain_backbone)
-        try:
-            tokenizer = load_tokenizer(folder)
-        except (ValueError, OSError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise VanerError(
-                f"{folder}: its tokenizer cannot be read ({reason}); copy the model again"
-            ) from error
-        return cls(model, tokenizer, **options)
+        return cls(model, load_tokenizer(folder), **options)
 
     def _hints(self, kb: KnowledgeBase | str | PathLike) -> Hints:
         trained = self.settings.hints
