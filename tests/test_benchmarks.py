@@ -69,7 +69,9 @@ def test_every_attention_mode_is_timed_beside_the_open_one(tmp_path):
     for reading in ("units", "sentences"):
         # Where the instruction is read once, fewer tokens are.
         assert rows["prefix", reading]["tokens_computed"] < rows["bidirectional", reading]["tokens_computed"]
-        assert rows["layerwise", reading]["tokens_computed"] == rows["bidirectional", reading]["tokens_computed"]
+        assert (
+            rows["layerwise", reading]["tokens_computed"] == rows["bidirectional", reading]["tokens_computed"]
+        )
 
 
 @pytest.mark.slow

@@ -90,6 +90,25 @@ def test_spans_of_a_corpus_do_not_depend_on_batches():
     assert first == second and sum(map(len, first)) > 50
 
 
+def test_two_threads_repeat_a_corpus_to_the_last_bit():
+    """Fused products in bfloat16, two batches at a time: which thread reads which batch is chance and says nothing."""
+    documents = list(read(SAMPLES / "abstracts.pubtator"))[:6]
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        tagger = Vaner.from_pretrained(dtype="bfloat16", device="cpu", batch_tokens=512)
+        first, second = (
+            [[(*s.key, s.score) for s in d.spans] for d in tagger.tag_documents(documents)] for _ in range(2)
+        )
+        stock = Vaner.from_pretrained(dtype="bfloat16", device="cpu", batch_tokens=512, fuse=False)
+        plain = {(d.id, *s.key) for d in stock.tag_documents(documents) for s in d.spans}
+    finally:
+        torch.set_num_threads(before)
+    assert first == second and sum(map(len, first)) > 50
+    fused = {(d.id, *key[:-1]) for d, keys in zip(documents, first, strict=True) for key in keys}
+    assert len(fused ^ plain) <= 0.02 * len(plain), "more than rounding can change"
+
+
 def test_saved_loaded_and_merged(model, tokenizer, tmp_path):
     found = tensors(rows(tokenizer, (12, 30)))
     with torch.inference_mode():

@@ -345,6 +345,13 @@ def test_an_error_of_the_forward_pass_arrives(tagger, tiny_tokenizer, monkeypatc
     assert len(calls) < 10, "it went on after the error"
 
 
+def test_a_dictionary_in_the_place_of_a_model_is_told_where_to_go():
+    with pytest.raises(
+        VanerError, match="kb:names.idx: a dictionary, not a model folder; vaner.tagging.load"
+    ):
+        Vaner.from_pretrained("kb:names.idx")
+
+
 def test_who_stops_listening_stops_the_second_thread(tagger, tiny_tokenizer, monkeypatch):
     small = Vaner(tagger.model, tiny_tokenizer, batch_tokens=100, buffer_batches=1)
     stops = []

@@ -12,6 +12,7 @@ The numbers differ from the stock ones by rounding only: less is rounded to bflo
 
 from __future__ import annotations
 
+import platform
 import weakref
 from collections.abc import Callable, Sequence
 from threading import local
@@ -100,9 +101,10 @@ class Part(nn.Module):
 
 
 def is_supported() -> bool:
-    """Whether this torch has oneDNN's fused products, and this processor bfloat16's."""
+    """Whether this torch has oneDNN's fused products, and this processor bfloat16's (x86; no other was tried)."""
     return (
-        torch.backends.mkldnn.is_available()
+        platform.machine().lower() in ("x86_64", "amd64")
+        and torch.backends.mkldnn.is_available()
         and torch.ops.mkldnn._is_mkldnn_bf16_supported()
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")
     )

@@ -477,7 +477,9 @@ def load_tokenizer(folder: str | Path):
             return AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
     except (ValueError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise VanerError(f"{folder}: its tokenizer cannot be read ({reason}); copy the folder again") from error
+        raise VanerError(
+            f"{folder}: its tokenizer cannot be read ({reason}); copy the folder again"
+        ) from error
 
 
 def _save_tensors(tensors: dict[str, torch.Tensor], path: Path, dtype: torch.dtype | None) -> None:

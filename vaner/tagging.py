@@ -515,6 +515,8 @@ def model_folder(name: str, revision: str | None = None) -> str:
     """
     if Path(name).is_dir():
         return name
+    if name.startswith("kb:"):
+        raise VanerError(f"{name}: a dictionary, not a model folder; vaner.tagging.load takes both")
     shipped = data_folder() / "models" / name
     if name and Path(name).name == name and shipped.is_dir():
         return str(shipped)
