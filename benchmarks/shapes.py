@@ -141,6 +141,10 @@ def tagger(
                     f"{model}: attention layerwise cannot be taken back; benchmark another model"
                 )
             settings.attention = attention
+            # As a decoder is before it is opened: set_attention tells it from an encoder by that.
+            for module in found.model.plain_backbone.modules():
+                if isinstance(getattr(module, "is_causal", None), bool):
+                    module.is_causal = True
             settings.causal_layers = set_attention(found.model.plain_backbone, attention)
         if head != settings.head:
             settings.head = head
