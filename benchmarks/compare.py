@@ -1,6 +1,6 @@
 """In: one training config, variants of it as flags, seeds. Out: dev F1 and tokens/s of each, one table.
 
-    python benchmarks/compare.py --config configs/compare.yaml --seeds 1 2 3 --json out.json --data_root CORPORA \\
+    python benchmarks/compare.py --config configs/compare-updates.yaml --seeds 1 2 3 --json out.json --data_root CORPORA \\
         --variant "typed: --head typed" --variant "shared: --head shared"
 
 Every run is one train.py in a process of its own, seeds outside and variants inside, so that a machine that slows
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--json", metavar="FILE", help="write every number, of corpora and of types")
     args = parser.parse_args()
     if not Path(args.config).is_file():
-        raise VanerError(f"--config {args.config}: no such file; configs/compare.yaml is made for this")
+        raise VanerError(f"--config {args.config}: no such file; configs/compare-updates.yaml is made for this")
     variants = parse_all(args.variant)
     records: dict[str, list[dict]] = {name: [] for name in variants}
     for seed in args.seeds:
