@@ -79,8 +79,11 @@ def test_little_is_padded_where_rows_of_like_length_meet():
     assert padding_share(lengths, in_order) > 0.3
 
 
-def test_a_stream_is_padded_by_two_percent_at_most(corpora_root):
-    """NCBI-disease and BC5CDR dev abstracts, as the shipped model reads them (no model is run)."""
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_stream_is_padded_by_two_percent_at_most(corpora_root, device):
+    """NCBI-disease and BC5CDR dev abstracts, as the shipped model reads them on a device (no model is run)."""
+    import torch
+
     from vaner.config import ModelConfig
     from vaner.corpora import registry
     from vaner.model import load_tokenizer
@@ -88,7 +91,8 @@ def test_a_stream_is_padded_by_two_percent_at_most(corpora_root):
 
     folder = model_folder("vaner-ncbi-bc5cdr")
     settings = ModelConfig.load(folder)
-    tagger = Vaner(SimpleNamespace(settings=settings, reuses_instructions=False), load_tokenizer(folder))
+    model = SimpleNamespace(settings=settings, reuses_instructions=False, device=torch.device(device))
+    tagger = Vaner(model, load_tokenizer(folder))
     documents = [
         d for name in ("ncbi-disease-pubtator", "bc5cdr-pubtator") for d in registry()[name].documents("dev")
     ]
