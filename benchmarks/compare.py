@@ -1,7 +1,7 @@
 """In: one training config, variants of it as flags, seeds. Out: dev F1 and tokens/s of each, one table.
 
-    python benchmarks/compare.py --config configs/compare-updates.yaml --seeds 1 2 3 --json out.json --data_root CORPORA \\
-        --variant "typed: --head typed" --variant "shared: --head shared"
+    python benchmarks/compare.py --config configs/compare-updates.yaml --seeds 1 2 3 --data_root CORPORA \\
+        --json out.json --variant "typed: --head typed" --variant "shared: --head shared"
 
 Every run is one train.py in a process of its own, seeds outside and variants inside, so that a machine that slows
 down slows all variants. Finished runs are found again in --runs: a comparison that was cut off goes on.
