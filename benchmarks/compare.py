@@ -45,7 +45,9 @@ def main() -> None:
     parser.add_argument("--json", metavar="FILE", help="write every number, of corpora and of types")
     args = parser.parse_args()
     if not Path(args.config).is_file():
-        raise VanerError(f"--config {args.config}: no such file; configs/compare-updates.yaml is made for this")
+        raise VanerError(
+            f"--config {args.config}: no such file; configs/compare-updates.yaml is made for this"
+        )
     variants = parse_all(args.variant)
     records: dict[str, list[dict]] = {name: [] for name in variants}
     for seed in args.seeds:
