@@ -8,7 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
+from tests.test_model import build
 from tests.test_tagging import documents, keys, tagger  # noqa: F401 - fixtures
+from vaner.tagging import Vaner
 from vaner.workers import MOST, use_threads, workers
 
 
@@ -71,6 +73,29 @@ def test_batches_are_read_by_several_threads_that_work_alone(tagger, documents, 
         "what threads count is the same as what one counts"
     )
     assert len({name for name, _ in seen}) == 1
+
+
+def test_what_was_read_before_does_not_decide_how_a_batch_is_read(
+    documents,  # noqa: F811
+    two_threads,
+    tiny_backbones,
+    tiny_tokenizer,
+):
+    """A kept instruction is used by the batches that would have read it, in every run and on every thread."""
+    model = build(tiny_backbones["llama"], attention="prefix")
+    tagger = Vaner(model, tiny_tokenizer, batch_tokens=330)  # noqa: F811
+    kinds = set()
+    original = tagger.log_probs
+    tagger.log_probs = lambda rows, *more: kinds.add(len(rows) > 1) or original(rows, *more)
+
+    def scores():
+        return [[(*s.key, s.score) for s in d.spans] for d in tagger.tag_documents(documents)]
+
+    first = scores()
+    assert kinds == {True, False} and tagger._prefixes, (
+        "batches of one row and of several, an instruction kept"
+    )
+    assert scores() == first
 
 
 def test_an_error_in_one_batch_reaches_the_caller(tagger, documents, two_threads, monkeypatch):  # noqa: F811

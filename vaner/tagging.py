@@ -446,15 +446,15 @@ class Vaner:
         """Log-probabilities of O, B, I: float32 ``(rows, types, words, 3)``, padded with zeros at the end.
 
         Args:
-            rows: what is read in one forward pass. Where they share an instruction that does not see the text, it
-                is not read with every row, but once for as long as this tagger is asked the same.
+            rows: what is read in one forward pass. Where several share an instruction that does not see the text,
+                it is not read with every row, but once for as long as this tagger is asked the same.
             sequences: which rows lie in each sequence, if they are packed.
         """
         with torch.inference_mode():
             key = _instruction(rows[0])
             shared = self.model.reuses_instructions and sequences is None
-            worth_it = len(rows) > 1 or key in self._prefixes
-            if shared and worth_it and all(_instruction(row) == key for row in rows):
+            # By the batch alone: what was read before, perhaps by another thread this moment, must not decide.
+            if shared and len(rows) > 1 and all(_instruction(row) == key for row in rows):
                 prefix = self._prefix(key, rows[0])
                 batch = self._tensors([row.text() for row in rows])
                 logits = self.model.score_texts(
@@ -502,7 +502,7 @@ def _near(word: str, known: Iterable[str]) -> str | None:
 def _check_device(name: str) -> None:
     try:
         torch.empty(1, device=name).cpu()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError) as error:
         reason = str(error).strip().splitlines()[0]
         raise VanerError(f"device {name} cannot be used: {reason}; choose cpu, or leave it out") from None
 
