@@ -2,9 +2,10 @@
 
     python benchmarks/attention.py --json attention.json
 
-One layer of grouped-query attention with a mask of padding, forward and backward, in bfloat16 as models compute it.
-Before anything is timed both give the same in float32, values and gradients. They take turns, in rounds; medians.
-``ratio`` is torch's time, forward and backward, over ours. Keys of the JSON file: rows, machine, versions.
+One layer of grouped-query attention with a mask of padding, forward and backward, in the numbers that models compute
+in on the machine (bfloat16 where it has instructions for it). Before anything is timed both give the same in float32,
+values and gradients. They take turns, in rounds; medians. ``ratio`` is torch's time, forward and backward, over ours.
+Keys of the JSON file: rows, dtype, machine, versions.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ def main() -> None:
     heads, groups = config.num_attention_heads, config.num_key_value_heads
     layer = Layer(heads // groups)
     functions = {"torch": sdpa_attention_forward, "products": grouped.attend}
+    dtype = machine.dtype_of(args.device)
     rows = []
     for batch, tokens in BATCHES:
         torch.manual_seed(args.seed)
@@ -52,7 +54,7 @@ def main() -> None:
         mask = torch.ones(batch, 1, tokens, tokens, dtype=torch.bool, device=args.device)
         mask[0, :, :, -3:] = False
         check(layer, functions, inputs, mask)
-        halves = [one.bfloat16() for one in inputs]
+        halves = [one.to(dtype) for one in inputs]
         times: dict[str, list[tuple[float, float]]] = {name: [] for name in functions}
         # One round that is not counted.
         for turn in range(args.rounds + 1):
@@ -71,7 +73,12 @@ def main() -> None:
         for row in rows
     ]
     contest.print_table(shown)
-    page = {"rows": rows, "machine": machine.describe(args.device), "versions": machine.versions()}
+    page = {
+        "rows": rows,
+        "dtype": machine.name_of(dtype),
+        "machine": machine.describe(args.device),
+        "versions": machine.versions(),
+    }
     contest.write_json(args.json, page)
 
 

@@ -1,7 +1,8 @@
 """In: nothing, or a model and the lengths of its rows. Out: what this machine is and can do, what a pass costs.
 
 The floor under every time here is arithmetic: floating-point operations of the backbone, counted for real tokens
-only, over the rate at which torch multiplies large matrices on the same machine in the same minutes.
+only, over the rate at which torch multiplies large matrices on the same machine in the same minutes, in the numbers
+that the tagger computes in there (`dtype_of`).
 
     operations of a forward pass  =  2 * (weights of the linear layers) * tokens
                                    + 4 * layers * heads * head size * (pairs of tokens that see each other)
@@ -25,6 +26,7 @@ import torch
 from torch import nn
 
 from vaner import provenance
+from vaner.adapting import choose_dtype
 
 
 def describe(device: str) -> dict[str, object]:
@@ -69,8 +71,18 @@ def versions(*packages: str) -> dict[str, str]:
 # --- what the machine can do ---
 
 
+def dtype_of(device: str) -> torch.dtype:
+    """The numbers that the tagger computes in where nothing else is asked: bfloat16, or float32 on a CPU without it."""
+    return choose_dtype("auto", device)
+
+
+def name_of(dtype: torch.dtype) -> str:
+    """``bfloat16`` for ``torch.bfloat16``."""
+    return str(dtype).removeprefix("torch.")
+
+
 class MatmulRate:
-    """Measures how fast torch multiplies bfloat16 matrices.
+    """Measures how fast torch multiplies matrices.
 
     Three products: tokens by the model's own MLP, its way back, and a large square one. The best of them is the
     machine's rate, so that a model is measured against what the machine can do, not against its own shape.
@@ -78,27 +90,48 @@ class MatmulRate:
     Args:
         hidden, intermediate: sizes of the backbone.
         device: ``cpu`` or ``cuda``.
-        seconds: about how long each product is repeated.
+        dtype: of the matrices; by default that of `dtype_of`.
+        seconds: about how long each product is repeated. On a machine so slow that one of them would take longer,
+            it has fewer rows.
     """
 
-    def __init__(self, hidden: int, intermediate: int, device: str, seconds: float = 0.4) -> None:
-        rows, side = (8192, 8192) if device == "cuda" else (2048, 2048)
+    def __init__(
+        self,
+        hidden: int,
+        intermediate: int,
+        device: str,
+        dtype: torch.dtype | None = None,
+        seconds: float = 0.4,
+    ) -> None:
         self.device = device
+        self.dtype = dtype_of(device) if dtype is None else dtype
         self.seconds = seconds
-        sizes = [(rows, hidden, intermediate), (rows, intermediate, hidden), (side, side, side)]
         draw = torch.Generator(device).manual_seed(0)
-        options = {"dtype": torch.bfloat16, "device": device, "generator": draw}
-        self.pairs = [(torch.randn(m, k, **options), torch.randn(k, n, **options)) for m, k, n in sizes]
+        options = {"dtype": self.dtype, "device": device, "generator": draw}
+
+        def pair(rows: int, inner: int, columns: int) -> tuple[torch.Tensor, torch.Tensor]:
+            return torch.randn(rows, inner, **options), torch.randn(inner, columns, **options)
+
+        side = 8192 if device == "cuda" else 2048
+        # A small product first: it tells how many rows the large ones may have.
+        small = pair(64, 256, 256)
+        a_row = 2 * side * side / self._rate(*small, least=2, seconds=0.0)
+        rows = max(64, min(side, int(seconds / a_row)))
+        self.pairs = [
+            pair(rows, hidden, intermediate),
+            pair(rows, intermediate, hidden),
+            pair(rows, side, side),
+        ]
 
     def __call__(self) -> float:
         """Operations a second."""
-        return max(self._rate(a, b) for a, b in self.pairs)
+        return max(self._rate(a, b, least=5, seconds=self.seconds) for a, b in self.pairs)
 
-    def _rate(self, a: torch.Tensor, b: torch.Tensor) -> float:
+    def _rate(self, a: torch.Tensor, b: torch.Tensor, *, least: int, seconds: float) -> float:
         a @ b
         times = []
         began = time.perf_counter()
-        while len(times) < 5 or time.perf_counter() - began < self.seconds:
+        while len(times) < least or time.perf_counter() - began < seconds:
             synchronize(self.device)
             start = time.perf_counter()
             a @ b

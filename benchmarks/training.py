@@ -7,12 +7,12 @@ Contestants, all on the rows of the same mixture of the NCBI disease corpus (of 
 data root), with Trainer's own loop and AdamW:
 
     ours, LoRA     what train.py does: rows of like length under a token budget, one autograd step a LoRA layer,
-                   no dropout, activations in bfloat16
+                   no dropout, activations in bfloat16 where the machine multiplies it
     ours, QLoRA    the same on a 4-bit base (NF4, double quantisation); on a processor it reads the first quarter
                    of every round's batches
     stock          Trainer and LlamaForTokenClassification (AutoModelForTokenClassification) under peft as they are
-                   usually set: bf16=True (autocast), dropout 0.05, 8 rows a batch in random order, padded to the
-                   longest; the causal mask is off, as in ours
+                   usually set: bf16=True (autocast; not on a processor that emulates it), dropout 0.05, 8 rows a batch
+                   in random order, padded to the longest; the causal mask is off, as in ours
 
 Before anything is timed: on one batch in float32 the gradients of ours equal those of peft's own layers, and each
 contestant's loss falls when it repeats one small batch a few times.
@@ -21,7 +21,7 @@ contestant's loss falls when it repeats one small batch a few times.
 
     ratio_vs_stock         text tokens a second, ours (LoRA) over stock
     share_of_matmul        operations for real tokens, forward and backward, a second of the whole step, over the
-                           measured bfloat16 rate (machine.py has the formula)
+                           measured matrix rate (machine.py has the formula)
     rows, spread, checks, matmul, machine, versions
 """
 
@@ -173,7 +173,8 @@ def matmul(args: argparse.Namespace) -> dict[str, contest.Work]:
     config = shapes.config(args.shape)
     rate = machine.MatmulRate(config.hidden_size, config.intermediate_size, args.device)
     rate()
-    return {"matmul": lambda _: {"operations_per_second": rate()}}
+    dtype = machine.name_of(rate.dtype)
+    return {"matmul": lambda _: {"operations_per_second": rate(), "dtype": dtype}}
 
 
 def ours(
@@ -210,7 +211,9 @@ def stock(args: argparse.Namespace, rounds: Sequence[Batches], small: Batch) -> 
     def train(rows: list[dict]) -> list[float]:
         with tempfile.TemporaryDirectory() as folder:
             settings = TrainingArguments(
-                **_common(args, folder), bf16=True, per_device_train_batch_size=STOCK_ROWS
+                **_common(args, folder),
+                bf16=machine.dtype_of(args.device) == torch.bfloat16,
+                per_device_train_batch_size=STOCK_ROWS,
             )
             trainer = Trainer(model, settings, train_dataset=rows, data_collator=collator)
             trainer.remove_callback(PrinterCallback)
@@ -369,7 +372,10 @@ def results(by_name: dict[str, contest.Entry], left_out: dict[str, str]) -> dict
         "rows": rows,
         "left_out": left_out,
         "spread": {"ratio_vs_stock": ratio, "share_of_matmul": share},
-        "matmul": {"operations_per_second": contest.summary(rate), "dtype": "bfloat16"},
+        "matmul": {
+            "operations_per_second": contest.summary(rate),
+            "dtype": by_name["matmul"].rounds[0]["dtype"],
+        },
     }
 
 
@@ -396,7 +402,10 @@ def show(found: dict) -> None:
         f"(largest relative difference {checked['largest_relative_difference']:.1e}); every loss falls"
     )
     rate = found["matmul"]["operations_per_second"]
-    print(f"matrix multiplication: {rate['median'] / 1e12:.3f} TFLOP/s ({contest.spread(rate)})")
+    print(
+        f"matrix multiplication, {found['matmul']['dtype']}: {rate['median'] / 1e12:.3f} TFLOP/s "
+        f"({contest.spread(rate)})"
+    )
     for key in ("ratio_vs_stock", "share_of_matmul"):
         low, high = found["spread"][key]["min"], found["spread"][key]["max"]
         print(f"{key}: {found[key]:.2f} ({low:.2f} to {high:.2f})")

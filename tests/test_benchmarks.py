@@ -379,3 +379,33 @@ def test_contestants_take_turns(benchmark):
 def test_ratios_are_taken_round_by_round(benchmark):
     found = benchmark("contest").ratio([2, 6, 4], [1, 2, 1])
     assert (found["median"], found["min"], found["max"]) == (3, 2, 4)
+
+
+# --- the matrix rate ---
+
+
+def test_the_rate_is_of_the_numbers_that_the_tagger_computes_in(benchmark, monkeypatch):
+    machine = benchmark("machine")
+    monkeypatch.setattr("vaner.adapting.multiplies_bfloat16", lambda: False)
+    rate = machine.MatmulRate(64, 128, "cpu", seconds=0.01)
+    assert rate.dtype == torch.float32 and {one.dtype for pair in rate.pairs for one in pair} == {rate.dtype}
+    assert rate() > 0
+
+
+def test_a_slow_machine_multiplies_fewer_rows(benchmark, monkeypatch):
+    """At 0.2 GFLOP/s, as of emulated bfloat16, whole products of 2,048 would take 86 s each."""
+    machine = benchmark("machine")
+    monkeypatch.setattr(machine.MatmulRate, "_rate", lambda self, a, b, **_: 2e8)
+    slow = machine.MatmulRate(64, 128, "cpu")
+    assert [len(a) for a, _ in slow.pairs] == [64, 64, 64]
+    monkeypatch.setattr(machine.MatmulRate, "_rate", lambda self, a, b, **_: 1e12)
+    fast = machine.MatmulRate(64, 128, "cpu")
+    assert [len(a) for a, _ in fast.pairs] == [2048, 2048, 2048]
+
+
+def test_a_processor_without_bfloat16_is_given_float32():
+    """oneDNN's own switch takes the instructions away; auto must follow it."""
+    script = "import torch; from vaner.adapting import choose_dtype; print(choose_dtype('auto'))"
+    environment = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
+    assert done.stdout.strip() == "torch.float32", done.stderr

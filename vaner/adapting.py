@@ -56,8 +56,17 @@ def choose_dtype(name: str, device: str | torch.device = "cpu") -> torch.dtype:
             raise VanerError(f"dtype: unknown {name!r}; choose auto, float32, bfloat16 or float16") from None
     if torch.device(device).type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return torch.bfloat16 if fast else torch.float32
+    return torch.bfloat16 if multiplies_bfloat16() else torch.float32
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether this CPU has instructions for products in bfloat16 and oneDNN uses them.
+
+    Where it has none they are emulated, hundreds of times slower than float32. ``ONEDNN_MAX_CPU_ISA`` takes them
+    away from a CPU that has them.
+    """
+    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return native and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def load_backbone(

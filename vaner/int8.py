@@ -61,8 +61,13 @@ class Int8Linear(nn.Module):
 
 
 def is_supported() -> bool:
-    """Whether this processor multiplies bytes faster than other numbers (AVX-512 VNNI)."""
-    return torch.cpu._is_vnni_supported() and hasattr(torch.ops.onednn, "qlinear_prepack")
+    """Whether this processor multiplies bytes faster than other numbers (AVX-512 VNNI), and oneDNN uses that."""
+    # oneDNN, which may be told to use less than the processor has, says so of bfloat16 only; that too needs AVX-512.
+    return (
+        torch.cpu._is_vnni_supported()
+        and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        and hasattr(torch.ops.onednn, "qlinear_prepack")
+    )
 
 
 @torch.no_grad()
