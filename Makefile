@@ -17,7 +17,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $(READY)
 
 backbone: $(READY)
-	@$(PY) -c "from vaner.backbone import resolve; print('backbone:', resolve('smollm2-135m'))"
+	@$(PY) -c "from vaner.model.catalogue import backbone_folder; print('backbone:', backbone_folder('smollm2-135m'))"
 
 quickstart: backbone
 	@rm -rf $(RUN) && mkdir -p $(RUN)

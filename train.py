@@ -2,14 +2,7 @@
 
 import sys
 
-from vaner.cli import guarded
-
-
-def main() -> None:
-    from vaner.training import run
-
-    run(sys.argv[1:])
-
+from vaner.cli import main
 
 if __name__ == "__main__":
-    sys.exit(guarded(main))
+    sys.exit(main(["train", *sys.argv[1:]], prog="train.py"))

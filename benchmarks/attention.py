@@ -20,9 +20,9 @@ import torch
 from torch import nn
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from vaner import grouped
 from vaner.cli import guarded
 from vaner.errors import VanerError
+from vaner.kernels import grouped
 
 # Rows of a batch by tokens of a row: what a budget of 1,536 tokens makes of sentences, units and long text.
 BATCHES = ((24, 64), (16, 96), (12, 128), (8, 192), (4, 384), (2, 768))

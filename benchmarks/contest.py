@@ -22,7 +22,7 @@ import machine
 from tabulate import tabulate
 
 from vaner.errors import VanerError
-from vaner.formats.files import replacing_text
+from vaner.files import replacing_text
 from vaner.progress import progress
 
 # bitsandbytes says whenever it is imported that it lacks a kernel for 4-bit on CPU.

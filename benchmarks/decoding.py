@@ -11,11 +11,13 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from vaner import decode, metrics, tagging
 from vaner.cli import guarded
-from vaner.corpora import registry
-from vaner.gathering import progress, sample
-from vaner.pairing import pair
+from vaner.corpora.registry import read_registry
+from vaner.evaluation import metrics
+from vaner.evaluation.pairing import pair
+from vaner.progress import progress
+from vaner.tagging import decode, labeler
+from vaner.training.dev import sample
 
 
 def main() -> None:
@@ -27,7 +29,7 @@ def main() -> None:
     parser.add_argument("--documents", type=int, help="at most so many of each corpus")
     parser.add_argument("--json")
     args = parser.parse_args()
-    tagger = tagging.Vaner.from_pretrained(args.model)
+    tagger = labeler.Vaner.from_pretrained(args.model)
     counts = {"rows": 0, "illegal": 0}
     repaired: dict[str, list] = {}
     original = decode.spans
@@ -41,10 +43,10 @@ def main() -> None:
         )
         return original(document, offsets, types, log_probs, unit_starts=starts, decoding="viterbi")
 
-    tagging.decode.spans = both
+    labeler.decode.spans = both
     rows = []
     for name in args.corpus:
-        corpus = registry()[name]
+        corpus = read_registry()[name]
         documents = sample(list(corpus.documents(args.split, args.data_root)), args.documents, 0)
         counts.update(rows=0, illegal=0)
         repaired.clear()

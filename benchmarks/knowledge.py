@@ -162,14 +162,16 @@ def peak_mb() -> float:
 
 
 def stage_build(args: argparse.Namespace) -> dict:
-    from vaner.formats import Report
-    from vaner.knowledge import Rules, build, data_folder, registry, resolve
+    from vaner.files import shipped
+    from vaner.knowledge import Rules, build
+    from vaner.report import Report
+    from vaner.vocabularies.sources import read_sources, resolve
 
-    source = resolve(str(args.folder), registry())
+    source = resolve(str(args.folder), read_sources())
     report = Report()
     started = time.perf_counter()
     kb = build(
-        args.index, [(source.description, source.terms(None, report))], Rules.load(data_folder()), report
+        args.index, [(source.description, source.terms(None, report))], Rules.load(shipped("kb")), report
     )
     seconds = time.perf_counter() - started
     return {
@@ -331,23 +333,25 @@ def check(folder: Path, seed: int) -> int:
     """Compare a small index with the reference on a text; returns the number of matches compared."""
     from reference import Reference
 
-    from vaner.formats import Report
-    from vaner.knowledge import KnowledgeBase, Rules, build, data_folder, registry, resolve
+    from vaner.files import shipped
+    from vaner.knowledge import KnowledgeBase, Rules, build
+    from vaner.report import Report
+    from vaner.vocabularies.sources import read_sources, resolve
 
     folder = folder / "check"
     folder.mkdir()
     generate(folder, CHECKED_NAMES, seed)
     path = generate_text(folder, CHECKED_TEXT / 1e6, CHECKED_NAMES, seed)
-    source, report = resolve(str(folder), registry()), Report()
+    source, report = resolve(str(folder), read_sources()), Report()
     build(
         folder / "kb.idx",
         [(source.description, source.terms(None, report))],
-        Rules.load(data_folder()),
+        Rules.load(shipped("kb")),
         report,
     )
     kb = KnowledgeBase(folder / "kb.idx")
     reference = Reference(
-        (name.text, entry.types, kb.capitals_needed(name.number))
+        (name.text, entry.types, name.capitals)
         for name in map(kb.name, range(len(kb)))
         for entry in name.concepts
         if not name.muted
@@ -418,7 +422,7 @@ def main() -> None:
                 result["others"][stage] = run_stage(stage, args, folder)
                 print(stage, result["others"][stage], flush=True)
     if args.json:
-        from vaner.formats.files import replacing_text
+        from vaner.files import replacing_text
 
         with replacing_text(args.json) as file:
             json.dump(result, file, indent=1)

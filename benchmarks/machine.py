@@ -26,7 +26,7 @@ import torch
 from torch import nn
 
 from vaner import provenance
-from vaner.adapting import choose_dtype
+from vaner.model.adapting import choose_dtype
 
 
 def describe(device: str) -> dict[str, object]:

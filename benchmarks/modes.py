@@ -23,12 +23,12 @@ import contest
 import machine
 import shapes
 
-from vaner.attention import MODES
 from vaner.cli import guarded
 from vaner.document import Document
 from vaner.errors import VanerError
-from vaner.instructions import Text
-from vaner.tagging import Vaner
+from vaner.model.attention import MODES
+from vaner.tagging.labeler import Vaner
+from vaner.text.units import Text
 
 TYPES = shapes.TYPES[:4]
 # None: the model's own units; 1: sentence by sentence.

@@ -37,9 +37,9 @@ import torch
 from vaner.cli import guarded
 from vaner.document import Document
 from vaner.errors import VanerError
-from vaner.instructions import Text
 from vaner.progress import progress
-from vaner.tagging import Vaner
+from vaner.tagging.labeler import Vaner
+from vaner.text.units import Text
 
 LENGTHS = (32, 64, 128, 256, 512, 1024)
 NUMBERS = (1, 2, 4, 6, 12)

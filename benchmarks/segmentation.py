@@ -20,13 +20,13 @@ from functools import partial
 from tabulate import tabulate
 from tqdm import tqdm
 
-from vaner import segment
 from vaner.cli import guarded
-from vaner.corpora import Corpus, registry
+from vaner.corpora.registry import Corpus, registry
 from vaner.document import Document
 from vaner.errors import VanerError
-from vaner.formats import Report
-from vaner.formats.files import replacing_text
+from vaner.files import replacing_text
+from vaner.report import Report
+from vaner.text import segment
 
 Offsets = Iterable[tuple[int, int]]
 Splitter = Callable[[Document], list[tuple[int, int]]]

@@ -16,21 +16,23 @@ from peft import LoraConfig, TaskType, get_peft_model
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoModelForTokenClassification, BertConfig, LlamaConfig
 
-from vaner.adapting import LLAMA_PROJECTIONS, Adapter, choose_dtype, load_backbone
-from vaner.attention import set_attention
-from vaner.backbone import resolve
-from vaner.config import DEFAULT_MODEL, ModelConfig
-from vaner.corpora import data_folder, registry
+from vaner.corpora.registry import read_registry
 from vaner.document import Document
 from vaner.errors import VanerError
-from vaner.formats import Report, read
-from vaner.fused import to_fused
-from vaner.grouped import use_grouped
-from vaner.heads import build_head
-from vaner.int8 import to_int8
-from vaner.lora import fuse
-from vaner.model import VanerModel, load_tokenizer
-from vaner.tagging import Vaner, model_folder
+from vaner.formats import read
+from vaner.kernels.fused import to_fused
+from vaner.kernels.grouped import use_grouped
+from vaner.kernels.int8 import to_int8
+from vaner.kernels.lora import fuse
+from vaner.model.adapting import LLAMA_PROJECTIONS, Adapter, choose_dtype, load_backbone
+from vaner.model.attention import set_attention
+from vaner.model.catalogue import backbone_folder, model_folder
+from vaner.model.config import DEFAULT_MODEL, ModelConfig
+from vaner.model.heads import build_head
+from vaner.model.network import VanerModel
+from vaner.model.saving import load_tokenizer
+from vaner.report import Report
+from vaner.tagging.labeler import Vaner
 
 SHIPPED = DEFAULT_MODEL
 REAL = "smollm2-135m"
@@ -67,7 +69,7 @@ def abstracts(data_root: str | None, seed: int) -> list[Document]:
     Those of the training splits of every PubTator corpus below the data root, each PMID once; of the shipped
     samples where there is no data root.
     """
-    corpora = [c for c in registry().values() if c.format == "pubtator" and "train" in c.files]
+    corpora = [c for c in read_registry().values() if c.format == "pubtator" and "train" in c.files]
     found: dict[str, Document] = {}
     for shipped in (False, True):
         for corpus in corpora:
@@ -77,7 +79,7 @@ def abstracts(data_root: str | None, seed: int) -> list[Document]:
         if found:
             break
     else:
-        for one in read(data_folder() / "samples" / "abstracts.pubtator"):
+        for one in read(shipped("data") / "samples" / "abstracts.pubtator"):
             found.setdefault(one.id, one)
     documents = [one.with_spans([]) for one in found.values()]
     return [documents[i] for i in np.random.default_rng(seed).permutation(len(documents))]
@@ -184,7 +186,7 @@ def random_backbone(settings: ModelConfig, device: str, dtype: str = "auto") -> 
 
 def config(shape: str):
     """The backbone's config, without its weights."""
-    return AutoConfig.from_pretrained(resolve(shape)) if shape == REAL else _llama(shape)
+    return AutoConfig.from_pretrained(backbone_folder(shape)) if shape == REAL else _llama(shape)
 
 
 def _llama(shape: str) -> LlamaConfig:
@@ -212,7 +214,7 @@ def encoder(name: str, shape: str, device: str, **options) -> Vaner:
     else:
         settings = ModelConfig(backbone=name, types=TYPES[:4])
         model = VanerModel.build(settings, Adapter("none"), device=device).to(device)
-        reads = load_tokenizer(resolve(name))
+        reads = load_tokenizer(backbone_folder(name))
     model.head = _random_head("typed", model).to(device)
     options = {k: v for k, v in options.items() if v is not None}
     return Vaner(model.eval(), reads, allow_new_types=True, **options)
@@ -285,7 +287,7 @@ def trainable(
         model = VanerModel.build(settings, Adapter(), quantization=quantization, dtype=dtype, device=device)
         return model.to(device) if quantization == "none" else model
     if shape == REAL:
-        backbone = load_backbone(resolve(shape), settings, choose_dtype(dtype, device)).to(device)
+        backbone = load_backbone(backbone_folder(shape), settings, choose_dtype(dtype, device)).to(device)
     else:
         backbone = random_backbone(settings, device, dtype)
     if quantization == "4bit":
@@ -301,7 +303,9 @@ def stock_trainable(shape: str, device: str) -> nn.Module:
     """LlamaForTokenClassification under peft with its usual settings, without its causal mask, as ours."""
     torch.manual_seed(0)
     if shape == REAL:
-        model = AutoModelForTokenClassification.from_pretrained(resolve(shape), num_labels=3).to(device)
+        model = AutoModelForTokenClassification.from_pretrained(backbone_folder(shape), num_labels=3).to(
+            device
+        )
     else:
         with torch.device(device):
             config = _llama(shape)

@@ -49,15 +49,17 @@ import shapes
 import torch
 from transformers import AutoTokenizer, pipeline
 
-from vaner import int8
-from vaner.attention import MODES
 from vaner.cli import guarded
 from vaner.document import Document
 from vaner.errors import VanerError
-from vaner.features import Tokenisation, windows
-from vaner.instructions import B, I, Instruction, Text
+from vaner.inputs.features import Tokenisation, windows
+from vaner.inputs.instructions import Instruction
+from vaner.kernels import int8
+from vaner.model.attention import MODES
 from vaner.progress import progress
-from vaner.tagging import Vaner
+from vaner.tagging.labeler import Vaner
+from vaner.text.tags import B, I
+from vaner.text.units import Text
 
 FOUR = shapes.TYPES[:4]
 BATCH_SIZES = {"cpu": (1, 4, 8, 16), "cuda": (8, 32, 128)}

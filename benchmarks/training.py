@@ -44,15 +44,18 @@ from transformers import DataCollatorForTokenClassification, Trainer, TrainingAr
 from transformers.trainer_callback import PrinterCallback
 from transformers.utils import logging as transformers_logging
 
-from vaner.arguments import VanerTrainingArguments
 from vaner.cli import guarded
-from vaner.corpora import registry
+from vaner.corpora.registry import read_registry
 from vaner.errors import VanerError
-from vaner.features import IGNORED, Tokenisation
-from vaner.formats import Report
-from vaner.instructions import Template, Text
-from vaner.mixture import Drawing, Mixture, Source
-from vaner.trainer import Printer, Progress, VanerTrainer
+from vaner.inputs.features import Tokenisation
+from vaner.inputs.instructions import Template
+from vaner.report import Report
+from vaner.text.tags import IGNORED
+from vaner.text.units import Text
+from vaner.training.arguments import VanerTrainingArguments
+from vaner.training.clock import Clock
+from vaner.training.mixture import Drawing, Mixture, TrainingCorpus
+from vaner.training.trainer import Printer, VanerTrainer
 
 CORPORA = ("ncbi-disease-pubtator", "ncbi-disease-sample")
 LEARNING_RATE = 1e-3
@@ -117,9 +120,9 @@ def _arguments() -> argparse.Namespace:
 
 def draw(args: argparse.Namespace) -> dict:
     """Every round's batches, and a small one for the checks."""
-    corpus = next(c for name in CORPORA if "train" in (c := registry()[name]).present(args.data_root))
+    corpus = next(c for name in CORPORA if "train" in (c := read_registry()[name]).present(args.data_root))
     texts = [Text.of(one) for one in corpus.documents("train", args.data_root, report=Report())]
-    source = Source(corpus.name, corpus.instruction_name, texts, tuple(sorted(corpus.annotated)))
+    source = TrainingCorpus(corpus.name, corpus.instruction_name, texts, tuple(sorted(corpus.annotated)))
     tokenisation = Tokenisation(shapes.tokenizer(), max(512, 4 * args.max_words))
     drawing = Drawing(max_words=args.max_words)
 
@@ -192,7 +195,7 @@ def ours(
             settings = VanerTrainingArguments(**options)
             settings.passes = 1
             trainer = VanerTrainer(
-                model, settings, mixture=batches, dev={}, progress=Progress(0, None, None), tokenizer=None
+                model, settings, mixture=batches, dev={}, progress=Clock(0, None, None), tokenizer=None
             )
             trainer.remove_callback(Printer)
             trainer.train()

@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vaner.cli import guarded
-from vaner.corpora import Corpus, registry
+from vaner.corpora.registry import Corpus, registry
 from vaner.document import Document, Passage
 from vaner.errors import VanerError
+from vaner.files import replacing
 from vaner.formats import write
-from vaner.formats.files import replacing
 
 SEED = 0
 ABSTRACTS = 20

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import torch
 
-from vaner import card
-from vaner.model import VanerModel, load_tokenizer
+from vaner.model.network import VanerModel
+from vaner.model.saving import load_tokenizer
+from vaner.training import card
 
 MODELS = Path(__file__).parent / "models"
 

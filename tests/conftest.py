@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -19,6 +20,28 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "data" / "samples"
+
+# Names of a miniature vocabulary: id, name, types, whether it is the preferred one.
+TERMS = [
+    ("D1", "Breast Neoplasms", ("Disease",), True),
+    ("D1", "breast cancer", ("Disease",), False),
+    ("D1", "Cancer of Breast", ("Disease",), False),
+    ("D2", "Alzheimer's disease", ("Disease",), True),
+    ("D3", "Abdomen, Acute", ("Disease",), True),
+    ("D4", "adenomatous polyposis coli", ("Disease",), True),
+    ("D5", "cancer", ("Disease",), True),
+    ("A1", "Breast", ("Anatomy",), True),
+    ("G1", "TNF", ("Gene",), True),
+    ("G1", "TNF-alpha", ("Gene",), False),
+    ("G2", "APC", ("Gene",), True),
+    ("G3", "CAT", ("Gene",), True),
+    ("G3", "catalase", ("Gene",), False),
+    ("S1", "cat", ("Species",), True),
+    ("C1", "insulin", ("Chemical", "Gene"), True),
+    ("C2", "1,2-dichloroethane", ("Chemical",), True),
+    ("X1", "12", ("Chemical",), True),
+    ("X2", "was", ("Gene",), True),
+]
 
 
 @pytest.fixture(scope="session")
@@ -100,9 +123,10 @@ def tiny_backbones(tmp_path_factory, tiny_tokenizer) -> dict[str, str]:
 @pytest.fixture(autouse=True, scope="session")
 def own_cache(tmp_path_factory):
     """Hashes of the tests' models do not go to the user's cache; the backbone there is still found."""
-    from vaner import backbone
 
-    real = backbone.cache_dir()
+    from vaner.files import cache_folder
+
+    real = cache_folder()
     own = tmp_path_factory.mktemp("cache")
     if (real / "backbones").is_dir():
         (own / "backbones").symlink_to(real / "backbones")
@@ -113,3 +137,57 @@ def own_cache(tmp_path_factory):
         del os.environ["VANER_CACHE"]
     else:
         os.environ["VANER_CACHE"] = before
+
+
+@pytest.fixture(scope="session")
+def reference():
+    """The module benchmarks/reference.py: the slow matcher that the index is compared with."""
+    spec = importlib.util.spec_from_file_location("reference", ROOT / "benchmarks" / "reference.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def make_kb(tmp_path):
+    """Compiles terms, with the project's rules unless told otherwise."""
+
+    from vaner.files import shipped
+    from vaner.knowledge import Rules, build
+    from vaner.report import Report
+    from vaner.vocabularies.terms import Term
+
+    def make(terms=None, rules=None, name="kb.idx", source="test", report=None):
+        terms = [Term(*one) for one in TERMS] if terms is None else terms
+        rules = rules or Rules.load(shipped("kb"))
+        return build(tmp_path / name, [({"name": source}, terms)], rules, report or Report())
+
+    return make
+
+
+@pytest.fixture
+def kb(make_kb):
+    """An index of TERMS."""
+    return make_kb()
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Writes a file and returns its path."""
+
+    def make(name: str, content: str | bytes) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def kb_root() -> Path:
+    """The folder of real vocabularies, VANER_KB; without it the test skips."""
+    root = os.environ.get("VANER_KB")
+    if not root or not Path(root).is_dir():
+        pytest.skip("VANER_KB names no folder of vocabularies")
+    return Path(root)

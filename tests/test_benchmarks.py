@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 import torch
 
-from vaner.config import ModelConfig
 from vaner.document import Document, Passage
 from vaner.errors import VanerError
-from vaner.instructions import Text
+from vaner.model.config import ModelConfig
+from vaner.text.units import Text
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "benchmarks"
@@ -259,7 +259,7 @@ def test_exponents(benchmark):
 @pytest.fixture
 def compare(benchmark, tiny_backbones, tmp_path, monkeypatch):
     """compare.py as a function of its arguments, returning its JSON; runs are trained in this process."""
-    from vaner import training
+    from vaner.training import run as training
 
     script = benchmark("compare")
     config = tmp_path / "tiny.yaml"
@@ -386,7 +386,7 @@ def test_ratios_are_taken_round_by_round(benchmark):
 
 def test_the_rate_is_of_the_numbers_that_the_tagger_computes_in(benchmark, monkeypatch):
     machine = benchmark("machine")
-    monkeypatch.setattr("vaner.adapting.multiplies_bfloat16", lambda: False)
+    monkeypatch.setattr("vaner.model.adapting.multiplies_bfloat16", lambda: False)
     rate = machine.MatmulRate(64, 128, "cpu", seconds=0.01)
     assert rate.dtype == torch.float32 and {one.dtype for pair in rate.pairs for one in pair} == {rate.dtype}
     assert rate() > 0
@@ -405,7 +405,7 @@ def test_a_slow_machine_multiplies_fewer_rows(benchmark, monkeypatch):
 
 def test_a_processor_without_bfloat16_is_given_float32():
     """oneDNN's own switch takes the instructions away; auto must follow it."""
-    script = "import torch; from vaner.adapting import choose_dtype; print(choose_dtype('auto'))"
+    script = "import torch; from vaner.model.adapting import choose_dtype; print(choose_dtype('auto'))"
     environment = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
     assert done.stdout.strip() == "torch.float32", done.stderr

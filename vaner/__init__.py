@@ -11,7 +11,7 @@ __all__ = ["Concept", "Document", "FormatError", "OffsetError", "Passage", "Span
 def __getattr__(name: str):
     # The tagger needs torch; reading files, scores and knowledge do not, and must not wait for it.
     if name == "Vaner":
-        from vaner.tagging import Vaner
+        from vaner.tagging.labeler import Vaner
 
         return Vaner
     raise AttributeError(f"module 'vaner' has no attribute {name!r}")

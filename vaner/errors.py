@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class VanerError(ValueError):
     """Bad input or a wrong setting: one line that names the place and the remedy.
@@ -21,3 +24,17 @@ class FormatError(VanerError):
 def place(path: object, line: int | None = None) -> str:
     """``file`` or ``file:line``, the way compilers and editors write it."""
     return f"{path}:{line}" if line is not None else str(path)
+
+
+def near(word: str, known: Iterable[str], *, most: int = 1, cutoff: float = 0.6) -> str | None:
+    """``did you mean X?`` where a known word is spelt like ``word``, capitals aside; None where none is.
+
+    Args:
+        word: what was given.
+        known: what could have been meant.
+        most: how many suggestions are made.
+        cutoff: similarity that one needs, in [0, 1] (`difflib.get_close_matches`).
+    """
+    folded = {k.casefold(): k for k in known}
+    close = difflib.get_close_matches(word.casefold(), list(folded), n=most, cutoff=cutoff)
+    return f"did you mean {' or '.join(folded[one] for one in close)}?" if close else None

@@ -1,379 +1,49 @@
-"""In: scores, intervals, agreement with seqeval. Out: one dict, and it as JSON, Markdown, terminal tables.
-
-Terminal and Markdown are made from the dict that the JSON file holds, so the three cannot disagree. Numbers
-in the dict are in [0, 1] and unrounded; the tables show percent, as publications do.
-"""
+"""In: what a reader repaired or skipped, what a writer could not keep. Out: counts and first messages."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import platform
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
-from importlib.metadata import version
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections import Counter
 
-from tabulate import tabulate
-
-import vaner
-from vaner.agreement import Agreement
-from vaner.bootstrap import MEASURES, Difference, Interval
-from vaner.formats.files import replacing_text
-from vaner.metrics import MACRO, Macro, Row, Score, Scores
-
-_OUTCOMES = ("correct", "incorrect", "partial", "missed", "spurious")
-_STRICT = "Strict: same start, end and type"
-_TITLES = {
-    "relaxed": "Relaxed (SemEval-2013 task 9)",
-    "length": "By length in words (a punctuation mark is a word)",
-    "seen": "By whether surface and type were a mention in training (a prediction by its own surface)",
-}
-_ROW_NAMES = {
-    "strict": "strict",
-    "exact": "exact: any type",
-    "partial": "partial: any type, overlap 1/2",
-    "type": "type: any overlap",
-}
-_NOTES = {
-    "documents_without_prediction": "gold documents without a prediction: all their mentions count as misses",
-    "extra_documents_ignored": "predicted documents that gold does not have: ignored",
-    "documents_differing_in_white_space": "documents whose texts differ in white space: offsets carried over",
-    "duplicate_gold_mentions": "gold mentions given more than once: counted once",
-    "duplicate_predicted_mentions": "predicted mentions given more than once: counted once",
-    "discontinuous_gold_mentions": "discontinuous gold mentions: a hit needs the same fragments",
-    "unreachable_gold_mentions": "gold mentions that a limit put out of reach: counted as misses",
-}
+SKIPPED = "document skipped"
+"""The kind of event whose every message is told, because each is a document that is missing from the output."""
 
 
-class Table(NamedTuple):
-    """One table, its cells as they are shown."""
-
-    title: str
-    header: list[str]
-    rows: list[list[str]]
-
-
-def result(
-    scores: Scores,
-    *,
-    name: str,
-    split: str | None = None,
-    intervals: Mapping[Row, Mapping[str, Interval]] | None = None,
-    agreement: Agreement | None = None,
-    comparison: Mapping[Row, Difference] | None = None,
-    read: Mapping[str, int] | None = None,
-    baseline: Scores | None = None,
-    baseline_intervals: Mapping[Row, Mapping[str, Interval]] | None = None,
-) -> dict[str, Any]:
-    """Everything measured on one gold set, ready for ``json.dump``.
+class Report:
+    """Collects what happened to a file on its way in or out, so that nothing happens to it silently.
 
     Args:
-        scores: the counts.
-        name: of the corpus or the gold file.
-        split: train, dev or test where the gold set is one.
-        intervals: from :func:`vaner.bootstrap.intervals`.
-        agreement: from :func:`vaner.agreement.agreement`.
-        comparison: from :func:`vaner.bootstrap.compare`, this system minus another.
-        read: what the file readers repaired or skipped -> how often.
-        baseline: counts of another tagger on the same gold, shown beside.
-        baseline_intervals: its intervals.
+        limit: how many messages of each kind are kept; all are counted.
+
+    Attributes:
+        counts: kind of event -> how often it happened.
+        messages: the first ``limit`` messages of each kind, in order; each names its file and line.
     """
-    found: dict[str, Any] = {"name": name, "split": split, "documents": scores.documents}
-    found |= _entries(scores, intervals or {})
-    if baseline is not None:
-        found["baseline"] = _entries(baseline, baseline_intervals or {})
-    found["notes"] = dict(scores.notes)
-    found["unannotated_predictions"] = dict(sorted(scores.unannotated.items()))
-    found["read"] = dict(read or {})
-    if agreement is not None:
-        found["seqeval"] = {
-            "default": asdict(agreement.default),
-            "strict": asdict(agreement.strict),
-            "tags": agreement.tags,
-            "modes_agree": _near(agreement.default.f1, agreement.strict.f1),
-            "default_agrees_with_micro_f1": _near(agreement.default.f1, scores["overall", "micro"].f1),
-            "lost_in_tags": dict(agreement.lost),
-        }
-    if comparison is not None:
-        found["comparison"] = [
-            {"table": table, "row": label, **asdict(difference)}
-            for (table, label), difference in comparison.items()
-        ]
-    return found
 
+    def __init__(self, limit: int = 20) -> None:
+        self.limit = limit
+        self.counts: Counter[str] = Counter()
+        self.messages: list[str] = []
+        self._kept: dict[str, list[str]] = {}
 
-def _entries(scores: Scores, intervals: Mapping[Row, Mapping[str, Interval]]) -> dict[str, Any]:
-    """Table -> row -> its numbers."""
-    found: dict[str, Any] = {}
-    for row in scores.rows:
-        table, label = row
-        entry = _entry(scores[row], intervals.get(row))
-        if table == "relaxed":
-            for count in ("tp", "fp", "fn"):
-                del entry[count]
-            entry |= {what: scores.outcomes[label][what] for what in _OUTCOMES}
-        found.setdefault(table, {})[label] = entry
-    found["overall"]["macro"] = _entry(scores.macro, intervals.get(MACRO))
-    return found
+    def warn(self, kind: str, message: str) -> None:
+        """Count one event of this kind and keep its message while there are fewer than ``limit``."""
+        self.counts[kind] += 1
+        kept = self._kept.setdefault(kind, [])
+        if len(kept) < self.limit:
+            kept.append(message)
+            self.messages.append(message)
 
+    def summary(self) -> list[str]:
+        """One line for each kind of event: how often it happened and the first message.
 
-def mean(results: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Unweighted mean of the corpora's strict scores; a corpus without any mention is left out."""
-    overall = [r["overall"] for r in results]
-    found: dict[str, Any] = {}
-    for row in ("micro", "macro"):
-        defined = [o[row] for o in overall if o[row]["f1"] is not None]
-        found[row] = {m: sum(d[m] for d in defined) / len(defined) if defined else None for m in MEASURES}
-        found[row]["corpora"] = len(defined)
-    return found
-
-
-def versions() -> dict[str, str]:
-    """Versions of everything that computes or formats a score."""
-    return {
-        "vaner": vaner.__version__,
-        "python": platform.python_version(),
-        **{
-            package: version(package) for package in ("numpy", "scipy", "seqeval", "scikit-learn", "tabulate")
-        },
-    }
-
-
-def sha256(path: str | os.PathLike[str]) -> str:
-    """Hash of a file; of a folder, the hash of its files' relative names and hashes, in name order."""
-    path = Path(path)
-    digest = hashlib.sha256()
-    if path.is_dir():
-        for file in sorted(p for p in path.rglob("*") if p.is_file()):
-            digest.update(f"{file.relative_to(path).as_posix()}\0{sha256(file)}\n".encode())
-    else:
-        with open(path, "rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
-
-
-def terminal(report: Mapping[str, Any]) -> str:
-    """The report as plain text, tables aligned."""
-    results = report["results"]
-    # Of several corpora the overview has a row each; JSON and Markdown have the rest.
-    several = len(results) > 1
-    tables = [_overview(report)] if several else _tables(results[0])
-    notes = [
-        f"note: {found['name']}: {remark}" if several else f"note: {remark}"
-        for found in results
-        for remark in remarks(found)
-    ]
-    parts = ["\n".join(_protocol(report)), *(f"{t.title}\n{_plain(t)}" for t in tables), "\n".join(notes)]
-    return "\n\n".join(filter(None, parts)) + "\n"
-
-
-def markdown(report: Mapping[str, Any]) -> str:
-    """The report as a Markdown page."""
-    parts = ["# Evaluation", "\n".join(f"- {_escaped(line)}" for line in _protocol(report))]
-    if len(report["results"]) > 1:
-        parts += [f"## {_STRICT}", _github(_overview(report))]
-    for found in report["results"]:
-        parts.append(f"## {_escaped(_title(found))}")
-        for table in _tables(found):
-            parts += [f"### {table.title}", _github(table)]
-        if said := remarks(found):
-            parts.append("\n".join(f"- {_escaped(remark)}" for remark in said))
-    inputs = [[i["role"], i["path"], i["sha256"]] for i in report["inputs"]]
-    parts += ["## Inputs", _github(Table("", ["Input", "Path", "sha256"], inputs))]
-    parts.append("Versions: " + ", ".join(f"{k} {v}" for k, v in report["versions"].items()) + ".")
-    return "\n\n".join(parts) + "\n"
-
-
-def to_json(report: Mapping[str, Any]) -> str:
-    """The report as JSON."""
-    return json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def write(path: str | os.PathLike[str], text: str) -> None:
-    """Write a text file whole or not at all; ``-`` is standard output."""
-    with replacing_text(path) as stream:
-        stream.write(text)
-
-
-def remarks(found: Mapping[str, Any]) -> list[str]:
-    """What a reader must know beside the scores: losses, repairs, and how seqeval sees it."""
-    said = [f"{n:,} {_NOTES[note]}" for note, n in found["notes"].items()]
-    if dropped := found["unannotated_predictions"]:
-        listed = ", ".join(f"{type} {n:,}" for type, n in dropped.items())
-        said.append(
-            f"{sum(dropped.values()):,} predicted mentions of types that gold does not annotate: "
-            f"no false positives, left out ({listed})"
-        )
-    said += [f"{n:,} x while reading: {kind}" for kind, n in found["read"].items()]
-    if "seqeval" in found:
-        said.append(_seqeval_remark(found))
-    return said
-
-
-def _seqeval_remark(found: Mapping[str, Any]) -> str:
-    checked = found["seqeval"]
-    default, strict = (_percent(checked[mode]["f1"]) for mode in ("default", "strict"))
-    lost = ", ".join(f"{n:,} {what.replace('_', ' ')}" for what, n in checked["lost_in_tags"].items())
-    said = f"seqeval on {checked['tags']}: "
-    if checked["modes_agree"]:
-        said += f"micro-F1 {strict} in both modes (default, strict IOB2)"
-    else:
-        said += f"the modes differ: micro-F1 {default} default, {strict} strict IOB2"
-    if checked["default_agrees_with_micro_f1"]:
-        said += ", equal to the micro-F1 above" if checked["modes_agree"] else "; ours is the default's"
-    else:
-        said += f", unlike our micro-F1 {_percent(found['overall']['micro']['f1'])}"
-    return said + (f"; tags cannot hold: {lost}" if lost else "")
-
-
-def _entry(score: Score | Macro, interval: Mapping[str, Interval] | None) -> dict[str, Any]:
-    entry: dict[str, Any] = {measure: getattr(score, measure) for measure in MEASURES}
-    if isinstance(score, Score):
-        entry |= {"gold": score.gold, "predicted": score.predicted}
-        entry |= {
-            "tp": int(score.hits),
-            "fp": score.predicted - int(score.hits),
-            "fn": score.gold - int(score.hits),
-        }
-    if interval is not None:
-        entry["interval"] = {measure: list(interval[measure]) for measure in MEASURES}
-    return entry
-
-
-def _tables(found: Mapping[str, Any]) -> Iterable[Table]:
-    head = ["Gold", "Predicted", "TP", "FP", "FN"]
-    rows = [*_rows(found, "type"), *_rows(found, "overall")]
-    yield Table(_STRICT, ["Type", *head, *_SCORES], [_counted(n, e, head) for n, e in rows])
-    rows = _rows(found, "relaxed", _ROW_NAMES)
-    outcomes = [what.capitalize() for what in _OUTCOMES]
-    yield Table(
-        _TITLES["relaxed"], ["Measure", *outcomes, *_SCORES], [_counted(n, e, outcomes) for n, e in rows]
-    )
-    for table in ("length", "seen"):
-        if table in found:
-            rows = _rows(found, table)
-            yield Table(
-                _TITLES[table], [table.capitalize(), *head, *_SCORES], [_counted(*r, head) for r in rows]
-            )
-    if "comparison" in found:
-        yield Table(
-            "F1 of these predictions minus F1 of the compared ones (paired bootstrap)",
-            ["Table", "Row", "F1", "Compared", "Difference", "95 % interval", "p"],
-            [
-                [
-                    d["table"],
-                    d["row"],
-                    _percent(d["a"]),
-                    _percent(d["b"]),
-                    _signed(d["difference"]),
-                    _range(d["interval"], _signed),
-                    f"{d['p']:.4f}",
-                ]
-                for d in found["comparison"]
-            ],
-        )
-
-
-_SCORES = ["P", "R", "F1", "95 % interval of F1"]
-
-
-def _rows(
-    found: Mapping[str, Any], table: str, names: Mapping[str, str] = {}
-) -> list[tuple[str, Mapping[str, Any]]]:
-    """The rows of a table, each followed by that of the baseline."""
-    rows = []
-    beside = found.get("baseline", {}).get(table, {})
-    for row, entry in found.get(table, {}).items():
-        rows.append((names.get(row, row), entry))
-        if row in beside:
-            rows.append((f"{names.get(row, row)} (baseline)", beside[row]))
-    return rows
-
-
-def _counted(name: str, entry: Mapping[str, Any], counts: Iterable[str]) -> list[str]:
-    cells = [f"{entry[c.lower()]:,}" if c.lower() in entry else "" for c in counts]
-    return [name, *cells, *_shown(entry)]
-
-
-def _shown(entry: Mapping[str, Any]) -> list[str]:
-    interval = _range(entry["interval"]["f1"], _percent) if "interval" in entry else ""
-    return [*(_percent(entry[measure]) for measure in MEASURES), interval]
-
-
-def _overview(report: Mapping[str, Any]) -> Table:
-    rows = []
-    for found in report["results"]:
-        for name, scores in ((found["name"], found), ("(baseline)", found.get("baseline"))):
-            if scores:
-                micro, macro = scores["overall"]["micro"], scores["overall"]["macro"]
-                counts = [f"{found['documents']:,}", f"{micro['gold']:,}", f"{micro['predicted']:,}"]
-                rows.append([name, *counts, *_shown(micro), _percent(macro["f1"])])
-    for name, averaged in (("mean", report["mean"]), ("(baseline)", report.get("baseline_mean"))):
-        if averaged:
-            rows.append([name, "", "", "", *_shown(averaged["micro"]), _percent(averaged["macro"]["f1"])])
-    return Table(_STRICT, ["Corpus", "Documents", "Gold", "Predicted", *_SCORES, "Macro-F1"], rows)
-
-
-def _title(found: Mapping[str, Any]) -> str:
-    return f"{found['name']}, {found['split']} split" if found["split"] else found["name"]
-
-
-def _protocol(report: Mapping[str, Any]) -> list[str]:
-    protocol = report["protocol"]
-    lines = [
-        f"{protocol['predictions']} against {_title(f)}: {f['documents']:,} documents"
-        for f in report["results"]
-    ]
-    lines.append("types: " + (", ".join(protocol["types"]) or "none"))
-    lines.append(f"strict matching ({_STRICT.partition(': ')[2]}); scores in percent; macro: mean over types")
-    if protocol["bootstrap"]:
-        lines.append(
-            f"intervals: 95 %, percentile bootstrap over documents, n={protocol['bootstrap']:,}, "
-            f"seed {protocol['seed']}"
-        )
-    else:
-        lines.append("intervals: none (--bootstrap 0)")
-    return lines + list(protocol["remarks"])
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.2f}"
-
-
-def _signed(value: float) -> str:
-    return f"{100 * value:+.2f}"
-
-
-def _range(interval: Iterable[float], shown) -> str:
-    low, high = interval
-    return f"[{shown(low)}, {shown(high)}]"
-
-
-def _near(a: float, b: float | None) -> bool:
-    return abs(a - (b or 0.0)) < 1e-9
-
-
-def _align(table: Table) -> list[str]:
-    return ["left" if cell in _TEXT_COLUMNS else "right" for cell in table.header]
-
-
-_TEXT_COLUMNS = {"Type", "Measure", "Length", "Seen", "Corpus", "Table", "Row", "Input", "Path", "sha256"}
-
-
-def _plain(table: Table) -> str:
-    return tabulate(
-        table.rows, table.header, tablefmt="simple", disable_numparse=True, colalign=_align(table)
-    )
-
-
-def _github(table: Table) -> str:
-    rows = [[_escaped(cell) for cell in row] for row in table.rows]
-    return tabulate(rows, table.header, tablefmt="github", disable_numparse=True, colalign=_align(table))
-
-
-def _escaped(text: str) -> str:
-    return text.replace("|", "\\|").replace("<", "&lt;")
+        Documents that were skipped have a line each, up to ``limit``.
+        """
+        lines = []
+        for kind, count in self.counts.most_common():
+            times = f"{count} x " if count > 1 else ""
+            # Some readers only count, for lack of a place to name.
+            first, *others = self._kept.get(kind, [""])
+            lines.append(f"{times}{kind}: {first}".removesuffix(": "))
+            if kind == SKIPPED:
+                lines += [f"{kind}: {message}" for message in others]
+        return lines

@@ -13,9 +13,9 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))
 
-from vaner.formats import Report  # noqa: E402
-from vaner.formats.files import replacing_text  # noqa: E402
-from vaner.knowledge import registry  # noqa: E402
+from vaner.files import replacing_text  # noqa: E402
+from vaner.report import Report  # noqa: E402
+from vaner.vocabularies.sources import read_sources  # noqa: E402
 
 SOURCES = ("doid", "gene-human", "cell-ontology")
 # Genes known only by a locus number or a clone say nothing that text would have.
@@ -27,7 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kb_root", help="folder of the vocabularies (default: $VANER_KB)")
     args = parser.parse_args()
-    known, report = registry(), Report()
+    known, report = read_sources(), Report()
     concepts = 0
     with replacing_text(HERE / "vocabulary.tsv.gz") as file:
         file.write("id\tname\ttype\n")

@@ -20,16 +20,3 @@ def corpora() -> Path:
     if not os.environ.get("VANER_DATA"):
         pytest.skip("VANER_DATA does not say where the corpora are")
     return Path(os.environ["VANER_DATA"])
-
-
-@pytest.fixture
-def make(tmp_path):
-    """Writes a file of text or bytes below a fresh folder and returns its path."""
-
-    def make(name: str, content: str | bytes) -> Path:
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return path
-
-    return make

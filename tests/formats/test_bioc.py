@@ -6,7 +6,8 @@ import pytest
 
 from vaner.document import Concept, Document, Passage, Span
 from vaner.errors import FormatError, OffsetError, VanerError
-from vaner.formats import Report, read, write
+from vaner.formats import read, write
+from vaner.report import Report
 
 
 def collection(*documents: str) -> str:

@@ -8,7 +8,8 @@ import pytest
 
 from vaner.document import Concept, Document, Span
 from vaner.errors import FormatError, OffsetError, VanerError
-from vaner.formats import Report, read, write
+from vaner.formats import read, write
+from vaner.report import Report
 
 
 def test_a_folder_with_everything(data):

@@ -4,8 +4,9 @@ import pytest
 
 from vaner.document import Document, Passage, Span
 from vaner.errors import FormatError, VanerError
-from vaner.formats import Report, read, write
+from vaner.formats import read, write
 from vaner.formats.conll import REPAIRED, detect_scheme, mentions
+from vaner.report import Report
 
 
 def spans(document):

@@ -4,7 +4,8 @@ import pytest
 
 from vaner.document import Passage
 from vaner.errors import FormatError
-from vaner.formats import Report, read
+from vaner.formats import read
+from vaner.report import Report
 
 
 def test_tagged_records(data):

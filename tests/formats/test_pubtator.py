@@ -4,8 +4,9 @@ import pytest
 
 from vaner.document import Concept, Document, Passage, Span
 from vaner.errors import FormatError, OffsetError, VanerError
-from vaner.formats import Report, concepts, read, write
+from vaner.formats import concepts, read, write
 from vaner.formats.offsets import DROPPED, REPAIRED
+from vaner.report import Report
 
 HEAD = "1|t|The Ge-1 gene\n1|a|Also BRCA1, TP53 and BRCA1.\n"
 

@@ -12,7 +12,8 @@ import pytest
 
 from vaner.document import Document, Span
 from vaner.errors import FormatError, VanerError
-from vaner.formats import READERS, WRITERS, Report, detect, format_to_write, read, write
+from vaner.formats import READERS, WRITERS, detect, format_to_write, read, write
+from vaner.report import Report
 
 DOCUMENTS = [Document("1", "a b", [Span(0, 1, "X", "a")]), Document("2", ""), Document("3", "c")]
 FILES = {

@@ -8,10 +8,10 @@ from collections import Counter
 import pytest
 
 from vaner.errors import OffsetError
-from vaner.formats import Report, detect, read, write
+from vaner.formats import detect, read, write
 from vaner.formats.conll import REPAIRED as TAGS_REPAIRED
 from vaner.formats.offsets import REPAIRED
-from vaner.formats.report import SKIPPED
+from vaner.report import SKIPPED, Report
 
 # Path, documents, mentions, mentions whose offsets are wrong, documents whose id came before.
 PUBTATOR = [

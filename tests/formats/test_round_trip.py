@@ -6,7 +6,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from vaner.document import Concept, Document, Passage, Span
-from vaner.formats import Report, read, write
+from vaner.formats import read, write
+from vaner.report import Report
 
 # Line ends that are none, spaces that are none, two code units, combining, right to left, case that grows.
 HARD = (

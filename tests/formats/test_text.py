@@ -3,7 +3,8 @@
 import pytest
 
 from vaner.errors import FormatError, VanerError
-from vaner.formats import Report, read
+from vaner.formats import read
+from vaner.report import Report
 
 
 def test_a_file_is_a_document(make):

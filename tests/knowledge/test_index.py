@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vaner.errors import FormatError, VanerError
-from vaner.formats import Report
-from vaner.knowledge import KnowledgeBase, Rules, Term, build, store
-from vaner.knowledge import index as index_module
-from vaner.knowledge.compile import trigrams
+from vaner.knowledge import KnowledgeBase, Rules, build, store
+from vaner.knowledge import similar as similar_module
+from vaner.knowledge.arrays import trigrams
 from vaner.knowledge.normalise import normal_words, normalise
+from vaner.report import Report
+from vaner.vocabularies.terms import Term
 
 
 def test_names_and_concepts_come_back(kb):
@@ -161,9 +162,9 @@ def test_a_mention_with_many_candidates_takes_those_of_its_rarest_words(make_kb,
         return {kb.text(number) for number, _ in kb.related("common rare", ["X"], limit=100)}
 
     assert found() == set(names)
-    monkeypatch.setattr(index_module, "_PER_WORD", 4)
+    monkeypatch.setattr(similar_module, "_PER_WORD", 4)
     assert set(rare) < found() and len(found()) == 3 + 4
-    monkeypatch.setattr(index_module, "_CANDIDATES", 3)
+    monkeypatch.setattr(similar_module, "_CANDIDATES", 3)
     assert found() == set(rare)
 
 
@@ -211,7 +212,7 @@ def test_another_version(kb, monkeypatch):
 
 
 def test_another_normal_form(kb, monkeypatch):
-    monkeypatch.setattr(index_module, "NORMAL_FORM", 99)
+    monkeypatch.setattr("vaner.knowledge.index.NORMAL_FORM", 99)
     with pytest.raises(FormatError, match="uses 99; build it again"):
         KnowledgeBase(kb.path)
 

@@ -4,8 +4,9 @@ import pytest
 
 from vaner.document import Concept, Document
 from vaner.errors import VanerError
-from vaner.knowledge import Linker, Term
+from vaner.knowledge import Linker
 from vaner.knowledge.linking import Accuracy
+from vaner.vocabularies.terms import Term
 
 
 def first(linker, mention, type_="Disease", **rest):
@@ -50,8 +51,8 @@ def test_abbreviations_of_the_document_come_first(kb):
 
 
 def test_sources_are_preferred_in_the_order_given(tmp_path, make_kb):
-    from vaner.formats import Report
     from vaner.knowledge import Rules, build
+    from vaner.report import Report
 
     kb = build(
         tmp_path / "two.idx",

@@ -5,9 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vaner.errors import VanerError
-from vaner.knowledge import Rules, Term
+from vaner.knowledge import Rules
 from vaner.knowledge import match as match_module
 from vaner.knowledge.match import Finder
+from vaner.vocabularies.terms import Term
 
 
 def found(kb, text, types=None, **options):
@@ -33,7 +34,7 @@ def test_ambiguous_name_keeps_all_its_types_and_concepts(kb):
     assert found(kb, "insulin") == [("insulin", "Chemical"), ("insulin", "Gene")]
     match = kb.match(["CAT"])[0]
     assert [m.type for m in match] == ["Gene", "Species"]
-    assert [n.text for n in kb.names_at(match[0])] == ["CAT"]
+    assert kb.name(match[0].number).text == "CAT"
     assert {c.id for n in kb.lookup("cat") for c in n.concepts} == {"G3", "S1"}
 
 
@@ -126,8 +127,8 @@ WORDS = st.lists(
     chosen=st.sets(st.sampled_from(VOCABULARY), min_size=1),
 )
 def test_same_as_the_reference(reference, tmp_path_factory, words, glue, chosen):
-    from vaner.formats import Report
     from vaner.knowledge import Rules, build
+    from vaner.report import Report
 
     text = "".join(word + space for word, space in zip(words, glue, strict=False))
     names = [(name, ("X", "Y") if len(name) > 2 else ("X",)) for name in sorted(chosen)]
@@ -139,7 +140,7 @@ def test_same_as_the_reference(reference, tmp_path_factory, words, glue, chosen)
     # Every usable name, with no rule to mute it, except that numbers are.
     kb = build(path, [({"name": "test"}, terms)], Rules(), Report())
     expected = reference.Reference(
-        (name.text, entry.types, kb.capitals_needed(name.number))
+        (name.text, entry.types, name.capitals)
         for name in map(kb.name, range(len(kb)))
         for entry in name.concepts
         if not name.muted
@@ -154,7 +155,7 @@ def test_real_text_gives_what_the_reference_gives(reference, kb):
         "TNF-α (TNF), Tnf alpha; IL-2. Alzheimer's/breast cancer's CAT-scan: cat's 1,2-dichloroethanes\n\nAPC"
     )
     expected = reference.Reference(
-        (n.text, c.types, kb.capitals_needed(n.number)) for n in kb.names() for c in n.concepts
+        (n.text, c.types, n.capitals) for n in kb.names() for c in n.concepts
     ).match(text)
     assert [(m.start, m.end, m.type) for m in kb.match([text])[0]] == expected
     assert len(expected) >= 10

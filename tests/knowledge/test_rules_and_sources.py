@@ -6,8 +6,11 @@ import hashlib
 import pytest
 
 from vaner.errors import FormatError, VanerError
-from vaner.formats import Report
-from vaner.knowledge import Rules, Term, data_folder, registry, resolve
+from vaner.files import shipped
+from vaner.knowledge import Rules
+from vaner.report import Report
+from vaner.vocabularies.sources import read_sources, resolve
+from vaner.vocabularies.terms import Term
 
 
 def muted(make_kb, *names, type="Gene", rules=None, report=None):
@@ -37,7 +40,7 @@ def test_a_class_name_is_muted_for_its_types_only(make_kb):
 def test_a_name_is_muted_only_if_all_its_concepts_are(make_kb):
     terms = [Term("1", "PROTEIN", ("Gene",), True), Term("2", "PROTEIN", ("Food",), True)]
     kb = make_kb(terms)
-    assert not kb.name(0).muted and kb.capitals_needed(0) == 2
+    assert not kb.name(0).muted and kb.name(0).capitals == 2
     assert [m.type for m in kb.match(["PROTEIN"])[0]] == ["Food"]
 
 
@@ -50,7 +53,7 @@ def test_names_that_are_dropped(make_kb):
 
 
 def test_qualifiers_are_cut_off():
-    rules = Rules.load(data_folder())
+    rules = Rules.load(shipped("kb"))
     for written in ("Asthma (disorder)", "Asthma, NOS", "Asthma NOS", "[X]Asthma", "  Asthma "):
         assert rules.clean(written, True)[0] == ("Asthma", True)
     assert rules.clean("Asthma (allergic)", True) == (("Asthma (allergic)", True),)
@@ -88,9 +91,9 @@ def test_bad_rules(make, tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("a: [b\n", "rules.yaml: not YAML: .*; mend it"),
-        (b"a: \xff\n", "rules.yaml: not YAML"),
-        ("- a\n", "rules.yaml: no mapping of names to values"),
+        ("a: [b\n", "rules.yaml:2: not YAML \\(.*; correct it"),
+        (b"a: \xff\n", "rules.yaml: byte 3 is not UTF-8"),
+        ("- a\n", "rules.yaml: no mapping; write lines"),
         ("strip: ['(']\n", r"rules.yaml: strip '\(' is no regular expression"),
         ("strip: [1]\n", "rules.yaml: strip 1 is no regular expression"),
         ("shortest_by_type: {Gene: x}\n", "shortest_by_type: Gene has 'x'; write a whole number"),
@@ -108,14 +111,14 @@ def test_rules_that_are_something_else(make, tmp_path, content, message):
 
 
 def test_every_entry_says_licence_version_and_types():
-    sources = registry()
+    sources = read_sources()
     assert {"umls", "mesh", "open", "doid", "hgnc", "ncbi-taxonomy", "ctd-chemicals", "chebi"} <= set(sources)
     for source in sources.values():
         assert source.licence and source.version and source.url and source.title, source.name
 
 
 def test_shipped_vocabulary():
-    source, report = registry()["open"], Report()
+    source, report = read_sources()["open"], Report()
     types = {t for term in source.terms(None, report) for t in term.types}
     assert types == {"Disease", "Gene", "CellType"}
     assert not report.counts
@@ -123,10 +126,10 @@ def test_shipped_vocabulary():
 
 def test_bad_registry(make):
     with pytest.raises(FormatError, match="x has no licence, version, url"):
-        registry(make("s.yaml", "x: {title: X, reader: plain, files: []}\n"))
+        read_sources(make("s.yaml", "x: {title: X, reader: plain, files: []}\n"))
     entry = "x: {title: X, licence: L, version: 1, url: u, reader: magic, files: []}\n"
     with pytest.raises(FormatError, match="reader 'magic'; choose from umls, "):
-        registry(make("s.yaml", entry))
+        read_sources(make("s.yaml", entry))
 
 
 FIELDS = "title: X, licence: L, version: 1, url: u"
@@ -135,7 +138,7 @@ FIELDS = "title: X, licence: L, version: 1, url: u"
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("a: [b\n", "s.yaml: not YAML"),
+        ("a: [b\n", "s.yaml:2: not YAML"),
         ("- a\n", "s.yaml: no mapping"),
         ("x: y\n", "s.yaml: x is no mapping of fields"),
         (f"x: {{{FIELDS}, files: f.tsv, reader: plain}}\n", "x: files is no list"),
@@ -163,12 +166,12 @@ FIELDS = "title: X, licence: L, version: 1, url: u"
 )
 def test_entries_that_no_reader_takes(make, content, message):
     with pytest.raises(FormatError, match=message) as caught:
-        registry(make("s.yaml", content))
+        read_sources(make("s.yaml", content))
     assert "\n" not in str(caught.value)
 
 
 def test_where_files_are(tmp_path, monkeypatch):
-    source = registry()["doid"]
+    source = read_sources()["doid"]
     monkeypatch.delenv("VANER_KB", raising=False)
     with pytest.raises(VanerError, match="doid: no folder of vocabularies; give --kb_root or set VANER_KB"):
         source.paths(None)
@@ -181,7 +184,7 @@ def test_where_files_are(tmp_path, monkeypatch):
 
 
 def test_what_an_index_records_of_a_source(make, tmp_path):
-    known = registry()
+    known = read_sources()
     make("META/MRCONSO.RRF", "a")
     make("META/MRSTY.RRF", "b")
     make("META/MRREL.RRF", "c")
@@ -199,7 +202,7 @@ def test_what_an_index_records_of_a_source(make, tmp_path):
 
 
 def test_sources_by_path(make, tmp_path):
-    known = registry()
+    known = read_sources()
     assert resolve("doid", known) is known["doid"]
     assert resolve(str(make("a.tsv", "")), known).reader == "plain"
     assert resolve(str(make("d.xml", "")), known).reader == "mesh"
@@ -221,7 +224,7 @@ def test_sources_by_path(make, tmp_path):
 def test_every_real_vocabulary_that_is_here_is_read(kb_root):
     """Each registered vocabulary whose files are there gives names of canonical types, with few broken rows."""
     read = 0
-    for source in registry().values():
+    for source in read_sources().values():
         try:
             source.paths(kb_root)
         except VanerError:

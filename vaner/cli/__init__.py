@@ -1,29 +1,35 @@
-"""In: command-line words. Out: a subcommand's exit status; one file per subcommand.
+"""In: command-line words. Out: a subcommand's exit status; one file a subcommand.
 
-Each module here has ``HELP`` (one line), ``add_arguments(parser)`` and ``run(args) -> int | None``.
+Each command's module has ``HELP`` (one line), ``add_arguments(parser)`` and ``run(args) -> int | None``; or, where its
+words are parsed elsewhere, ``HELP`` and ``main(argv) -> int | None``. ``options`` is what several of them share.
 """
 
 from __future__ import annotations
 
 import argparse
-import difflib
+import functools
 import importlib
 import logging
 import os
-import pkgutil
 import re
 import signal
 import sys
 import threading
 from collections.abc import Callable
+from typing import NoReturn
 
-from vaner.errors import VanerError
+from vaner.errors import VanerError, near
+
+COMMANDS = ("convert", "corpora", "evaluate", "kb", "merge", "predict", "train")
 
 
 def guarded(run: Callable[[], int | None]) -> int:
     """Run a command; print bad input as one ``error:`` line and return status 2."""
     # It says at every start that it lacks a kernel for 4-bit on CPU, which hardly anyone asks for.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    # Schedulers stop jobs by SIGTERM, which would end Python without removing what is half written.
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         return run() or 0
     except VanerError as error:
@@ -42,7 +48,7 @@ def guarded(run: Callable[[], int | None]) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    def error(self, message: str):
+    def error(self, message: str) -> NoReturn:
         raise VanerError(f"{message}; see {self.prog} --help")
 
 
@@ -51,8 +57,8 @@ def _unknown(word: str, parser: argparse.ArgumentParser) -> str:
     if not word.startswith("-"):
         return f"{word!r} belongs to no flag"
     flag = word.partition("=")[0]
-    near = difflib.get_close_matches(flag, re.findall(r"--\w+", parser.format_help()), n=1)
-    return f"unknown flag {flag}" + (f" (did you mean {near[0]}?)" if near else "")
+    hint = near(flag, re.findall(r"--\w+", parser.format_help()))
+    return f"unknown flag {flag}" + (f" ({hint})" if hint else "")
 
 
 def main(argv: list[str] | None = None, prog: str | None = None) -> int:
@@ -60,21 +66,22 @@ def main(argv: list[str] | None = None, prog: str | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     parser = _Parser(prog="python -m vaner", description="Biomedical entity tagging.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    for info in sorted(pkgutil.iter_modules(__path__), key=lambda m: m.name):
-        module = importlib.import_module(f"{__name__}.{info.name}")
+    for name in COMMANDS:
+        module = importlib.import_module(f"{__name__}.{name}")
+        if argv and argv[0] == name and hasattr(module, "main"):
+            return guarded(functools.partial(module.main, argv[1:]))
         sub = commands.add_parser(
-            info.name, prog=prog or f"python -m vaner {info.name}", help=module.HELP, description=module.HELP
+            name, prog=prog or f"python -m vaner {name}", help=module.HELP, description=module.HELP
         )
-        module.add_arguments(sub)
-        sub.set_defaults(run=module.run, parser=sub)
+        if not hasattr(module, "main"):
+            module.add_arguments(sub)
+            sub.set_defaults(run=module.run, parser=sub)
 
     def parse_and_run() -> int | None:
-        # Schedulers stop jobs by SIGTERM, which would end Python without removing what is half written.
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         args, unknown = parser.parse_known_args(argv)
         if unknown:
             args.parser.error(_unknown(unknown[0], args.parser))
-        return args.run(args)
+        run: Callable[[argparse.Namespace], int | None] = args.run
+        return run(args)
 
     return guarded(parse_and_run)

@@ -3,49 +3,28 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 
 from tqdm import tqdm
 
-from vaner.errors import VanerError
-from vaner.formats import READERS, WRITERS, Report, format_to_write, read, write
+from vaner.cli.options import add_formats, check_files, say
+from vaner.formats import read, write
+from vaner.report import Report
 
 HELP = "write a file of documents in another format"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("input", help="documents; - for standard input, *.gz accepted")
-    add("output", help="where to write; - for standard output")
-    add(
-        "--input_format",
-        default="auto",
-        metavar="FORMAT",
-        help=f"auto, {', '.join(READERS)}; options may follow, as in text:per=line or pubtator:offsets=repair; "
-        "default: auto",
-    )
-    add(
-        "--output_format",
-        metavar="FORMAT",
-        help=f"{', '.join(WRITERS)}; options may follow, as in conll:scheme=iobes; "
-        "default: by the output's extension",
-    )
-    add(
-        "--on_error",
-        choices=("raise", "skip"),
-        default="raise",
-        help="on a bad document: stop, or leave it out and count it; default: %(default)s",
-    )
+    parser.add_argument("input", help="documents; - for standard input, *.gz accepted")
+    parser.add_argument("output", help="where to write; - for standard output")
+    add_formats(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    if args.input != "-" and os.path.exists(args.output) and os.path.samefile(args.input, args.output):
-        raise VanerError(f"{args.output} is the input; name another file")
+    output_format = check_files(args.input, args.output, args.input_format, args.output_format)
     report = Report()
     documents = read(args.input, args.input_format, on_error=args.on_error, report=report)
     bar = tqdm(documents, desc="converting", unit=" documents", delay=2, file=sys.stderr)
-    count = write(args.output, bar, args.output_format or format_to_write(args.output), report=report)
-    for line in report.summary():
-        print(f"note: {line}", file=sys.stderr)
+    count = write(args.output, bar, output_format, report=report)
+    say(report)
     print(f"{count:,} documents -> {args.output}", file=sys.stderr)

@@ -10,9 +10,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from tqdm import tqdm
+
+from vaner.cli.options import add_data_root, add_on_error
+
 if TYPE_CHECKING:
-    from vaner.corpora import Corpus
-    from vaner.counting import Counts
+    from vaner.corpora.counting import Counts
+    from vaner.corpora.registry import Corpus
 
 HELP = "list the registered corpora, count what they hold, say what is missing"
 
@@ -28,16 +32,11 @@ _LEGEND = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="*", metavar="name", help="corpora to list; default: all")
-    parser.add_argument("--data_root", metavar="FOLDER", help="where the corpora are; default: $VANER_DATA")
+    add_data_root(parser)
     parser.add_argument(
         "--registry", metavar="FILE", help="a registry of your own instead of VANER's data/corpora.yaml"
     )
-    parser.add_argument(
-        "--on_error",
-        choices=("raise", "skip"),
-        default="raise",
-        help="on a bad document; default: %(default)s",
-    )
+    add_on_error(parser)
     parser.add_argument(
         "--json", metavar="FILE", help="write all of it, with licences and citations, as JSON"
     )
@@ -45,16 +44,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from tqdm import tqdm
-
-    from vaner.corpora import registry, root_folder
-    from vaner.counting import count
-    from vaner.formats.files import check_parent, replacing_text
+    from vaner.corpora.counting import count
+    from vaner.corpora.registry import read_registry, root_folder
+    from vaner.files import check_parent, write_text
 
     if args.json:
         check_parent(args.json)
     root = root_folder(args.data_root)
-    known = registry(args.registry)
+    known = read_registry(args.registry)
     chosen = [known[name] for name in args.names] or list(known.values())
     counted: list[Counts] = []
     expected = sum(len(corpus.present(root)) for corpus in chosen)
@@ -67,9 +64,8 @@ def run(args: argparse.Namespace) -> None:
                 bar.update()
     missing = {corpus.name: splits for corpus in chosen if (splits := _missing(corpus, counted))}
     if args.json:
-        with replacing_text(args.json) as file:
-            json.dump(_as_json(chosen, counted, missing), file, indent=2, ensure_ascii=False)
-            file.write("\n")
+        found = _as_json(chosen, counted, missing)
+        write_text(args.json, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
     width = None if args.markdown else shutil.get_terminal_size().columns
     parts = _tables(counted, width) + _absent(chosen, missing, root is not None, width)
     print("\n\n".join(parts))

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from vaner.cli.options import say
 from vaner.errors import VanerError
 
 HELP = "compile vocabularies into a knowledge base, look names up in it, match and link text with it"
@@ -101,18 +102,19 @@ def run(args: argparse.Namespace) -> int | None:
 def _build(args: argparse.Namespace) -> None:
     from tqdm import tqdm
 
-    from vaner.formats import Report
-    from vaner.formats.files import check_parent
-    from vaner.knowledge import Rules, build, data_folder, registry, resolve
+    from vaner.files import check_parent, shipped
+    from vaner.knowledge import Rules, build
+    from vaner.report import Report
+    from vaner.vocabularies.sources import read_sources, resolve
 
     check_parent(args.output)
     if Path(args.output).is_dir():
         raise VanerError(f"{args.output}: is a folder; name a file to write")
-    known = registry(args.registry)
+    known = read_sources(args.registry)
     umls = {
-        name: tuple(getattr(args, name))
+        name: tuple(vars(args)[name])
         for name in ("languages", "suppress", "vocabularies")
-        if getattr(args, name) is not None
+        if vars(args)[name] is not None
     }
     sources = [resolve(s, known, type=args.type, umls=umls) for s in args.sources]
     if umls and not any(source.reader == "umls" for source in sources):
@@ -124,7 +126,7 @@ def _build(args: argparse.Namespace) -> None:
         raise VanerError(f"source {twice[0]} is given twice; give it once")
     for source in sources:
         source.paths(args.kb_root)
-    rules = Rules.load(args.rules or data_folder())
+    rules = Rules.load(args.rules or shipped("kb"))
     report = Report()
     started = time.perf_counter()
 
@@ -138,7 +140,7 @@ def _build(args: argparse.Namespace) -> None:
         kb = build(args.output, [(s.record(args.kb_root), terms(s)) for s in sources], rules, report)
     except VanerError:
         # What was skipped before may be why.
-        _say(report)
+        say(report)
         raise
     except OSError as error:
         if error.filename is not None:
@@ -170,7 +172,8 @@ def _lookup(args: argparse.Namespace) -> int:
         for entry in found:
             how = "exact" if entry.text == name else "normalised"
             muted = ", muted" if entry.muted else ""
-            print(f"  {entry.text}  ({how}{muted})")
+            capitals = ", where the text has capitals too" if entry.capitals else ""
+            print(f"  {entry.text}  ({how}{muted}{capitals})")
             for concept in entry.concepts:
                 types = "/".join(concept.types)
                 print(f"    {concept.id or '-'}\t{types}\t{concept.source}\t{concept.preferred_name}")
@@ -207,8 +210,9 @@ def _stats(args: argparse.Namespace) -> None:
 
 
 def _match(args: argparse.Namespace) -> None:
-    from vaner.formats import Report, read, write
+    from vaner.formats import read, write
     from vaner.knowledge import DictionaryTagger, KnowledgeBase, Linker
+    from vaner.report import Report
 
     kb = KnowledgeBase(args.kb)
     report = Report()
@@ -227,13 +231,14 @@ def _match(args: argparse.Namespace) -> None:
                 print(
                     f"{document.id}\t{span.start}\t{span.end}\t{span.text}\t{span.type}\t{ids}".rstrip("\t")
                 )
-    _say(report)
+    say(report)
 
 
 def _link(args: argparse.Namespace) -> None:
-    from vaner.formats import Report, read, write
+    from vaner.formats import read, write
     from vaner.knowledge import KnowledgeBase, Linker
     from vaner.knowledge.linking import Accuracy
+    from vaner.report import Report
 
     kb = KnowledgeBase(args.kb)
     linker = Linker(kb, least=args.least, sources=args.sources)
@@ -255,19 +260,13 @@ def _link(args: argparse.Namespace) -> None:
             pass
     for line in accuracy.table():
         print(line)
-    _say(report)
-
-
-def _say(report) -> None:
-    """What was repaired or left out while files were read, one line a kind, on standard error."""
-    for line in report.summary():
-        print(f"note: {line}", file=sys.stderr)
+    say(report)
 
 
 def _sources(args: argparse.Namespace) -> None:
-    from vaner.knowledge import registry
+    from vaner.vocabularies.sources import read_sources
 
-    for name, source in registry(args.registry).items():
+    for name, source in read_sources(args.registry).items():
         try:
             source.paths(args.kb_root)
             there = "here"

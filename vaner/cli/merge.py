@@ -20,8 +20,9 @@ def run(args: argparse.Namespace) -> int:
     output = Path(args.output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise VanerError(f"{output}: is there already; name a new folder")
-    from vaner.model import VanerModel, load_tokenizer
-    from vaner.tagging import model_folder
+    from vaner.model.catalogue import model_folder
+    from vaner.model.network import VanerModel
+    from vaner.model.saving import load_tokenizer
 
     folder = model_folder(args.model)
     model = VanerModel.from_pretrained(folder, dtype=args.dtype, device="cpu")

@@ -11,7 +11,6 @@ follow the name, as on the command line: ``pubtator:offsets=repair``, ``conll:sc
 
 from __future__ import annotations
 
-import difflib
 import errno
 import inspect
 import logging
@@ -23,10 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from vaner.document import Document
-from vaner.errors import FormatError, VanerError
+from vaner.errors import FormatError, VanerError, near
+from vaner.files import BOM, BROKEN_GZIP, UTF16, open_bytes
 from vaner.formats import bioc, brat, conll, html, jsonl, medline, pubtator, text
-from vaner.formats.files import BOM, BROKEN_GZIP, UTF16, open_bytes
-from vaner.formats.report import Report
+from vaner.report import Report
 
 __all__ = ["READERS", "WRITERS", "Report", "check_reader", "check_writer", "detect", "read", "write"]
 
@@ -138,8 +137,7 @@ def _options(name: str, function: Callable[..., Any], written: str) -> dict[str,
     for item in filter(None, written.split(",")):
         key, equals, value = item.partition("=")
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(known) or 'none'}"
+            hint = near(key, known) or f"it has {', '.join(known) or 'none'}"
             raise VanerError(f"format {name} has no option {key!r}; {hint}")
         if not equals or key in found:
             raise VanerError(f"format {name}: {item!r}; write each option once, as {key}=VALUE")

@@ -10,35 +10,27 @@ Offsets run through the whole document. What lies between the end of a passage a
 is not in the file; it is filled with line breaks so that offsets hold. An annotation with several
 locations is a discontinuous mention.
 
-Both forms hold the same tree; each XML document is turned into the JSON form's dictionaries, and only
-those are read and made here.
+Both forms hold the same tree; only trees are read and made here, and `vaner.formats.bioc_tree` turns files into them.
 """
 
 from __future__ import annotations
 
-import codecs
-import json
 import os
-import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence, Set
 from functools import partial
-from itertools import chain, count
+from itertools import count
 from typing import Any
-
-import ijson
-from lxml import etree
 
 from vaner.document import Concept, Document, Passage, Span
 from vaner.errors import FormatError, OffsetError, VanerError, place
 from vaner.formats import concepts
+from vaner.formats.bioc_tree import json_documents, syntax_of, tree_of, write_json, write_xml, xml_documents
 from vaner.formats.blocks import documents
-from vaner.formats.files import BOM, BROKEN_GZIP, open_bytes, replacing, replacing_text
 from vaner.formats.ids import renew
-from vaner.formats.losses import tell
+from vaner.formats.lossy import tell
 from vaner.formats.offsets import Placer, check_options, width
-from vaner.formats.report import Report
-from vaner.formats.xml import content, elements
+from vaner.report import Report
 
 CONCEPT_KEYS = (
     "identifier",
@@ -71,9 +63,6 @@ _KNOWN_INFONS = {"type", "score", "CompositeRole"}
 _PART = "IndividualMention"
 _HOLDS = {"scores", "fragments", "concept ids", "concept sources", "passages"}
 _KEPT = {"relations", "annotation_ids", "individual_mentions", "infons", "passage_infons"}
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_CHUNK = 1 << 16
-_FIRST = re.compile(rb'"(documents|PubTator3)"\s*:\s*\[')
 
 
 def read(
@@ -106,104 +95,12 @@ def read(
         OffsetError: for wrong offsets, naming file, document and both strings.
     """
     check_options(offsets, unit)
-    syntax = _syntax(path) if syntax == "auto" else syntax
+    syntax = syntax_of(path) if syntax == "auto" else syntax
     if syntax not in ("xml", "json"):
         raise VanerError(f"syntax={syntax!r} is unknown; choose 'auto', 'xml' or 'json'")
-    blocks = _xml_documents(path) if syntax == "xml" else _json_documents(path)
+    blocks = xml_documents(path) if syntax == "xml" else json_documents(path)
     build = partial(_document, path=path, offsets=offsets, unit=unit, default_type=type, report=report)
     return documents(path, blocks, build, on_error, report)
-
-
-def _syntax(path: str | os.PathLike) -> str:
-    if str(path) == "-":
-        raise VanerError("standard input is read once; say which it is: syntax='xml' or 'json'")
-    with open_bytes(path) as file:
-        # Whatever the encoding: that of JSON is checked when it is read, that of XML is the parser's affair.
-        start = file.read(64).removeprefix(BOM).removeprefix(b"\xff\xfe").removeprefix(b"\xfe\xff")
-    first = start.replace(b"\0", b"").lstrip()[:1]
-    return "json" if first in (b"{", b"[") else "xml"
-
-
-# From XML and JSON to one tree of dictionaries.
-
-
-def _xml_documents(path: str | os.PathLike) -> Iterator[tuple[int, etree._Element]]:
-    return ((element.sourceline, element) for element in elements(path, ["document"]))
-
-
-def _xml_part(element: etree._Element) -> dict[str, Any]:
-    """A document, passage or sentence, as the JSON form writes it."""
-    part: dict[str, Any] = {
-        "infons": _xml_infons(element),
-        "passages": [_xml_part(child) for child in element.findall("passage")],
-        "sentences": [_xml_part(child) for child in element.findall("sentence")],
-        "annotations": [
-            {
-                "id": child.get("id"),
-                "infons": _xml_infons(child),
-                "text": content(child.find("text")),
-                "locations": [dict(location.attrib) for location in child.findall("location")],
-            }
-            for child in element.findall("annotation")
-        ],
-        "relations": [
-            {
-                "id": child.get("id"),
-                "infons": _xml_infons(child),
-                "nodes": [dict(node.attrib) for node in child.findall("node")],
-            }
-            for child in element.findall("relation")
-        ],
-    }
-    for name in ("id", "offset", "text"):
-        child = element.find(name)
-        if child is not None:
-            part[name] = content(child)
-    return part
-
-
-def _xml_infons(element: etree._Element) -> dict[str, str]:
-    return {infon.get("key", ""): content(infon) for infon in element.findall("infon")}
-
-
-def _json_documents(path: str | os.PathLike) -> Iterator[tuple[None, dict[str, Any]]]:
-    with open_bytes(path) as file:
-        try:
-            start = file.read(_CHUNK).removeprefix(BOM)
-            match = _FIRST.search(start)
-            prefix = "item" if start.lstrip()[:1] == b"[" else ""
-            prefix = f"{match[1].decode()}.item" if match else prefix
-            source = _Utf8(path, chain([start], iter(partial(file.read, _CHUNK), b"")))
-            for item in ijson.items(source, prefix, multiple_values=not prefix, use_float=True):
-                yield None, item
-        except ijson.JSONError as error:
-            message = " ".join(str(error).split())[:80]
-            raise FormatError(f"{path}: no well-formed JSON: {message}; is the file cut short?") from None
-        except BROKEN_GZIP as error:
-            raise FormatError(f"{path}: the gzip file is broken ({error}); fetch it again") from None
-
-
-class _Utf8:
-    """Chunks of bytes as the file that ijson reads from; says where they are not UTF-8."""
-
-    def __init__(self, path: str | os.PathLike, chunks: Iterator[bytes]) -> None:
-        self.path = path
-        self.chunks = chunks
-        self.decoder = codecs.getincrementaldecoder("utf-8")()
-        self.passed = 0
-
-    def read(self, size: int = -1) -> bytes:
-        chunk = b"" if size == 0 else next(self.chunks, b"")
-        begin = self.passed - len(self.decoder.getstate()[0])
-        try:
-            self.decoder.decode(chunk)
-        except UnicodeDecodeError as error:
-            raise FormatError(
-                f"{self.path}: byte {begin + error.start} (0x{error.object[error.start]:02x}) is not UTF-8; "
-                "convert the file, for instance: iconv -f LATIN1 -t UTF-8"
-            ) from None
-        self.passed += len(chunk)
-        return chunk
 
 
 # From the tree to a Document.
@@ -219,8 +116,7 @@ def _document(
     report: Report,
 ) -> Document:
     where = place(path, line)
-    if isinstance(tree, etree._Element):
-        tree = _xml_part(tree)
+    tree = tree_of(tree)
     if not isinstance(tree, dict) or not tree.get("id"):
         raise FormatError(f"{where}: a BioC document has no id; give it one")
     id = str(tree["id"]).strip()
@@ -400,7 +296,7 @@ def write(
     if syntax not in ("xml", "json"):
         raise VanerError(f"syntax={syntax!r} is unknown; choose 'auto', 'xml' or 'json'")
     trees = _trees(documents, path, report)
-    return _write_json(path, trees) if syntax == "json" else _write_xml(path, trees, report)
+    return write_json(path, trees) if syntax == "json" else write_xml(path, trees, report)
 
 
 def _trees(documents: Iterable[Document], path: object, report: Report) -> Iterator[dict[str, Any]]:
@@ -537,72 +433,3 @@ def _concept_infons(ids: Sequence[Concept]) -> dict[str, str]:
 def _read_back(infons: dict[str, str]) -> list[tuple[str, str | None]]:
     found = [c for key, value in infons.items() for c in concepts.parse(value, _SOURCES[key.casefold()])]
     return [(c.id, c.source) for c in found]
-
-
-def _write_json(path: str | os.PathLike, trees: Iterable[dict[str, Any]]) -> int:
-    written = 0
-    with replacing_text(path) as file:
-        file.write('{"source": "VANER", "date": "", "key": "", "infons": {}, "documents": [')
-        for tree in trees:
-            file.write(",\n" if written else "\n")
-            file.write(json.dumps(tree, ensure_ascii=False))
-            written += 1
-        file.write("\n]}\n")
-    return written
-
-
-def _write_xml(path: str | os.PathLike, trees: Iterable[dict[str, Any]], report: Report) -> int:
-    written = 0
-    with replacing(path) as file, etree.xmlfile(file, encoding="UTF-8") as xml:
-        xml.write_declaration()
-        xml.write_doctype('<!DOCTYPE collection SYSTEM "BioC.dtd">')
-        with xml.element("collection"):
-            for name, value in (("source", "VANER"), ("date", ""), ("key", "")):
-                with xml.element(name):
-                    xml.write(value)
-            for tree in trees:
-                xml.write(_xml_element("document", tree, path, report))
-                xml.write("\n")
-                written += 1
-    return written
-
-
-def _xml_element(name: str, part: dict[str, Any], path: object, report: Report) -> etree._Element:
-    """The element of a document or passage, in the order that BioC.dtd asks for."""
-
-    def child(parent: etree._Element, tag: str, text: object, **attributes: str) -> etree._Element:
-        element = etree.SubElement(parent, tag, {key: clean(value) for key, value in attributes.items()})
-        element.text = clean(text)
-        return element
-
-    def clean(text: object) -> str:
-        cleaned = _NOT_XML.sub("\ufffd", str(text))
-        if cleaned != str(text):
-            report.warn("character that XML cannot hold", f"{path}: {str(text)[:60]!r}: written as U+FFFD")
-        return cleaned
-
-    def infons(parent: etree._Element, values: dict[str, Any]) -> None:
-        for key, value in values.items():
-            child(parent, "infon", value, key=key)
-
-    element = etree.Element(name)
-    if "id" in part:
-        child(element, "id", part["id"])
-    infons(element, part["infons"])
-    if "offset" in part:
-        child(element, "offset", part["offset"])
-        child(element, "text", part["text"])
-    for passage in part.get("passages", ()):
-        element.append(_xml_element("passage", passage, path, report))
-    for annotation in part["annotations"]:
-        entry = child(element, "annotation", "", id=annotation["id"])
-        infons(entry, annotation["infons"])
-        for location in annotation["locations"]:
-            child(entry, "location", "", **{key: str(value) for key, value in location.items()})
-        child(entry, "text", annotation["text"])
-    for relation in part["relations"]:
-        entry = child(element, "relation", "", id=str(relation.get("id") or ""))
-        infons(entry, relation.get("infons") or {})
-        for node in relation.get("nodes") or ():
-            child(entry, "node", "", **{key: str(value) for key, value in node.items()})
-    return element

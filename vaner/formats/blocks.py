@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from vaner.document import Document
 from vaner.errors import FormatError, OffsetError, place
-from vaner.formats.report import SKIPPED, Report
+from vaner.report import SKIPPED, Report
 
 Block = TypeVar("Block")
 

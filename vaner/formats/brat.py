@@ -24,12 +24,12 @@ from urllib.parse import quote
 
 from vaner.document import Concept, Document, Span
 from vaner.errors import FormatError, VanerError
+from vaner.files import BOM, check_parent, decode, replacing
 from vaner.formats.blocks import documents
-from vaner.formats.files import BOM, check_parent, decode, replacing
 from vaner.formats.ids import renew
-from vaner.formats.losses import tell
+from vaner.formats.lossy import tell
 from vaner.formats.offsets import Placer, check_options
-from vaner.formats.report import Report
+from vaner.report import Report
 
 _ENTITY = re.compile(r"(.+) (\d+ \d+(?:;\d+ \d+)*)", re.DOTALL)
 _REFERENCE = re.compile(r"(\S+) (T\S+) ([^:]*):(.*)", re.DOTALL)

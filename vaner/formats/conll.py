@@ -21,10 +21,10 @@ from functools import partial
 
 from vaner.document import Document, Span
 from vaner.errors import FormatError, VanerError
+from vaner.files import decode, lines, replacing_text, stem
 from vaner.formats.blocks import documents
-from vaner.formats.files import decode, lines, replacing_text, stem
-from vaner.formats.losses import tell
-from vaner.formats.report import Report
+from vaner.formats.lossy import tell
+from vaner.report import Report
 
 SCHEMES = ("iob1", "iob2", "iobes")
 REPAIRED = "tag sequence repaired"
@@ -302,7 +302,7 @@ def write(
 ) -> int:
     """Write Documents as ``word<TAB>tag`` lines, each after a ``-DOCSTART-(id)`` line.
 
-    Words and sentences are the Document's own, else those of :mod:`vaner.segment`. What one tag a word
+    Words and sentences are the Document's own, else those of :mod:`vaner.text.segment`. What one tag a word
     cannot say is counted in ``report``: a span that cuts a word is widened to whole words; a span that
     shares a word with a longer one is left out (equal lengths: the earlier stays); a span across a
     sentence border becomes one mention in each sentence.
@@ -341,7 +341,7 @@ def _tagged_sentences(
     document: Document, scheme: str, path: object, report: Report
 ) -> Iterator[tuple[list[tuple[int, int]], list[str]]]:
     # Imported here: reading files must not wait for the segmenter.
-    from vaner import segment
+    from vaner.text import segment
 
     words = document.words if document.words is not None else segment.words(document.text)
     borders = document.sentences

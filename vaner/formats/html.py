@@ -11,79 +11,21 @@ Overlapping mentions cannot nest in HTML, so a mention that would cross another 
 
 from __future__ import annotations
 
+import importlib.resources
 import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from html import escape
+from string import Template
 
 from vaner.document import Document, Span
-from vaner.formats.files import replacing_text
-from vaner.formats.report import Report
+from vaner.files import replacing_text
+from vaner.report import Report
 
 # Characters that HTML forbids even as references; tab and line ends are allowed.
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
 _GOLDEN_ANGLE = 137.508  # successive hues stay far apart, however many types there are
-
-_HEAD = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-:root {{ color-scheme: light dark; --page: #fbfbfa; --card: #ffffff; --ink: #1f2328; --soft: #6a737d;
-  --line: #e4e4e0; --fill: 84% 90%; --edge: 55% 55%; --label: 60% 30%; }}
-@media (prefers-color-scheme: dark) {{
-  :root {{ --page: #15171a; --card: #1c1f23; --ink: #e3e6ea; --soft: #949ca6; --line: #30353b;
-    --fill: 45% 24%; --edge: 45% 50%; --label: 70% 78%; }} }}
-* {{ box-sizing: border-box; }}
-body {{ margin: 0; padding: 0 1.25rem 4rem; display: flex; flex-direction: column; background: var(--page);
-  color: var(--ink); font: 1rem/1.85 ui-serif, Georgia, "Times New Roman", serif; }}
-body > * {{ width: 100%; max-width: 46rem; margin-inline: auto; }}
-h1, h2, nav, mark::after, footer {{
-  font-family: ui-sans-serif, system-ui, -apple-system, "Segoe UI", sans-serif; }}
-h1 {{ order: -3; font-size: 1.35rem; margin: 2rem auto .5rem; }}
-nav {{ font-size: .85rem; line-height: 1.6; }}
-nav.legend {{ order: -2; position: sticky; top: 0; z-index: 1; padding: .6rem 0; display: flex;
-  flex-wrap: wrap; gap: .4rem .6rem; background: var(--page); border-bottom: 1px solid var(--line); }}
-nav.legend label {{ cursor: pointer; padding: .1rem .6rem; border-radius: 1rem; color: var(--ink);
-  background: hsl(var(--h) var(--fill)); border: 1px solid hsl(var(--h) var(--edge)); }}
-nav.legend input {{ accent-color: hsl(var(--h) 55% 45%); margin: 0 .35rem 0 0; vertical-align: -1px; }}
-nav.legend label.plain {{ background: none; border-color: var(--line); color: var(--soft); }}
-body:has(#labels:not(:checked)) mark::after {{ content: none; }}
-nav.legend b {{ font-weight: 400; color: var(--soft); margin-left: .35rem; }}
-nav.contents {{ order: -1; padding: .6rem 0; color: var(--soft); }}
-nav.contents ul {{ columns: 12rem; list-style: none; margin: .4rem 0 0; padding: 0; }}
-nav.contents a, h2 a {{ color: inherit; }}
-article {{ background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: 1rem 1.4rem;
-  margin-top: 1rem; scroll-margin-top: 4rem; }}
-article:target {{ border-color: var(--soft); }}
-h2 {{ font-size: .8rem; font-weight: 500; margin: 0 0 .3rem; color: var(--soft); }}
-h2 a {{ text-decoration: none; }}
-p {{ margin: 0 0 .4rem; white-space: pre-wrap; overflow-wrap: anywhere; }}
-p.title {{ font-weight: 600; font-size: 1.1rem; line-height: 1.7; }}
-p.empty {{ color: var(--soft); font-style: italic; }}
-mark {{ color: inherit; background: hsl(var(--h) var(--fill)); border: 1px solid hsl(var(--h) var(--edge));
-  border-radius: .3rem; padding: .1rem .2rem; -webkit-box-decoration-break: clone;
-  box-decoration-break: clone; }}
-mark:has(mark) {{ padding-block: .28rem; }}
-mark:has(mark mark) {{ padding-block: .46rem; }}
-mark.from {{ border-left-style: none; border-top-left-radius: 0; border-bottom-left-radius: 0;
-  padding-left: 0; }}
-mark.to {{ border-right-style: none; border-top-right-radius: 0; border-bottom-right-radius: 0;
-  padding-right: 0; }}
-mark.gap {{ background: none; border: 0; border-bottom: 1px dashed hsl(var(--h) var(--edge));
-  border-radius: 0; }}
-mark:not(.to)::after {{ content: attr(data-type); color: hsl(var(--h) var(--label)); font-size: .62rem;
-  font-weight: 600; letter-spacing: .02em; margin-left: .3rem; vertical-align: .08em; white-space: nowrap; }}
-footer {{ font-size: .8rem; color: var(--soft); margin-top: 1.5rem; }}
-@media print {{ nav.legend {{ position: static; }} article {{ break-inside: avoid-page; }} }}
-</style>
-</head>
-<body>
-<h1>{title}</h1>
-"""
 
 
 def write(
@@ -101,7 +43,7 @@ def write(
     counts: Counter[str] = Counter()
     ids: list[str] = []
     with replacing_text(path) as file:
-        file.write(_HEAD.format(title=_safe(title)))
+        file.write(_head().substitute(title=_safe(title)))
         for number, document in enumerate(documents, 1):
             ids.append(document.id)
             for span in document.spans:
@@ -115,6 +57,13 @@ def write(
         mentions = sum(counts.values())
         file.write(f"<footer>{len(ids):,} documents, {mentions:,} mentions</footer>\n</body>\n</html>\n")
     return len(ids)
+
+
+def _head() -> Template:
+    """What stands before the first document: heading and style sheet."""
+    return Template(
+        importlib.resources.files("vaner.formats").joinpath("page.html").read_text(encoding="utf-8")
+    )
 
 
 def _safe(text: str) -> str:

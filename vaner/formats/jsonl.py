@@ -21,9 +21,9 @@ from typing import Any
 
 from vaner.document import Concept, Document, Passage, Span
 from vaner.errors import FormatError, VanerError
+from vaner.files import decode, lines, replacing_text, stem
 from vaner.formats.blocks import documents
-from vaner.formats.files import decode, lines, replacing_text, stem
-from vaner.formats.report import Report
+from vaner.report import Report
 
 _FIELDS = ("id", "text", "spans", "passages", "sentences", "words", "types", "metadata")
 _SPAN_FIELDS = {"start", "end", "type", "text", "score", "concepts", "fragments"}

@@ -21,10 +21,10 @@ from lxml import etree
 
 from vaner.document import Document, Passage
 from vaner.errors import FormatError, place
+from vaner.files import BOM, decode, lines, open_bytes
 from vaner.formats.blocks import documents
-from vaner.formats.files import BOM, decode, lines, open_bytes
-from vaner.formats.report import Report
-from vaner.formats.xml import content, elements
+from vaner.report import Report
+from vaner.xml import content, elements
 
 _FIELD = re.compile(rb"([A-Z][A-Z0-9]{1,3}) *- ?(.*)", re.DOTALL)
 _TITLES = ("TI", "BTI")  # article, book

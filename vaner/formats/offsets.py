@@ -11,7 +11,7 @@ from bisect import bisect_left
 from itertools import accumulate
 
 from vaner.errors import OffsetError, VanerError
-from vaner.formats.report import Report
+from vaner.report import Report
 
 REACH = 30
 """How many characters from where it should be a mention is looked for. The corpora's drift is at most 7."""

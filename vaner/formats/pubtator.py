@@ -18,12 +18,12 @@ from functools import partial
 
 from vaner.document import Document, Passage, Span
 from vaner.errors import FormatError
+from vaner.files import decode, lines, replacing_text
 from vaner.formats import concepts
 from vaner.formats.blocks import documents
-from vaner.formats.files import decode, lines, replacing_text
-from vaner.formats.losses import tell
+from vaner.formats.lossy import tell
 from vaner.formats.offsets import Placer, check_options
-from vaner.formats.report import Report
+from vaner.report import Report
 
 TEXT_LINE = re.compile(rb"([^|\t]+)\|([ta])\|")
 _KINDS = {"t": "title", "a": "abstract"}

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from vaner.document import Document
 from vaner.errors import FormatError, VanerError
+from vaner.files import BOM, BROKEN_GZIP, decode, lines, open_bytes, stem
 from vaner.formats.blocks import documents
-from vaner.formats.files import BOM, BROKEN_GZIP, decode, lines, open_bytes, stem
-from vaner.formats.report import Report
+from vaner.report import Report
 
 _PER = ("file", "line", "block")
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from types import MappingProxyType
 
-from vaner.abbreviations import find
 from vaner.document import Document, Span
 from vaner.knowledge.index import KnowledgeBase
 from vaner.knowledge.match import Match
+from vaner.text.abbreviations import find
 
 _BATCH = 64  # documents matched at once
 
@@ -30,10 +31,19 @@ class DictionaryTagger:
         self.kb = kb if isinstance(kb, KnowledgeBase) else KnowledgeBase(kb)
         self._abbreviations = abbreviations
 
+    #: It reads whole texts, and follows nobody's guideline.
+    max_words: int | None = None
+    allow_new_types = False
+    datasets: Mapping[str, Sequence[str]] = MappingProxyType({})
+
     @property
     def types(self) -> tuple[str, ...]:
         """Canonical types that it can mark."""
         return self.kb.types
+
+    def remarks(self) -> list[str]:
+        """Nothing: a dictionary has nothing to say of a run."""
+        return []
 
     def tag_documents(
         self, documents: Iterable[Document], types: Collection[str] | None = None, dataset: str | None = None

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from vaner.errors import FormatError, VanerError
-from vaner.knowledge.compile import LISTED, Compiler, ranges, trigrams
+from vaner.knowledge.arrays import ranges
+from vaner.knowledge.compile import LISTED, Compiler
 from vaner.knowledge.match import Finder, Match
-from vaner.knowledge.normalise import NORMAL_FORM, join, normal_words, normalise_all
+from vaner.knowledge.normalise import NORMAL_FORM, normal_words
 from vaner.knowledge.rules import CAPITALS, LAST, MUTED
+from vaner.knowledge.similar import Similar
 from vaner.knowledge.store import Store, Strings
 
 _NO_NAME = 0xFFFFFFFF
@@ -46,12 +48,14 @@ class Name:
         text: as the vocabulary writes it.
         concepts: at least one; several where the name is ambiguous.
         muted: whether it is kept out of text matching and training (a number, an English word, ...).
+        capitals: how many capitals (0, 1 or 2) a text must have to match it.
         number: its number in this index.
     """
 
     text: str
     concepts: tuple[Entry, ...]
     muted: bool
+    capitals: int
     number: int
 
     @property
@@ -96,6 +100,7 @@ class KnowledgeBase:
         self._names = Strings(self.path, arrays["names"], arrays["name_block"], names)
         self._ids = Strings(self.path, arrays["concept_id"], arrays["concept_id_block"], concepts)
         self._finder = Finder(arrays)
+        self._similar = Similar(arrays, self._names, self._masks_of)
 
     def __reduce__(self) -> tuple:
         return (KnowledgeBase, (os.fspath(self.path),))
@@ -128,20 +133,18 @@ class KnowledgeBase:
 
     def name(self, number: int) -> Name:
         """The name with this number, ``0 <= number < len(self)``."""
+        flags = int(self._arrays["name_flags"][number])
         return Name(
             text=self._names[number],
             concepts=tuple(self.entry(concept) for concept in self.concepts_of(number)),
-            muted=bool(self._arrays["name_flags"][number] & MUTED),
+            muted=bool(flags & MUTED),
+            capitals=(flags & CAPITALS) >> 2,
             number=number,
         )
 
     def text(self, number: int) -> str:
         """The name with this number, without its concepts."""
         return self._names[number]
-
-    def capitals_needed(self, number: int) -> int:
-        """How many capitals (0, 1 or 2) a text must have to match this name."""
-        return int(self._arrays["name_flags"][number] & CAPITALS) >> 2
 
     def concepts_of(self, number: int) -> list[int]:
         """Numbers of the concepts of a name."""
@@ -268,18 +271,6 @@ class KnowledgeBase:
         """
         return self._finder.match(texts, self.mask(types), self.types, all)
 
-    def names_at(self, match: Match) -> list[Name]:
-        """The names that a match stands for: those of its key that have its type."""
-        number = match.number
-        found = []
-        while True:
-            name = self.name(number)
-            if match.type in name.types:
-                found.append(name)
-            if self._arrays["name_flags"][number] & LAST:
-                return found
-            number += 1
-
     # --- names like a mention ---
 
     def related(
@@ -320,148 +311,8 @@ class KnowledgeBase:
         Returns:
             for each mention and each of ``wanted`` what `related` gives.
         """
-        queries = [(np.uint64(self.mask(types)), limit) for types, limit in wanted]
-        found: list[list[list[tuple[int, float]]]] = []
-        for at in range(0, len(mentions), _TOGETHER):
-            found += self._related(mentions[at : at + _TOGETHER], queries, least)
-        return found
-
-    def _related(
-        self, mentions: Sequence[str], queries: Sequence[tuple[np.uint64, int]], least: float
-    ) -> list[list[list[tuple[int, float]]]]:
-        candidates = [self._candidates(words) for words in self._similar_words(mentions)]
-        ends = np.cumsum([len(numbers) for numbers in candidates])
-        masks = np.split(self._masks_of(np.concatenate(candidates)), ends[:-1])
-        chosen = [
-            [np.sort(numbers[(of_types & mask) > 0][:_CANDIDATES]) for mask, _ in queries]
-            for numbers, of_types in zip(candidates, masks, strict=True)
-        ]
-        # In the order of their numbers, so that every block of packed names is opened once.
-        numbers = np.unique(np.concatenate([part for parts in chosen for part in parts]))
-        names = _Grams(normalise_all([self._names[n] for n in numbers.tolist()]))
-        found: list[list[list[tuple[int, float]]]] = []
-        owner, grams = trigrams(normalise_all(mentions))
-        own = np.split(grams, np.searchsorted(owner, np.arange(1, len(mentions))))
-        for parts, similar in zip(chosen, map(names.like, own), strict=True):
-            found.append([])
-            for part, (_, limit) in zip(parts, queries, strict=True):
-                similarity = similar(np.searchsorted(numbers, part))
-                best = np.lexsort((part, -similarity))[:limit]
-                best = best[similarity[best] >= least]
-                found[-1].append(list(zip(part[best].tolist(), similarity[best].tolist(), strict=True)))
-        return found
-
-    def _candidates(self, words: Sequence[int]) -> np.ndarray:
-        """Names that have one of the words as rarest or second rarest; those of the words that come first."""
-        arrays = self._arrays
-        parts, size = [np.zeros(0, np.int64)], 0
-        for word in words:
-            start, end = (int(x) for x in arrays["word_names"][word : word + 2])
-            parts.append(np.arange(start, min(end, start + _PER_WORD)))
-            start, end = (int(x) for x in arrays["second_start"][word : word + 2])
-            parts.append(arrays["second"][start : min(end, start + _PER_WORD)].astype(np.int64))
-            size += len(parts[-2]) + len(parts[-1])
-            if size >= _CANDIDATES:
-                parts = [_first_of_each(np.concatenate(parts))]
-                size = len(parts[0])
-                if size >= _CANDIDATES:
-                    break
-        return _first_of_each(np.concatenate(parts))
-
-    def _similar_words(self, mentions: Sequence[str]) -> list[list[int]]:
-        """For each mention the index's words that are, or are spelt like, one of its words; rarest first."""
-        arrays = self._arrays
-        joined, starts = join(mentions)
-        words = normal_words(joined)
-        lexical = np.flatnonzero(words.lexical)
-        owner = np.searchsorted(starts, words.start[lexical], side="right") - 1
-        place = np.searchsorted(arrays["words"], words.hash[lexical])
-        place = np.minimum(place, max(len(arrays["words"]) - 1, 0))
-        same = arrays["words"][place] == words.hash[lexical] if len(arrays["words"]) else place < 0
-        found: list[set[int]] = [set() for _ in mentions]
-        like: dict[int, list[int]] = {}
-        for at, mention, exact, is_same in zip(
-            lexical.tolist(), owner.tolist(), place.tolist(), same.tolist(), strict=True
-        ):
-            if is_same:
-                found[mention].add(exact)
-            elif words.size[at] >= _SHORTEST_FUZZY:
-                hashed = int(words.hash[at])
-                if hashed not in like:
-                    like[hashed] = self._words_like(words.normal(at))
-                found[mention].update(like[hashed])
-        count = arrays["word_count"]
-        return [sorted(some, key=lambda w: (int(count[w]), w)) for some in found]
-
-    def _words_like(self, word: str) -> list[int]:
-        """Words with at least 60 % (Dice) of their three-letter sequences in common with ``word``."""
-        arrays = self._arrays
-        _, grams = trigrams([word])
-        at = np.searchsorted(arrays["grams"], grams)
-        at = at[at < len(arrays["grams"])]
-        at = at[np.isin(arrays["grams"][at], grams)]
-        lists = [arrays["gram_word"][arrays["gram_start"][i] : arrays["gram_start"][i + 1]] for i in at]
-        if not lists:
-            return []
-        near, shared = np.unique(np.concatenate(lists), return_counts=True)
-        similarity = 2 * shared / (arrays["word_grams"][near] + len(grams))
-        order = np.argsort(-similarity, kind="stable")[:_WORDS_LIKE]
-        return near[order][similarity[order] >= _WORD_SIMILARITY].tolist()
-
-
-_PER_WORD = 500
-_CANDIDATES = 2_000
-_TOGETHER = 2_000  # mentions
-_FORMS = 1 << 16  # normal forms
-_SHORTEST_FUZZY = 5
-_WORDS_LIKE = 10
-_WORD_SIMILARITY = 0.6
-
-
-def _first_of_each(numbers: np.ndarray) -> np.ndarray:
-    """The numbers in their order, each once."""
-    _, at = np.unique(numbers, return_index=True)
-    return numbers[np.sort(at)]
-
-
-class _Grams:
-    """The three-letter sequences of many normal forms, numbered, so that they are compared by table look-up.
-
-    Args:
-        forms: normal forms.
-    """
-
-    def __init__(self, forms: Sequence[str]) -> None:
-        parts = [trigrams(forms[at : at + _FORMS]) for at in range(0, len(forms), _FORMS)]
-        owner = [part + at * _FORMS for at, (part, _) in enumerate(parts)]
-        grams = np.concatenate([np.zeros(0, np.uint64), *(gram for _, gram in parts)])
-        self._known = np.unique(grams)
-        self._gram = np.searchsorted(self._known, grams)
-        self._size = np.bincount(np.concatenate([np.zeros(0, np.int64), *owner]), minlength=len(forms))
-        self._start = np.cumsum(self._size) - self._size
-        self._own = np.zeros(len(self._known), np.int64)
-
-    def like(self, grams: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-        """What gives, for indices of forms, the Dice coefficients of their sequences and ``grams`` (distinct)."""
-        place = np.searchsorted(self._known, grams)
-        place = place[place < len(self._known)]
-        own = place[np.isin(self._known[place], grams)]
-
-        def similarity(indices: np.ndarray) -> np.ndarray:
-            size = self._size[indices]
-            self._own[own] = 1
-            shared = _sums(self._own[self._gram[ranges(self._start[indices], size)]], size)
-            self._own[own] = 0
-            return 2 * shared / np.maximum(1, size + len(grams))
-
-        return similarity
-
-
-def _sums(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Sums of so many values each, one group after the other; shape of ``counts``."""
-    sums = np.append(0, np.cumsum(values))
-    ends = np.cumsum(counts)
-    return sums[ends] - sums[ends - counts]
+        queries = [(self.mask(types), limit) for types, limit in wanted]
+        return self._similar.related(mentions, queries, least)
 
 
 def build(path: str | os.PathLike, vocabularies: Iterable, rules: Any, report: Any) -> KnowledgeBase:

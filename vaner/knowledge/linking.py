@@ -18,11 +18,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from vaner.abbreviations import expansions
 from vaner.document import Concept, Document
 from vaner.errors import VanerError
 from vaner.knowledge.index import KnowledgeBase, Name
 from vaner.knowledge.normalise import normalise
+from vaner.text.abbreviations import expansions
 
 #: How far a step is trusted; the score of its concepts, times the similarity in the last one.
 SCORES = {"exact": 1.0, "normalised": 0.95, "abbreviation": 0.9, "ngram": 0.8}

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vaner.knowledge.compile import bloom_bits, bloom_block
+from vaner.knowledge.arrays import bloom_bits, bloom_block
 from vaner.knowledge.normalise import Words, join, normal_words
 
 _WINDOW = 200_000  # code points normalised at once
@@ -31,7 +31,7 @@ class Match(NamedTuple):
     Attributes:
         start, end: code points, ``text[start:end]`` is the match.
         type: canonical type.
-        number: the first of the index's names that it may stand for, see ``KnowledgeBase.names_at``.
+        number: the first of the index's names that it may stand for, all of which have one normal form.
     """
 
     start: int

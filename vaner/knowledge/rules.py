@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from vaner.errors import FormatError, place
-from vaner.formats.files import decode, lines
+from vaner.files import decode, lines, read_yaml
 from vaner.knowledge.normalise import BREAK, DIGITS, GREEK, LETTERS, Words, key_of
 
 # Bits of a name's flags: the last name of its key; not matched; two bits for the capitals that the text needs.
@@ -89,7 +88,7 @@ class Rules:
                 three columns.
         """
         path = Path(folder) / "rules.yaml"
-        settings = read_settings(path)
+        settings = read_yaml(path)
         for name, value in settings.items():
             if name not in _SETTINGS or not isinstance(value, _SETTINGS[name]):
                 raise FormatError(
@@ -196,21 +195,6 @@ class Rules:
             if len(names[i]) <= self.acronym and " " not in names[i]:
                 flags[i] |= min(2, capitals[i]) << 2
         return flags
-
-
-def read_settings(path: Path) -> dict[str, Any]:
-    """A YAML file that is a mapping; empty for an empty file.
-
-    Raises:
-        FormatError: if it is something else.
-    """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise FormatError(f"{path}: not YAML: {' '.join(str(error).split())}; mend it") from None
-    if not isinstance(content or {}, dict):
-        raise FormatError(f"{path}: no mapping of names to values; write one")
-    return content or {}
 
 
 def _has_letters_or_digits(words: Words) -> np.ndarray:

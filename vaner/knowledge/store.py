@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from vaner.errors import FormatError
-from vaner.formats.files import replacing
+from vaner.files import replacing
 
 #: Goes up whenever the arrays or their meaning change.
 VERSION = 1

@@ -1,0 +1,58 @@
+"""`python -m vaner convert` writes what another format can hold, and says in one line what it cannot do."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.conftest import SAMPLES
+from vaner.cli import main
+from vaner.formats import read
+
+GOLD = SAMPLES / "bc5cdr" / "test.pubtator"
+
+
+def test_spans_survive_the_way_there_and_back(tmp_path, capsys):
+    assert main(["convert", str(GOLD), str(tmp_path / "gold.jsonl.gz")]) == 0
+    assert main(["convert", str(tmp_path / "gold.jsonl.gz"), str(tmp_path / "back.pubtator")]) == 0
+    assert "25 documents" in capsys.readouterr().err
+
+    def spans(path):
+        return {d.id: (d.text, sorted(s.key for s in d.spans)) for d in read(path)}
+
+    assert spans(tmp_path / "back.pubtator") == spans(GOLD)
+
+
+def test_a_page_has_the_mentions(tmp_path):
+    assert main(["convert", str(GOLD), str(tmp_path / "gold.html")]) == 0
+    assert "Chemical" in (tmp_path / "gold.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["./nowhere.jsonl", "out.jsonl"], "nowhere.jsonl: no such file"),
+        ([str(GOLD), str(GOLD)], "is the input; name another file"),
+        ([str(GOLD), "out.jsonl", "--output_format", "docx"], "'docx' is unknown; choose one of"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(words, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["convert", *words]) == 2
+    printed = capsys.readouterr().err
+    assert message in printed and printed.count("\n") == 1
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_nothing_is_left_of_a_run_that_was_terminated(tmp_path):
+    words = [sys.executable, "-m", "vaner", "convert", "-", str(tmp_path / "out.jsonl")]
+    run = subprocess.Popen([*words, "--input_format", "jsonl"], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    while not any(tmp_path.iterdir()):  # it has begun to write, and waits for more input
+        assert run.poll() is None
+        time.sleep(0.05)
+    run.send_signal(signal.SIGTERM)
+    run.communicate()
+    assert run.returncode == 128 + signal.SIGTERM
+    assert not any(tmp_path.iterdir())

@@ -1,0 +1,305 @@
+"""predict.py and merge: files in, files out, whole or not at all; every bad input is one line and status 2."""
+
+import gzip
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from tests.conftest import SAMPLES
+from tests.model.test_network import build
+from vaner.cli import main
+from vaner.errors import VanerError
+from vaner.files import shipped
+from vaner.formats import read
+from vaner.knowledge import Rules
+from vaner.knowledge import build as build_index
+from vaner.report import Report
+from vaner.training import run as training
+from vaner.vocabularies.terms import Term
+
+ABSTRACTS = SAMPLES / "abstracts.pubtator"
+
+
+@pytest.fixture(scope="module")
+def model(tiny_backbones, tiny_tokenizer, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    build(tiny_backbones["llama"]).save_pretrained(folder, tiny_tokenizer)
+    return str(folder)
+
+
+def predict(*words):
+    return main(["predict", *map(str, words)], prog="predict.py")
+
+
+@pytest.mark.parametrize(
+    ("output", "format"),
+    [
+        ("a.jsonl", "jsonl"),
+        ("a.pubtator", "pubtator"),
+        ("a.conll", "conll"),
+        ("a.xml", "bioc"),
+        ("b.jsonl.gz", "jsonl"),
+    ],
+)
+def test_formats_in_and_out(model, tmp_path, output, format):
+    assert predict("--model", model, "--input", ABSTRACTS, "--output", tmp_path / output) == 0
+    tagged = list(read(tmp_path / output, format))
+    before = list(read(ABSTRACTS))
+    if format == "conll":  # it keeps words, not spacing
+        assert sum(len(d.spans) for d in tagged) > 100
+        return
+    assert [d.id for d in tagged] == [d.id for d in before]
+    assert [d.text for d in tagged] == [d.text for d in before]
+    assert sum(len(d.spans) for d in tagged) > 100
+
+
+def test_a_page_to_look_at(model, tmp_path):
+    assert predict("--model", model, "--input", ABSTRACTS, "--output", tmp_path / "page.html") == 0
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "<mark" in page and "8165771" in page
+
+
+def test_conll_keeps_its_words(model, tmp_path):
+    source = SAMPLES / "linnaeus" / "dev.tsv"
+    assert (
+        predict(
+            "--model", model, "--input", source, "--output", tmp_path / "o.conll", "--input_format", "conll"
+        )
+        == 0
+    )
+
+    def words(path):
+        lines = path.read_text(encoding="utf-8").split("\n")
+        return [line.split("\t")[0] for line in lines if line.strip() and not line.startswith("-DOCSTART-")]
+
+    assert words(tmp_path / "o.conll") == words(source)
+
+
+def test_the_run_repeats_byte_for_byte(model, tmp_path):
+    for name in ("one", "two"):
+        predict("--model", model, "--input", ABSTRACTS, "--output", tmp_path / f"{name}.jsonl")
+    assert (tmp_path / "one.jsonl").read_bytes() == (tmp_path / "two.jsonl").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory):
+    names = ["squamous cell carcinoma", "carcinoma", "fever", "ibuprofen"]
+    terms = [Term(f"D{i}", n, ("Disease", "Chemical"), True) for i, n in enumerate(names)]
+    path = tmp_path_factory.mktemp("kb") / "kb.idx"
+    build_index(path, [({"name": "made"}, terms)], Rules.load(shipped("kb")), Report())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("output", "format"), [("a.jsonl", "jsonl"), ("a.pubtator", "pubtator"), ("a.xml", "bioc")]
+)
+def test_spans_get_concept_ids(index, tmp_path, capsys, output, format):
+    assert (
+        predict("--model", f"kb:{index}", "--link", "--input", ABSTRACTS, "--output", tmp_path / output) == 0
+    )
+    spans = [s for d in read(tmp_path / output, format) for s in d.spans]
+    ids = {s.text.lower(): s.concepts[0].id for s in spans}
+    assert ids["fever"] == "D2" and ids["squamous cell carcinoma"] == "D0"
+    assert f"{len(spans):,} spans have a concept id" in capsys.readouterr().err
+
+
+def test_the_models_spans_get_concept_ids_too(model, index, tmp_path):
+    for name, more in (("with", ("--kb", index, "--link")), ("without", ())):
+        predict("--model", model, "--input", ABSTRACTS, "--output", tmp_path / f"{name}.jsonl", *more)
+    linked, plain = ([s for d in read(tmp_path / f"{n}.jsonl") for s in d.spans] for n in ("with", "without"))
+    assert [s.key for s in linked] == [s.key for s in plain]
+    assert any(s.concepts for s in linked) and not any(s.concepts for s in plain)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--link",), "--link needs an index; name one with --kb"),
+        (("--kb", "x.idx"), "--kb x.idx is for concept ids and for hints; add --link or --hints"),
+        (("--hints",), "--hints needs an index; name one with --kb"),
+        (("--hints", "--kb", "x.idx", "--model", "kb:x.idx"), "--hints is for models"),
+        (("--kb", "nowhere.idx", "--link"), "nowhere.idx: No such file"),
+    ],
+)
+def test_wrong_ways_to_ask_for_concept_ids(model, tmp_path, capsys, words, says):
+    assert predict("--model", model, "--input", ABSTRACTS, "--output", tmp_path / "o.jsonl", *words) == 2
+    assert says in capsys.readouterr().err
+    assert not (tmp_path / "o.jsonl").exists()
+
+
+def test_hints_of_an_index(model, index, tiny_backbones, tiny_tokenizer, tmp_path, capsys):
+    taught = build(tiny_backbones["llama"])
+    taught.settings = replace(
+        taught.settings,
+        template=taught.settings.template.with_hints(),
+        hints={"notes": 4, "tokens": 40, "share": 0.5},
+    )
+    taught.save_pretrained(tmp_path / "taught", tiny_tokenizer)
+    words = ("--model", tmp_path / "taught", "--input", ABSTRACTS, "--dtype", "float32")
+    assert predict(*words, "--output", tmp_path / "with.jsonl", "--hints", "--kb", index) == 0
+    assert "got none" not in capsys.readouterr().err
+    assert predict(*words, "--output", tmp_path / "without.jsonl") == 0
+    assert (
+        "note: the model was trained to read hints of a knowledge base and got none"
+        in capsys.readouterr().err
+    )
+    assert (tmp_path / "with.jsonl").read_bytes() != (tmp_path / "without.jsonl").read_bytes()
+    wrong = ("--model", model, "--input", ABSTRACTS, "--output", tmp_path / "o.jsonl")
+    assert predict(*wrong, "--hints", "--kb", index) == 2
+    assert "error: this model was trained without hints" in capsys.readouterr().err
+
+
+def test_plain_text_and_what_is_said(model, tmp_path, capsys):
+    (tmp_path / "note.txt").write_text("Aspirin reduces fever.\n", encoding="utf-8")
+    assert predict("--model", model, "--input", tmp_path / "note.txt", "--output", tmp_path / "o.jsonl") == 0
+    (line,) = (tmp_path / "o.jsonl").read_text().splitlines()
+    assert json.loads(line)["text"] == "Aspirin reduces fever.\n"
+    assert "1 documents, 23 characters" in capsys.readouterr().err
+
+
+def test_merge(model, tmp_path, capsys):
+    assert main(["merge", model, "--output", str(tmp_path / "merged"), "--dtype", "float32"]) == 0
+    for name, source in (("a", model), ("b", tmp_path / "merged")):
+        predict(
+            "--model",
+            source,
+            "--input",
+            ABSTRACTS,
+            "--output",
+            tmp_path / f"{name}.jsonl",
+            "--dtype",
+            "float32",
+        )
+    keys = [[s.key for d in read(tmp_path / f"{n}.jsonl") for s in d.spans] for n in "ab"]
+    assert keys[0] == keys[1]
+    assert main(["merge", model, "--output", str(tmp_path / "merged")]) == 2
+    assert "there already" in capsys.readouterr().err
+
+
+# --- bad input: one line, status 2, no output ---
+
+
+def refused(capsys, tmp_path, *words):
+    output = tmp_path / "out.jsonl"
+    before = sorted(p.name for p in tmp_path.iterdir())
+    assert predict("--output", output, *words) == 2
+    error = capsys.readouterr().err.strip().splitlines()
+    assert error[-1].startswith("error: "), error
+    assert not any("Traceback" in line for line in error)
+    assert sorted(p.name for p in tmp_path.iterdir()) == before, "something was left behind"
+    return error[-1]
+
+
+def test_wrong_words(model, tmp_path, capsys):
+    def say(*words):
+        return refused(capsys, tmp_path, *words)
+
+    assert "--types" in say("--model", model, "--input", ABSTRACTS, "--types")
+    assert "did you mean Disease?" in say("--model", model, "--input", ABSTRACTS, "--types", "Diseases")
+    assert "bc5cdr" in say("--model", model, "--input", ABSTRACTS, "--dataset", "bc5cdr")
+    assert "no such model folder" in say("--model", "nowhere", "--input", ABSTRACTS)
+    assert "no vaner.json" in say("--model", tmp_path, "--input", ABSTRACTS)
+    assert "nowhere.txt" in say("--model", model, "--input", "nowhere.txt")
+    assert "word" in say("--model", model, "--input", ABSTRACTS, "--input_format", "word")
+    assert "word" in say("--model", model, "--input", ABSTRACTS, "--output_format", "word")
+    said = say("--model", model, "--input", ABSTRACTS, "--type", "Disease", "--colour", "red")
+    assert said == "error: unknown flag --colour; see predict.py --help"
+    said = say("--model", model, "--input", ABSTRACTS, "--typos", "Disease")
+    assert said == "error: unknown flag --typos (did you mean --types?); see predict.py --help"
+    assert "'stray' belongs to no flag" in say("stray", "--model", model, "--input", ABSTRACTS)
+    assert "batch_tokens is 0; choose 1 or more" in say(
+        "--model", model, "--input", ABSTRACTS, "--batch_tokens", "0"
+    )
+    for device in ("gpu", "meta"):
+        said = say("--model", model, "--input", ABSTRACTS, "--device", device)
+        assert f"device {device} cannot be used: " in said and said.endswith("choose cpu, or leave it out")
+
+
+def test_what_cannot_work_is_said_before_the_model_is_loaded(tmp_path, capsys):
+    words = ("--model", "nowhere", "--input", ABSTRACTS)
+    assert predict(*words, "--output", tmp_path / "no/o.jsonl") == 2
+    assert "no does not exist; create it first" in capsys.readouterr().err
+    assert predict(*words, "--output", tmp_path / "o.jsonl", "--input_format", "text:by=line") == 2
+    assert "format text has no option 'by'; it has per" in capsys.readouterr().err
+
+
+def test_a_format_may_have_options(model, tmp_path):
+    (tmp_path / "notes.txt").write_text("Aspirin helps.\nFever went.\n")
+    words = ("--model", model, "--input", tmp_path / "notes.txt", "--output", tmp_path / "o.jsonl")
+    assert predict(*words, "--input_format", "text:per=line") == 0
+    assert [d.text for d in read(tmp_path / "o.jsonl")] == ["Aspirin helps.", "Fever went."]
+
+
+def test_broken_files(model, tmp_path, capsys):
+    good = ABSTRACTS.read_text(encoding="utf-8").split("\n\n")[0]
+    cases = {
+        "latin1.pubtator": "1|t|Ménière\n1|a|x\n".encode("latin-1"),
+        "cut.jsonl": b'{"id": "1", "text": "fever"}\n{"id": "2", "te',
+        "offsets.pubtator": b"1|t|Fever today\n1|a|Abstract.\n1\t0\t5\tfever\tDisease\n",
+        "twice.pubtator": f"{good}\n\n{good}\n".encode(),
+        "ragged.conll": b"Fever\tO\ntoday\n",
+        "cut.jsonl.gz": gzip.compress(b'{"id": "1", "text": "fever"}\n')[:-9],
+    }
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name, content in cases.items():
+        (folder / name).write_bytes(content)
+        said = refused(capsys, tmp_path, "--model", model, "--input", folder / name)
+        assert name in said, said
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("adapter_config.json", None, "adapter_config.json is missing; copy the whole model folder"),
+        ("adapter_model.safetensors", b"version https://git-lfs", "are damaged (Error while deserializing"),
+        ("head.safetensors", b"", "are damaged (Error while deserializing"),
+        ("tokenizer.json", b"{", "its tokenizer cannot be read ("),
+        ("tokenizer.json", None, "its tokenizer cannot be read ("),
+    ],
+)
+def test_a_model_that_was_not_copied_whole(model, tmp_path, capsys, name, content, says):
+    copy = tmp_path / "copy"
+    shutil.copytree(model, copy)
+    (copy / name).unlink()
+    if content is not None:
+        (copy / name).write_bytes(content)
+    said = refused(capsys, tmp_path, "--model", copy, "--input", ABSTRACTS)
+    assert says in said and "; copy the " in said
+    # Whoever else loads it is told the same.
+    assert main(["merge", str(copy), "--output", str(tmp_path / "merged")]) == 2
+    assert says in capsys.readouterr().err
+    words = ["--model", copy, "--mix", "bc5cdr-sample", "--output_dir", tmp_path / "run", "--use_cpu", "true"]
+    with pytest.raises(VanerError) as error:
+        training.run(list(map(str, words)))
+    assert says in str(error.value)
+
+
+def test_a_misspelt_model_is_told_its_neighbour(tmp_path, capsys):
+    said = refused(capsys, tmp_path, "--model", "vaner-ncbi-bc5cd", "--input", ABSTRACTS)
+    assert "no such model folder (did you mean vaner-ncbi-bc5cdr?); train one" in said
+
+
+def test_a_bad_document_is_skipped_and_counted(model, tmp_path, capsys):
+    source = tmp_path / "in.pubtator"
+    source.write_text(
+        "1|t|Fever today\n1|a|Abstract.\n\n"
+        "2|t|Fever today\n2|a|Abstract.\n2\t0\t5\twrong\tDisease\n\n"
+        "3|t|Fever\n3|a|\n",
+        encoding="utf-8",
+    )
+    assert (
+        predict("--model", model, "--input", source, "--output", tmp_path / "o.jsonl", "--on_error", "skip")
+        == 0
+    )
+    assert [d.id for d in read(tmp_path / "o.jsonl")] == ["1", "3"]
+    assert f"note: document skipped: {source}:6: document 2" in capsys.readouterr().err
+
+
+def test_the_output_may_not_be_the_input(model, tmp_path, capsys):
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"id": "1", "text": "fever"}\n')
+    assert predict("--model", model, "--input", source, "--output", source) == 2
+    assert source.read_text() == '{"id": "1", "text": "fever"}\n'

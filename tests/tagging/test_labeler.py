@@ -1,0 +1,393 @@
+"""Spans have exact offsets, come in input order, and depend neither on batch-mates nor on where a window fell."""
+
+import dataclasses
+import itertools
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from tests.model.test_network import build
+from vaner.document import Document
+from vaner.errors import VanerError
+from vaner.formats import read
+from vaner.inputs.instructions import Template
+from vaner.tagging import decode
+from vaner.tagging.labeler import Vaner
+from vaner.tagging.loading import load
+from vaner.tagging.stream import Stream
+from vaner.text.units import Text
+
+
+@pytest.fixture(scope="module")
+def tagger(tiny_backbones, tiny_tokenizer):
+    model = build(tiny_backbones["llama"])
+    model.settings = dataclasses.replace(
+        model.settings, datasets={"bc5cdr": ["Chemical", "Disease"]}, max_words=40
+    )
+    # A random head should mark about as much as a trained one, or nothing is compared.
+    with torch.no_grad():
+        model.head.word_bias.bias.copy_(torch.tensor([0.6, 0.0, 0.0]))
+    return Vaner(model, tiny_tokenizer, batch_tokens=600)
+
+
+@pytest.fixture(scope="module")
+def documents():
+    from tests.conftest import SAMPLES
+
+    return list(read(SAMPLES / "abstracts.pubtator"))[:8]
+
+
+def keys(spans):
+    return [(s.start, s.end, s.type) for s in spans]
+
+
+def test_offsets_hold_and_something_is_found(tagger, documents):
+    tagged = list(tagger.tag_documents(documents))
+    assert [d.id for d in tagged] == [d.id for d in documents]
+    assert [d.text for d in tagged] == [d.text for d in documents]
+    assert sum(len(d.spans) for d in tagged) > 100
+    assert {s.type for d in tagged for s in d.spans} == {"Disease", "Chemical"}
+    for document in tagged:
+        for span in document.spans:
+            assert document.text[span.start : span.end] == span.text
+            assert 0 < span.score <= 1
+
+
+def test_spans_do_not_depend_on_batch_mates_or_batch_size(tagger, documents, tiny_tokenizer):
+    together = [keys(d.spans) for d in tagger.tag_documents(documents)]
+    alone = [keys(next(iter(tagger.tag_documents([d]))).spans) for d in documents]
+    assert together == alone
+    small = Vaner(tagger.model, tiny_tokenizer, batch_tokens=64)
+    assert [keys(d.spans) for d in small.tag_documents(documents)] == together
+
+
+def test_one_text_and_a_stream_of_texts(tagger, documents):
+    text = documents[0].text
+    expected = keys(next(iter(tagger.tag_documents([Document("x", text)]))).spans)
+    assert keys(tagger(text)) == expected
+    stream = tagger(itertools.chain([text], ("" for _ in range(3)), [text]))
+    assert [keys(spans) for spans in stream] == [expected, [], [], [], expected]
+
+
+def test_a_stream_is_read_as_it_is_needed(tagger):
+    seen = []
+
+    def endless():
+        for number in itertools.count():
+            seen.append(number)
+            yield f"Aspirin reduces fever in patient {number}."
+
+    results = tagger(endless())
+    for _ in range(3):
+        next(results)
+    # One buffer was read and the next begun; a document has about ten words, of one token or more.
+    assert len(seen) < 3 * tagger.batch_tokens * tagger.buffer_batches / 8
+
+
+def test_a_long_text_is_read_in_windows_that_agree_with_one_wide_read(tiny_backbones, tiny_tokenizer):
+    """One sentence of 150 words: a narrow window must give what a wide one gives wherever context suffices."""
+    words = ("fever after famotidine in rats and mice with renal disease " * 15).split()
+    document = Document("long", " ".join(words))
+    model = build(tiny_backbones["llama"])
+    wide = Vaner(model, tiny_tokenizer, batch_tokens=2000)
+    assert len(wide.tokenisation.words(words)) == 150
+    narrow_settings = dataclasses.replace(model.settings, max_tokens=200)
+    narrow = Vaner(model, tiny_tokenizer, batch_tokens=2000)
+    narrow.tokenisation.max_tokens = narrow_settings.max_tokens
+    seen = []
+    original = narrow.log_probs
+    narrow.log_probs = lambda rows: seen.extend(rows) or original(rows)
+    (spans,) = [d.spans for d in narrow.tag_documents([document])]
+    assert len(seen) > 2, "it was not windowed"
+    for span in spans:
+        assert document.text[span.start : span.end] == span.text
+    covered = sum(len(r.word_positions) for r in seen)
+    assert covered > 150, "windows must overlap"
+
+
+def test_a_mention_across_a_window_border_is_found_whole(tagger, monkeypatch):
+    """A model that marks every 'renal failure' right must yield each whole, wherever the windows cut."""
+    text = Document("t", " ".join(["Patients had renal failure and"] * 60) + ".")
+    words = Text.of(text).words
+
+    def oracle(rows):
+        # Read each row's words back from its ids, and answer as a perfect model would.
+        answers = []
+        for row in rows:
+            ends = [*row.word_positions[1:], len(row.input_ids)]
+            found = [
+                tagger.tokenisation.tokenizer.decode(row.input_ids[s:e]).strip()
+                for s, e in zip(row.word_positions, ends, strict=True)
+            ]
+            scores = np.full((len(row.type_positions), len(found), 3), -9.0, dtype=np.float32)
+            for i, word in enumerate(found):
+                inside = word == "failure" and i and found[i - 1] == "renal"
+                tag = decode.B if word == "renal" else decode.I if inside else decode.O
+                scores[:, i, tag] = -0.01
+            answers.append(scores)
+        width = max(a.shape[1] for a in answers)
+        return np.stack([np.pad(a, ((0, 0), (0, width - a.shape[1]), (0, 0))) for a in answers])
+
+    monkeypatch.setattr(tagger, "log_probs", oracle)
+    for max_tokens in range(140, 190, 3):
+        monkeypatch.setattr(tagger.tokenisation, "max_tokens", max_tokens)
+        spans = tagger(text.text, types=["Disease"])
+        assert [s.text for s in spans] == ["renal failure"] * 60, max_tokens
+    assert len(words) == 301
+
+
+def test_a_document_of_200_000_characters(tagger):
+    sentence = "Famotidine was given to 12 patients with delirium. "
+    text = sentence * (200_000 // len(sentence) + 1)
+    tagger_spans = tagger(text[:20_000])
+    assert tagger_spans
+    (document,) = tagger.tag_documents([Document("big", text[:200_000])])
+    assert len(document.text) == 200_000
+    assert max(s.end for s in document.spans) > 190_000
+    # Units are whole sentences, so the beginning is tagged as it is alone, whatever follows.
+    early = [k for k in keys(document.spans) if k[1] < 15_000]
+    assert early == [k for k in keys(tagger_spans) if k[1] < 15_000]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " \n\t ",
+        "\ufeffAspirin\r\n\r\nreduces\tfever.",
+        "İstanbul'da ateş: 5 µg/ml β-catenin e\u0301te\u0301 👩🏽‍⚕️ fever",
+        "A" * 30_000,
+        "\x00\x01 fever \u2028 aspirin \u0085 x",
+    ],
+)
+def test_difficult_texts(tagger, text):
+    for span in tagger(text):
+        assert text[span.start : span.end] == span.text != ""
+    if len(text) == 30_000:
+        assert tagger.remarks()[0].startswith("1 very long words")
+
+
+def test_typed_and_flat(tagger, documents, tiny_tokenizer):
+    nested = [d.spans for d in tagger.tag_documents(documents)]
+    flat = Vaner(tagger.model, tiny_tokenizer, flat=True)
+    for before, document in zip(nested, flat.tag_documents(documents), strict=True):
+        for a, b in itertools.pairwise(document.spans):
+            assert a.end <= b.start
+        assert {s.key for s in document.spans} <= {s.key for s in before}
+
+
+def test_the_shared_head_asks_type_by_type(tiny_backbones, tiny_tokenizer, documents):
+    shared = Vaner(build(tiny_backbones["llama"], head="shared"), tiny_tokenizer)
+    both = list(shared.tag_documents(documents[:2], ["Disease", "Chemical"]))
+    for kind in ("Disease", "Chemical"):
+        alone = list(shared.tag_documents(documents[:2], [kind]))
+        for a, b in zip(both, alone, strict=True):
+            assert [k for k in keys(a.spans) if k[2] == kind] == keys(b.spans)
+
+
+def test_types_and_datasets_are_checked_before_anything_is_read(tagger):
+    def unread():
+        raise AssertionError("a document was read")
+        yield
+
+    with pytest.raises(VanerError, match="did you mean Disease"):
+        tagger.tag_documents(unread(), ["disease"])
+    with pytest.raises(VanerError, match="known: Disease, Chemical"):
+        tagger.tag_documents(unread(), ["Spaceship"])
+    with pytest.raises(VanerError, match="bc5cdr"):
+        tagger.tag_documents(unread(), ["Disease"], "bc5cd")
+    with pytest.raises(VanerError, match="no entity type"):
+        tagger.tag_documents(unread(), [])
+
+
+def test_new_types_when_allowed(tagger, tiny_tokenizer):
+    free = Vaner(tagger.model, tiny_tokenizer, allow_new_types=True)
+    assert {s.type for s in free("Aspirin reduces fever.", ["Spaceship"])} <= {"Spaceship"}
+
+
+def test_a_dataset_brings_its_types(tagger, monkeypatch):
+    asked = []
+    original = tagger._prepare
+    monkeypatch.setattr(
+        tagger, "_prepare", lambda d, types, name: asked.append((types, name)) or original(d, types, name)
+    )
+    tagger("fever", dataset="bc5cdr")
+    assert asked == [(["Chemical", "Disease"], "bc5cdr")]
+
+
+def test_too_many_types_for_the_window(tagger, tiny_tokenizer):
+    free = Vaner(tagger.model, tiny_tokenizer, allow_new_types=True)
+    with pytest.raises(VanerError, match="ask fewer types"):
+        free("fever", [f"SomeRatherLongTypeName{i}" for i in range(100)])
+
+
+def test_saved_and_loaded(tagger, tiny_tokenizer, tmp_path, documents):
+    tagger.model.save_pretrained(tmp_path, tiny_tokenizer)
+    loaded = Vaner.from_pretrained(tmp_path, dtype="float32", merge=False)
+    assert loaded.types == ["Disease", "Chemical"] and "bc5cdr" in loaded.datasets
+    for a, b in zip(tagger.tag_documents(documents), loaded.tag_documents(documents), strict=True):
+        assert keys(a.spans) == keys(b.spans)
+        assert [s.score for s in a.spans] == pytest.approx([s.score for s in b.spans], abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["no/such/folder", "nowhere", "./runs/missing"])
+def test_unknown_models(name):
+    with pytest.raises(VanerError, match="no such"):
+        load(name)
+
+
+def test_decoding_is_checked(tagger, tiny_tokenizer):
+    with pytest.raises(VanerError, match="beam"):
+        Vaner(tagger.model, tiny_tokenizer, decoding="beam")
+
+
+def test_no_mention_runs_from_one_unit_into_the_next(tagger):
+    from vaner.tagging.decode import spans
+
+    document = Document("d", "renal failure failure fever")
+    offsets = [(0, 5), (6, 13), (14, 21), (22, 27)]
+    likely = np.log(np.array([[[0.1, 0.8, 0.1], [0.1, 0.1, 0.8], [0.2, 0.1, 0.7], [0.9, 0.05, 0.05]]]))
+    joined = spans(document, offsets, ["Disease"], likely)
+    assert [s.text for s in joined] == ["renal failure failure"]
+    parted = spans(document, offsets, ["Disease"], likely, unit_starts=[0, 2])
+    assert [s.text for s in parted] == ["renal failure"]
+    repaired = spans(document, offsets, ["Disease"], likely, unit_starts=[0, 2], decoding="argmax")
+    assert [s.text for s in repaired] == ["renal failure", "failure"]
+
+
+# --- an instruction read once, packing, the second thread ---
+
+
+@pytest.mark.parametrize("mode", ["prefix", "causal"])
+@pytest.mark.parametrize("head", ["typed", "shared"])
+def test_an_instruction_read_once_for_the_corpus_changes_nothing(
+    tiny_backbones, tiny_tokenizer, documents, monkeypatch, mode, head
+):
+    model = build(tiny_backbones["llama"], head=head, attention=mode)
+    # Narrow rows, so that documents are read in several windows.
+    once, every = (Vaner(model, tiny_tokenizer, batch_tokens=600, max_words=200) for _ in range(2))
+    for tagger in (once, every):
+        tagger.tokenisation.max_tokens = 160
+    monkeypatch.setattr(every, "_batches", lambda rows: [[[i]] for i in range(len(rows))])
+    reads = []
+    read = model.read_instruction
+    monkeypatch.setattr(model, "read_instruction", lambda *args: reads.append(args) or read(*args))
+    expected = [d.spans for d in every.tag_documents(documents[:4])]
+    assert not reads, "alone, a row is read with its instruction"
+    found = [d.spans for d in once.tag_documents(documents[:4])]
+    assert len(reads) == (1 if head == "typed" else 2), "once per question"
+    assert once.tokens < 0.8 * every.tokens
+    assert sum(map(len, expected)) > 20
+    for a, b in zip(found, expected, strict=True):
+        assert keys(a) == keys(b)
+        assert [s.score for s in a] == pytest.approx([s.score for s in b], abs=1e-4)
+
+
+def test_packed_rows_are_tagged_as_separate_ones(tagger, tiny_tokenizer, documents):
+    packed = Vaner(tagger.model, tiny_tokenizer, batch_tokens=1500, pack=500)
+    seen = []
+    original = packed.log_probs
+    packed.log_probs = lambda rows, sequences: seen.append(sequences) or original(rows, sequences)
+    for a, b in zip(packed.tag_documents(documents), tagger.tag_documents(documents), strict=True):
+        assert keys(a.spans) == keys(b.spans)
+    assert any(len(sequence) > 1 for sequences in seen for sequence in sequences)
+    with pytest.raises(VanerError, match="pack is 0"):
+        Vaner(tagger.model, tiny_tokenizer, pack=0)
+
+
+def test_an_instruction_after_the_text_is_read_in_windows_batches_and_packed(
+    tiny_backbones, tiny_tokenizer, documents, tmp_path
+):
+    template = Template(place="after", type_vector="mean")
+    build(tiny_backbones["llama"], template=template).save_pretrained(tmp_path, tiny_tokenizer)
+    options = dict(dtype="float32", merge=False, max_words=200)
+    one = Vaner.from_pretrained(tmp_path, **options, batch_tokens=600)
+    packed = Vaner.from_pretrained(tmp_path, **options, batch_tokens=1500, pack=500)
+    assert one.settings.template == template
+    for tagger in (one, packed):
+        tagger.tokenisation.max_tokens = 160
+    (row, *others) = one._prepare([Text.of(documents[0])], ["Disease", "Chemical"], None).rows
+    assert others, "it was not windowed"
+    assert one.tokenisation.tokenizer.decode(row.input_ids).endswith("is mentioned in the input, extract it.")
+    together = [keys(d.spans) for d in one.tag_documents(documents[:4])]
+    assert sum(map(len, together)) > 20
+    assert [keys(next(iter(one.tag_documents([d]))).spans) for d in documents[:4]] == together
+    assert [keys(d.spans) for d in packed.tag_documents(documents[:4])] == together
+
+
+def test_a_bad_document_is_raised_after_all_that_stood_before_it(tagger, tiny_tokenizer):
+    small = Vaner(tagger.model, tiny_tokenizer, batch_tokens=100, buffer_batches=1)
+
+    def documents():
+        for number in range(25):
+            yield Document(str(number), f"Aspirin reduces fever in patient {number}.")
+        raise VanerError("input:26: is damaged")
+
+    seen = []
+    with pytest.raises(VanerError, match="input:26: is damaged"):
+        for document in small.tag_documents(documents()):
+            seen.append(document.id)
+    assert seen == list(map(str, range(25)))
+
+
+def test_an_error_of_the_forward_pass_arrives(tagger, tiny_tokenizer, monkeypatch):
+    small = Vaner(tagger.model, tiny_tokenizer, batch_tokens=100, buffer_batches=1)
+    calls = []
+
+    def failing(rows):
+        calls.append(rows)
+        if len(calls) == 3:
+            raise MemoryError("no room")
+        return Vaner.log_probs(small, rows)
+
+    monkeypatch.setattr(small, "log_probs", failing)
+    with pytest.raises(MemoryError, match="no room"):
+        list(small(f"Aspirin reduces fever in patient {n}." for n in range(100)))
+    assert len(calls) < 10, "it went on after the error"
+
+
+def test_a_dictionary_in_the_place_of_a_model_is_told_where_to_go():
+    with pytest.raises(
+        VanerError, match="kb:names.idx: names another kind of tagger; vaner.tagging.loading.load gives"
+    ):
+        Vaner.from_pretrained("kb:names.idx")
+
+
+def test_who_stops_listening_stops_the_second_thread(tagger, tiny_tokenizer, monkeypatch):
+    small = Vaner(tagger.model, tiny_tokenizer, batch_tokens=100, buffer_batches=1)
+    stops = []
+    read = Stream._read
+    monkeypatch.setattr(Stream, "_read", lambda *args: stops.append(args) or read(*args))
+    results = small(f"Aspirin reduces fever in patient {n}." for n in itertools.count())
+    next(results)
+    results.close()
+    assert not [t for t in threading.enumerate() if t.name.startswith("vaner-forward")]
+    assert stops[-1][-1].is_set()
+    monkeypatch.setattr(small, "log_probs", None)
+    read(*stops[-1])  # which would call it
+
+
+def test_the_next_documents_are_read_while_the_model_runs(tagger, tiny_tokenizer, monkeypatch):
+    """The forward pass of one buffer waits here until the next buffer's documents were read."""
+    small = Vaner(tagger.model, tiny_tokenizer, batch_tokens=100, buffer_batches=1)
+    prepared = []
+    later = threading.Event()
+
+    def documents():
+        for number in range(40):
+            if prepared:
+                later.set()
+            yield f"Aspirin reduces fever in patient {number}."
+
+    def waiting(rows):
+        assert threading.current_thread() is not threading.main_thread()
+        assert later.wait(60), "documents are not read while the model runs"
+        return Vaner.log_probs(small, rows)
+
+    prepare = small._prepare
+    monkeypatch.setattr(small, "_prepare", lambda *args: prepared.append(args) or prepare(*args))
+    monkeypatch.setattr(small, "log_probs", waiting)
+    assert len(list(small(documents()))) == 40
+    assert len(prepared) > 2

@@ -1,0 +1,64 @@
+"""The shipped model loads by its name, keeps its scores on a fixed slice of dev, and reads both forms of a text."""
+
+import pytest
+import torch
+
+from vaner import Vaner
+from vaner.corpora.registry import read_registry
+from vaner.evaluation import metrics
+from vaner.evaluation.pairing import pair
+
+pytestmark = pytest.mark.slow
+
+# The samples' test documents are drawn from the corpora's dev splits. Measured when the model was shipped.
+MEASURED = {
+    "vaner-smollm2-135m": {
+        "ncbi-disease-sample": 0.896,
+        "bc5cdr-sample": 0.881,
+        "bc2gm-sample": 0.811,
+        "linnaeus-sample": 0.960,
+    },
+    "vaner-ncbi-bc5cdr": {"ncbi-disease-sample": 0.848, "bc5cdr-sample": 0.887},
+}
+
+
+@pytest.fixture(scope="module", params=MEASURED)
+def tagger(request):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield Vaner.from_pretrained(request.param)
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def name(request):
+    return request.node.callspec.params["tagger"]
+
+
+def f1(tagger, gold, dataset):
+    types = sorted(gold[0].types)
+    found = list(tagger.tag_documents([d.with_spans([]) for d in gold], types, dataset))
+    return metrics.score(pair(gold, found))[metrics.MICRO].f1
+
+
+def test_f1_on_fixed_slices_of_dev(tagger, name):
+    found = {}
+    for corpus in MEASURED[name]:
+        gold = list(read_registry()[corpus].documents("test"))
+        found[corpus] = f1(tagger, gold, read_registry()[corpus].instruction_name)
+    assert all(found[corpus] > measured - 0.01 for corpus, measured in MEASURED[name].items()), found
+
+
+def test_a_text_without_a_dataset(tagger):
+    text = "Famotidine-associated delirium. A series of six patients with acute renal failure."
+    found = {(s.text, s.type) for s in tagger(text)}
+    assert {("Famotidine", "Chemical"), ("delirium", "Disease"), ("acute renal failure", "Disease")} <= found
+
+
+def test_conll_and_pubtator_score_alike(tagger, corpora_root):
+    """Spacing: the same dev abstracts, read as split words and as raw text, within a point of F1."""
+    scores = []
+    for name in ("ncbi-disease", "ncbi-disease-pubtator"):
+        gold = list(read_registry()[name].documents("dev", corpora_root, on_error="skip"))
+        scores.append(f1(tagger, gold, "ncbi-disease"))
+    assert abs(scores[0] - scores[1]) < 0.01, scores

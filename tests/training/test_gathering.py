@@ -1,0 +1,225 @@
+"""In: mixes of sample and made corpora. Out: what is trained on shares nothing with what selects or scores."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+
+from vaner.corpora.registry import read_registry
+from vaner.errors import OffsetError, VanerError
+from vaner.training import gathering
+from vaner.training.arguments import DataArguments
+from vaner.training.dev import sample
+from vaner.training.gathering import gather, parse_mix
+
+SENTENCE = "Patient number {} was given a dose of aspirin."
+
+
+def lines(*numbers: int, sentence: str = SENTENCE, id: str = "d{}") -> str:
+    """JSON Lines of documents of one sentence each, told apart by their number."""
+    found = []
+    for number in numbers:
+        text = sentence.format(number)
+        at = text.index("aspirin")
+        span = {"start": at, "end": at + 7, "type": "Chemical", "text": "aspirin"}
+        found.append(json.dumps({"id": id.format(number), "text": text, "spans": [span]}))
+    return "".join(line + "\n" for line in found)
+
+
+@pytest.fixture
+def made(tmp_path, monkeypatch):
+    """Three corpora: ``a`` and ``b`` with all splits, ``c`` with train and test only; returns their folder."""
+    splits = {
+        "a": {"train": lines(*range(20)), "dev": lines(100, 101), "test": lines(200)},
+        "b": {"train": lines(*range(50, 60)), "dev": lines(110), "test": lines(210)},
+        "c": {"train": lines(*range(60, 63)), "test": lines(220)},
+    }
+    entries = {}
+    for name, texts in splits.items():
+        for split, text in texts.items():
+            (tmp_path / f"{name}-{split}.jsonl").write_text(text)
+        entries[name] = {
+            "format": "jsonl",
+            "files": {split: [f"{name}-{split}.jsonl"] for split in texts},
+            "types": {"Chemical": "Chemical", "Disease": "Disease"},
+            "instruction_name": f"the-{name}",
+            "granularity": "abstract",
+            "licence": "none",
+            "citation": "none",
+            "url": "none",
+        }
+    (tmp_path / "corpora.yaml").write_text(yaml.safe_dump({"corpora": entries}))
+    monkeypatch.setattr(gathering, "read_registry", lambda: read_registry(tmp_path / "corpora.yaml"))
+    return tmp_path
+
+
+def arguments(root, *mix: str, **more) -> DataArguments:
+    return DataArguments(mix=list(mix), data_root=str(root), **more)
+
+
+def ids(found) -> dict[str, list[str]]:
+    return {s.name: [t.document.id for t in s.texts] for s in found.sources}
+
+
+# --- the mix ---
+
+
+def test_a_mix_is_names_and_weights():
+    assert parse_mix(["a", "b:0.5", "c:2"]) == {"a": 1.0, "b": 0.5, "c": 2.0}
+    assert parse_mix([]) == {}
+
+
+@pytest.mark.parametrize("weight", ["0", "-1", "much", "nan", "inf", "", "1:2"])
+def test_a_weight_must_be_a_positive_number(weight):
+    with pytest.raises(
+        VanerError, match=f"--mix a:{weight}: the weight must be a positive number, as in a:0.5"
+    ):
+        parse_mix([f"a:{weight}"])
+
+
+def test_a_corpus_is_named_once():
+    with pytest.raises(VanerError, match="names a twice; give it a weight"):
+        parse_mix(["a", "b", "a:2"])
+
+
+# --- what is read ---
+
+
+def test_sources_hold_the_training_documents_in_order(made):
+    found = gather(arguments(made, "a", "c:0.5"), seed=1)
+    assert ids(found) == {"a": [f"d{i}" for i in range(20)], "c": ["d60", "d61", "d62"]}
+    assert [(s.dataset, s.types, s.weight) for s in found.sources] == [
+        ("the-a", ("Chemical", "Disease"), 1.0),
+        ("the-c", ("Chemical", "Disease"), 0.5),
+    ]
+    assert {n: [d.id for d in dev] for n, dev in found.dev.items()} == {"a": ["d100", "d101"]}
+    assert found.dropped == {"a": 0, "c": 0} and found.repaired == {}
+    assert [f.rsplit("/", 1)[-1] for f in found.files] == ["a-dev.jsonl", "a-train.jsonl", "c-train.jsonl"]
+
+
+def test_dev_may_be_other_corpora(made):
+    assert list(gather(arguments(made, "a", dev=["b"]), seed=1).dev) == ["b"]
+
+
+def test_types_may_be_left_out_of_training(made):
+    found = gather(arguments(made, "a", "b", skip_types=["Chemical"]), seed=1)
+    assert {s.types for s in found.sources} == {("Disease",)} and list(found.dev) == ["a", "b"]
+    with pytest.raises(VanerError, match="--skip_types Gene: no corpus of the mix .* Chemical, Disease"):
+        gather(arguments(made, "a", skip_types=["Disease", "Gene"]), seed=1)
+    with pytest.raises(
+        VanerError, match="--skip_types leaves no type of a to train on; take it out of --mix"
+    ):
+        gather(arguments(made, "a", skip_types=["Disease", "Chemical"]), seed=1)
+
+
+def test_no_test_document_is_read_as_an_example(made):
+    found = gather(arguments(made, "a", "b", "c"), seed=1)
+    read = {t.document.id for s in found.sources for t in s.texts} | {
+        d.id for ds in found.dev.values() for d in ds
+    }
+    assert not read & {"d200", "d210", "d220"}
+    assert not any(f.endswith("-test.jsonl") for f in found.files)
+    with pytest.raises(VanerError, match="test splits are for the final score"):
+        gather(arguments(made, "a", train_splits=["train", "test"]), seed=1)
+
+
+def test_training_documents_that_dev_or_test_has_are_dropped(made):
+    # One of a's own test, one of b's dev in other spacing and case, one of c's test, which nobody asked for.
+    respaced = "PATIENT  number {} (was given a dose of) aspirin ."
+    shared = lines(200, 220) + lines(110, sentence=respaced)
+    (made / "a-train.jsonl").write_text(lines(0, 1) + shared)
+    found = gather(arguments(made, "a", "b"), seed=1)
+    assert ids(found)["a"] == ["d0", "d1", "d220"] and found.dropped == {"a": 2, "b": 0}
+    assert ids(gather(arguments(made, "a", "b", held_out=["c"]), seed=1))["a"] == ["d0", "d1"]
+    assert ids(gather(arguments(made, "a", dev=["b"]), seed=1))["a"] == ["d0", "d1", "d220"]
+    kept = gather(arguments(made, "a", "b", drop_overlap=False), seed=1)
+    assert len(ids(kept)["a"]) == 5 and kept.dropped == {}
+
+
+def test_only_the_document_itself_is_dropped_where_two_splits_share_ids(made):
+    (made / "a-train.jsonl").write_text(lines(0, 200, id="x{}"))
+    (made / "a-dev.jsonl").write_text(lines(1, id="x200"))
+    found = gather(arguments(made, "a", train_splits=["train", "dev"]), seed=1)
+    assert [t.document.text for t in found.sources[0].texts] == [SENTENCE.format(i) for i in (0, 1)]
+    assert found.dropped == {"a": 1}
+
+
+def test_a_dev_split_that_is_trained_on_does_not_choose_the_model(made):
+    both = ["train", "dev"]
+    found = gather(arguments(made, "a", "c", train_splits=["train"]), seed=1)
+    assert list(found.dev) == ["a"]
+    (made / "a-dev.jsonl").write_text(lines(100, 101, 110))
+    found = gather(arguments(made, "a", train_splits=both), seed=1)
+    assert found.dev == {} and ids(found)["a"][-3:] == ["d100", "d101", "d110"]
+    # b's dev chooses: then what it shares with a's dev is not trained on.
+    found = gather(arguments(made, "a", train_splits=both, dev=["b"]), seed=1)
+    assert list(found.dev) == ["b"] and ids(found)["a"][-2:] == ["d100", "d101"]
+    with pytest.raises(VanerError, match="--dev a: its dev split is trained on"):
+        gather(arguments(made, "a", train_splits=both, dev=["a"]), seed=1)
+
+
+def test_a_cap_chooses_by_the_seed(made):
+    once, again, other = (ids(gather(arguments(made, "a", "c", cap=5), seed=s)) for s in (1, 1, 2))
+    assert once == again != other
+    assert len(once["a"]) == 5 and len(once["c"]) == 3
+    assert once["a"] == sorted(once["a"], key=lambda i: int(i[1:]))
+
+
+def test_temperature_multiplies_the_weights(made):
+    found = gather(arguments(made, "a", "b:2", mix_temperature=2.0), seed=1)
+    # a has twice the words of b, so it is drawn 1 / sqrt(2) times as often.
+    assert [s.weight for s in found.sources] == pytest.approx([2**-0.5, 2.0])
+
+
+def test_a_bad_document_stops_the_run_or_is_left_out_and_counted(made):
+    bad = lines(7).replace('"text": "aspirin"', '"text": "ibuprofen"')
+    (made / "a-train.jsonl").write_text(lines(0) + bad + lines(2))
+    with pytest.raises(OffsetError, match="d7"):
+        gather(arguments(made, "a"), seed=1)
+    found = gather(arguments(made, "a", on_error="skip"), seed=1)
+    assert ids(found)["a"] == ["d0", "d2"] and sum(found.repaired.values()) == 1
+
+
+def test_documents_without_a_word_are_no_examples(made):
+    (made / "a-train.jsonl").write_text(lines(0) + json.dumps({"id": "e", "text": " \n"}) + "\n")
+    assert ids(gather(arguments(made, "a"), seed=1))["a"] == ["d0"]
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"mix": ["nothing-like-it"]}, "unknown corpus 'nothing-like-it'"),
+        ({"dev": ["nothing-like-it"]}, "unknown corpus"),
+        ({"held_out": ["nothing-like-it"]}, "unknown corpus"),
+        ({"dev": ["c"]}, "corpus c has no dev split"),
+        ({"train_splits": ["train", "extra"]}, "corpus a has no extra split"),
+    ],
+)
+def test_wrong_names_are_refused(made, more, says):
+    with pytest.raises(VanerError, match=says):
+        gather(DataArguments(**{"mix": ["a"], "data_root": str(made), **more}), seed=1)
+
+
+# --- the samples ---
+
+
+def test_the_samples_gather_and_share_nothing(monkeypatch):
+    monkeypatch.delenv("VANER_DATA", raising=False)
+    mix = ["ncbi-disease-sample", "bc5cdr-sample"]
+    found = gather(DataArguments(mix=mix), seed=1)
+    assert [s.name for s in found.sources] == mix == list(found.dev)
+    assert [s.dataset for s in found.sources] == [read_registry()[n].instruction_name for n in mix]
+    trained = {t.document.text for s in found.sources for t in s.texts}
+    assert len(trained) > 100 and all(n == 0 for n in found.dropped.values())
+    held = {d.text for n in mix for split in ("dev", "test") for d in read_registry()[n].documents(split)}
+    assert not trained & held
+
+
+def test_a_sample_of_documents_is_the_same_for_the_same_seed():
+    numbers = list(range(50))
+    assert sample(numbers, None, 1) == sample(numbers, 50, 1) == numbers
+    once = sample(numbers, 10, 1)
+    assert once == sample(numbers, 10, 1) == sorted(once) and len(set(once)) == 10
+    assert sample(numbers, 10, 2) != once

@@ -1,0 +1,78 @@
+"""In: a parser. Out: the options that several commands share, worded once, and the checks that belong to them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterable
+
+from vaner.errors import VanerError
+from vaner.files import check_parent
+from vaner.formats import READERS, WRITERS, check_reader, check_writer, format_to_write
+from vaner.report import Report
+
+
+def add_formats(parser: argparse.ArgumentParser) -> None:
+    """``--input_format``, ``--output_format``, ``--on_error``."""
+    parser.add_argument(
+        "--input_format",
+        default="auto",
+        metavar="FORMAT",
+        help=f"auto, {', '.join(READERS)}; options may follow, as in text:per=line or pubtator:offsets=repair; "
+        "default: auto",
+    )
+    parser.add_argument(
+        "--output_format",
+        metavar="FORMAT",
+        help=f"{', '.join(WRITERS)}; options may follow, as in conll:scheme=iobes; default: by the output's extension",
+    )
+    add_on_error(parser)
+
+
+def add_on_error(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """``--on_error``."""
+    parser.add_argument(
+        "--on_error",
+        choices=("raise", "skip"),
+        default="raise",
+        help="on a bad document: stop, or leave it out and count it; default: %(default)s",
+    )
+
+
+def add_data_root(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """``--data_root``."""
+    parser.add_argument("--data_root", metavar="FOLDER", help="where the corpora are; default: $VANER_DATA")
+
+
+def check_files(input: str, output: str, input_format: str, output_format: str | None) -> str:
+    """Refuse what cannot work before anything long begins.
+
+    Returns:
+        the format to write.
+
+    Raises:
+        VanerError: an unknown format, an input that is not there, an output that is the input or has no folder.
+    """
+    to_write = output_format or format_to_write(output)
+    check_reader(input_format)
+    check_writer(to_write)
+    if input != "-":
+        if not os.path.exists(input):
+            raise VanerError(f"{input}: no such file; check the path")
+        if os.path.exists(output) and os.path.samefile(input, output):
+            raise VanerError(f"{output}: is the input; name another file to write")
+    if output != "-":
+        check_parent(output)
+    return to_write
+
+
+def say(report: Report) -> None:
+    """What was repaired or left out while files were read, one line a kind, on standard error."""
+    notes(report.summary())
+
+
+def notes(lines: Iterable[str]) -> None:
+    """Lines that a user should know, on standard error."""
+    for line in lines:
+        print(f"note: {line}", file=sys.stderr)

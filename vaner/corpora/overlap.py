@@ -1,0 +1,82 @@
+"""In: documents; corpora's dev and test splits. Out: which documents training must leave out, and why.
+
+Training may share nothing with dev and test: a document with the PubMed id of one of theirs, or with one of their
+sentences, is left out. Held-out splits are opened here to look at texts and ids; their spans are not looked at.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from vaner.corpora.registry import Corpus
+from vaner.document import Document
+from vaner.text import segment
+
+
+@dataclass(frozen=True)
+class Fingerprints:
+    """What held-out documents can be recognised by, and nothing that could be learned from them.
+
+    Attributes:
+        pmids: their PubMed ids.
+        sentences: digests of their sentences of more than five words; case, punctuation and spacing, which
+            differ between versions of one corpus, do not count.
+    """
+
+    pmids: frozenset[str] = frozenset()
+    sentences: frozenset[bytes] = frozenset()
+
+    def __or__(self, other: Fingerprints) -> Fingerprints:
+        return Fingerprints(self.pmids | other.pmids, self.sentences | other.sentences)
+
+
+def fingerprints(documents: Iterable[Document]) -> Fingerprints:
+    """The Fingerprints of documents, of which text and PubMed ids are looked at, spans never."""
+    pmids, sentences = set(), set()
+    for document in documents:
+        pmids.add(document.metadata.get("pmid"))
+        sentences.update(_sentence_digests(document))
+    return Fingerprints(frozenset(pmids - {None}), frozenset(sentences))
+
+
+def held_out_fingerprints(
+    held_out: Iterable[tuple[Corpus, str]], data_root: str | os.PathLike | None = None
+) -> Fingerprints:
+    """The Fingerprints of ``(corpus, split)`` pairs; a pair whose files are absent adds none.
+
+    Of two places where training opens a test split this is one (`vaner.training.leakage.leaks` is the other): to
+    leave out of training what a test document shares. No text and no annotation leaves this function.
+    """
+    found = Fingerprints()
+    for corpus, split in held_out:
+        if split in corpus.present(data_root):
+            found |= fingerprints(corpus.documents(split, data_root, on_error="skip"))
+    return found
+
+
+def overlapping(documents: Iterable[Document], held_out: Fingerprints) -> set[str]:
+    """Ids of the documents that share a PubMed id or a sentence of more than five words with ``held_out``."""
+    return {
+        document.id
+        for document in documents
+        if document.metadata.get("pmid") in held_out.pmids
+        or not held_out.sentences.isdisjoint(_sentence_digests(document))
+    }
+
+
+_WORDS = re.compile(r"\w+")
+_FEWEST_WORDS = 6
+
+
+def _sentence_digests(document: Document) -> Iterator[bytes]:
+    borders = document.sentences
+    if borders is None:
+        borders = segment.sentences(document.text, document.passages)
+    for start, end in borders:
+        words = _WORDS.findall(document.text[start:end].casefold())
+        if len(words) >= _FEWEST_WORDS:
+            yield hashlib.blake2b(" ".join(words).encode(), digest_size=8).digest()

@@ -1,0 +1,10 @@
+"""In: gold Documents, predictions or a Tagger. Out: scores, intervals, agreement, mistakes; a Page of them.
+
+run          gold and a Tagger or predictions -> Page; start here
+pairing      gold and predicted Documents -> pairs of mentions on one text
+metrics      pairs -> counts and scores
+bootstrap    scores -> intervals, and whether two systems differ
+agreement    pairs -> what seqeval says of them
+mistakes     pairs -> the most frequent mistakes
+page         all of it -> JSON, Markdown, terminal
+"""

@@ -1,0 +1,292 @@
+"""In: gold documents; a tagger, or predictions. Out: a Page: every score of them, ready to be shown or written.
+
+    page = evaluate(gold_documents, vaner.Vaner.from_pretrained(), types=["Disease"])
+    page = evaluate(Gold("bc5cdr", documents, split="dev", dataset="bc5cdr"), predicted_documents, bootstrap=0)
+    print(page.terminal())
+    page.results[0]["overall"]["micro"]["f1"]
+
+The command line (``python -m vaner evaluate``) and the trainer's dev scores come from here too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from vaner import provenance
+from vaner.document import Document
+from vaner.errors import VanerError
+from vaner.evaluation import page as pages
+from vaner.evaluation.agreement import Columns, agreement
+from vaner.evaluation.bootstrap import compare, intervals
+from vaner.evaluation.metrics import Scores, mention_keys, score
+from vaner.evaluation.mistakes import Mistake, mistakes
+from vaner.evaluation.page import Page
+from vaner.evaluation.pairing import pair
+from vaner.progress import progress
+from vaner.tagger import Tagger
+from vaner.text.tags import encode_tags
+from vaner.text.units import Text
+
+_PACKAGES = ("numpy", "scipy", "seqeval", "scikit-learn", "tabulate")
+
+
+@dataclass
+class Gold:
+    """One gold set.
+
+    Attributes:
+        name: of the corpus or the file, for the page.
+        documents: with their gold spans.
+        split: ``train``, ``dev`` or ``test`` where it is one.
+        dataset: what instructions call it; a tagger that knows the name is told it.
+        read: what its reader repaired or skipped -> how often, for the page.
+    """
+
+    name: str
+    documents: Sequence[Document]
+    split: str | None = None
+    dataset: str | None = None
+    read: dict[str, int] = field(default_factory=dict)
+
+
+Predicted = Tagger | Iterable[Document] | Mapping[str, Iterable[Document]]
+
+
+def evaluate(
+    gold: Gold | Sequence[Gold] | Iterable[Document],
+    predicted: Predicted,
+    *,
+    types: Sequence[str] | None = None,
+    type_map: Mapping[str, str] | None = None,
+    adaptive: bool = False,
+    ignore_extra: bool = False,
+    training: Iterable[Document] | None = None,
+    baseline: Tagger | None = None,
+    compared: Iterable[Document] | None = None,
+    columns: tuple[Columns, Columns] | None = None,
+    bootstrap: int = 1000,
+    seed: int = 0,
+    on_tagged: Callable[[Gold, list[Document]], None] | None = None,
+) -> Page:
+    """Score a tagger or predictions against gold.
+
+    Args:
+        gold: one gold set or several, or plain documents.
+        predicted: a tagger, which gets the texts alone; documents, ids as in gold; or, for several gold sets, the
+            documents of each by its name.
+        types: score these types only.
+        type_map: old type -> new type, on both sides, first.
+        adaptive: do not tell a tagger which dataset it reads.
+        ignore_extra: skip predicted documents that gold does not have, instead of raising.
+        training: documents whose mentions count as seen; the page then has seen and unseen mentions apart.
+        baseline: another tagger, asked the same, to be shown beside.
+        compared: other predictions, for a paired bootstrap test; of one gold set only.
+        columns: tags of gold and predictions as two CoNLL files have them (`vaner.evaluation.agreement`).
+        bootstrap: draws of documents for 95 % intervals; 0 for none.
+        seed: of the draws.
+        on_tagged: is given each gold set and what the tagger made of it, as soon as that is there.
+
+    Returns:
+        the page; scores in [0, 1]. Types that a tagger does not know are not asked: their mentions are misses, and
+        the page's remarks say so.
+
+    Raises:
+        VanerError: before anything is tagged, no type that the tagger could be asked for; see `pair` for the rest.
+    """
+    golds = _golds(gold)
+    given, tagger = _split(predicted, golds)
+    type_map = dict(type_map or {})
+    remarks: list[str] = []
+    seen = None if training is None else mention_keys(training, type_map)
+    # Of all gold sets before the first is tagged: what cannot be asked is said at once.
+    asked = [asked_types(tagger, one, types, type_map, remarks) if tagger else [] for one in golds]
+    beside = [
+        asked_types(baseline, one, types, type_map, remarks, baseline=True) if baseline else []
+        for one in golds
+    ]
+    if tagger is not None:
+        remarks += _said_of_datasets(tagger, golds, adaptive)
+
+    def scored(one: Gold, documents: Iterable[Document], unreachable: int = 0) -> Scores:
+        pairing = pair(one.documents, documents, types=types, type_map=type_map, ignore_extra=ignore_extra)
+        return score(pairing, training_mentions=seen, unreachable=unreachable)
+
+    results: list[dict[str, Any]] = []
+    scored_types: set[str] = set()
+    wrong: dict[str, list[Mistake]] = {}
+    for number, one in enumerate(golds):
+        unreachable = 0
+        if tagger is not None:
+            found = _tag(tagger, one, asked[number], adaptive)
+            said = tagger.remarks()
+            remarks += [f"{one.name}: {line}" for line in said] if len(golds) > 1 else said
+            if on_tagged is not None:
+                on_tagged(one, found)
+            unreachable = _unreachable(tagger, one, asked[number], type_map)
+        else:
+            found = list(given[one.name])
+        pairing = pair(one.documents, found, types=types, type_map=type_map, ignore_extra=ignore_extra)
+        scores = score(pairing, training_mentions=seen, unreachable=unreachable)
+        theirs = None if baseline is None else scored(one, _tag(baseline, one, beside[number], adaptive))
+        scored_types |= set(pairing.types)
+        wrong[one.name] = mistakes(pairing)
+        results.append(
+            pages.result(
+                scores,
+                name=one.name,
+                split=one.split,
+                intervals=intervals(scores, samples=bootstrap, seed=seed) if bootstrap else None,
+                baseline=theirs,
+                baseline_intervals=intervals(theirs, samples=bootstrap, seed=seed)
+                if theirs and bootstrap
+                else None,
+                agreement=agreement(pairing, columns),
+                comparison=None
+                if compared is None
+                else compare(scores, scored(one, compared), samples=bootstrap, seed=seed),
+                read=one.read,
+            )
+        )
+    several = len(results) > 1
+    return Page(
+        protocol={
+            "predictions": "predictions",
+            "adaptive": bool(tagger and tagger.datasets)
+            and not any(_dataset(tagger, one, adaptive) for one in golds),
+            "baseline": None,
+            "compare": None,
+            "types": sorted(scored_types),
+            "type_map": type_map,
+            "matching": "strict: same start, end, type and fragments",
+            "bootstrap": bootstrap,
+            "seed": seed,
+            "remarks": list(dict.fromkeys(remarks)),
+        },
+        versions=provenance.versions(_PACKAGES),
+        results=results,
+        mean=pages.mean(results) if several else None,
+        baseline_mean=pages.mean(r["baseline"] for r in results)
+        if several and baseline is not None
+        else None,
+        mistakes=wrong,
+    )
+
+
+def _golds(gold: Gold | Sequence[Gold] | Iterable[Document]) -> list[Gold]:
+    if isinstance(gold, Gold):
+        return [gold]
+    listed = list(gold)
+    sets = [one for one in listed if isinstance(one, Gold)]
+    documents = [one for one in listed if isinstance(one, Document)]
+    if sets and documents:
+        raise VanerError("gold mixes gold sets and bare documents; give one or the other")
+    return sets or [Gold("gold", documents)]
+
+
+def _split(
+    predicted: Predicted, golds: Sequence[Gold]
+) -> tuple[Mapping[str, Iterable[Document]], Tagger | None]:
+    """Documents by the gold set's name, or the tagger that is to make them."""
+    if isinstance(predicted, Mapping):
+        if missing := [one.name for one in golds if one.name not in predicted]:
+            raise VanerError(f"predictions: none for the gold set {missing[0]}; give a list for each")
+        return predicted, None
+    if isinstance(predicted, Iterable):
+        if len(golds) != 1:
+            raise VanerError(
+                f"predictions: one list for {len(golds)} gold sets; give a list for each, by name"
+            )
+        return {golds[0].name: predicted}, None
+    return {}, predicted
+
+
+def asked_types(
+    tagger: Tagger,
+    gold: Gold,
+    types: Iterable[str] | None,
+    type_map: Mapping[str, str],
+    remarks: list[str],
+    *,
+    baseline: bool = False,
+) -> list[str]:
+    """The types to ask a tagger for: those that gold annotates, are scored, and the tagger knows.
+
+    Args:
+        remarks: receives which were not asked.
+        baseline: the tagger is shown beside another; then none it knows is no error.
+
+    Raises:
+        VanerError: there is none.
+    """
+    annotated: set[str] = set()
+    for document in gold.documents:
+        found = {span.type for span in document.spans} if document.types is None else document.types
+        annotated |= {type_map.get(type, type) for type in found}
+    wanted = sorted(annotated.intersection(types) if types else annotated)
+    if not wanted:
+        known = ", ".join(sorted(annotated)) or "none"
+        raise VanerError(f"{gold.name}: no type to ask for; the types annotated there: {known}")
+    if tagger.allow_new_types:
+        return wanted
+    asked = [type for type in wanted if type in tagger.types]
+    new = ", ".join(type for type in wanted if type not in asked)
+    if not asked and not baseline:
+        raise VanerError(
+            f"{gold.name}: the tagger does not know {new}, but {', '.join(tagger.types)}; rename what means the "
+            "same (--type_map FROM=TO), or ask a model all the same (--allow_new_types)"
+        )
+    if new:
+        who = "the baseline" if baseline else "the tagger"
+        remarks.append(
+            f"{gold.name}: {who} does not know {new} and was not asked for it: those mentions are misses"
+        )
+    return asked
+
+
+def _dataset(tagger: Tagger, gold: Gold, adaptive: bool) -> str | None:
+    """The name by which the tagger is told of a gold set: none where it never learned its guideline."""
+    return gold.dataset if not adaptive and gold.dataset in tagger.datasets else None
+
+
+def _said_of_datasets(tagger: Tagger, golds: Sequence[Gold], adaptive: bool) -> list[str]:
+    """Of which gold sets the tagger is told the name."""
+    if not tagger.datasets:
+        return []
+    nameless = [one.name for one in golds if not _dataset(tagger, one, adaptive)]
+    said = []
+    if adaptive or all(one.dataset is None for one in golds):
+        said.append("instruction without a dataset (adaptive)")
+    elif nameless:
+        said.append(
+            f"instruction without a dataset (adaptive) for {', '.join(nameless)}, which the model was not trained on"
+        )
+    if len(nameless) < len(golds):
+        said.append("instruction names the dataset" + (" of the others" if nameless else ""))
+    return said
+
+
+def _tag(tagger: Tagger, gold: Gold, types: Sequence[str], adaptive: bool) -> list[Document]:
+    """The documents as a tagger marks them."""
+    # It gets the text alone, so that nothing it returns can come from gold.
+    bare = [document.with_spans([]) for document in gold.documents]
+    if not types:
+        return bare
+    tagged = tagger.tag_documents(bare, types, _dataset(tagger, gold, adaptive))
+    return list(progress(tagged, f"tagging {gold.name}", total=len(bare)))
+
+
+def _unreachable(tagger: Tagger, gold: Gold, types: Sequence[str], type_map: Mapping[str, str]) -> int:
+    """How many gold mentions cut a word of the model, share words, or cross from one unit to the next."""
+    if tagger.max_words is None:
+        return 0
+    count = 0
+    for document in gold.documents:
+        text = Text.of(document)
+        spans = [replace(span, type=type_map.get(span.type, span.type)) for span in document.spans]
+        _, lost = encode_tags(text.offsets, spans, types)
+        borders = [text.offsets[first][0] for first, _ in text.units(tagger.max_words)]
+        across = {s for s in spans if s.type in types and any(s.start < border < s.end for border in borders)}
+        count += len(across.union(lost))
+    return count

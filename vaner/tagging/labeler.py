@@ -1,0 +1,442 @@
+"""In: texts or Documents, entity types, a saved model. Out: the same, in the same order, with Spans.
+
+Document -> Text (words) -> units -> windows -> rows -> batches -> log-probabilities
+                                                                     | stitched word by word
+Document + Spans  <-  decode  <-  one (types, words, 3) array a document
+
+How documents are read ahead and which thread does what is said in `vaner.tagging.stream`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from threading import Lock
+from typing import overload
+
+import numpy as np
+import torch
+
+from vaner.document import Document, Span
+from vaner.errors import VanerError, near
+from vaner.inputs.batching import collate, plan, plan_packed
+from vaner.inputs.features import Features, Tokenisation, Window, windows
+from vaner.inputs.hints import Hints, Names
+from vaner.inputs.instructions import Instruction
+from vaner.kernels.fused import to_fused
+from vaner.kernels.int8 import to_int8
+from vaner.knowledge import KnowledgeBase
+from vaner.model.catalogue import model_folder
+from vaner.model.config import DEFAULT_MODEL
+from vaner.model.network import Prefix, VanerModel
+from vaner.model.saving import load_tokenizer
+from vaner.tagging import decode
+from vaner.tagging.stream import Batch, Stream
+from vaner.text.units import Text
+
+# An instruction that so many rows of a buffer share is read once for all of them, where the attention allows it.
+SHARED_BY = 8
+
+
+# Tokens a batch where none are named. Several small batches at a time fill a CPU as well as a few large ones do, with
+# less padding and less memory; an accelerator reads one at a time.
+CPU_BATCH_TOKENS = 1024
+ACCELERATOR_BATCH_TOKENS = 4096
+BUFFER_TOKENS = 65_536
+
+
+@dataclass
+class _Pending:
+    """A document on its way through the model."""
+
+    text: Text
+    log_probs: np.ndarray
+    unit_starts: list[int]
+
+
+@dataclass
+class _Buffer:
+    """Documents that are read together.
+
+    Attributes:
+        rows: of all of them; ``places[i]`` says of which document, types and words ``rows[i]`` is.
+        batches: sequences of row numbers; a sequence holds one row unless they are packed.
+    """
+
+    pending: list[_Pending]
+    rows: list[Features]
+    places: list[tuple[_Pending, list[int], Window]]
+    batches: list[Batch]
+
+
+class Vaner:
+    """A loaded tagger.
+
+    Args:
+        model: the model, in evaluation mode.
+        tokenizer: its fast tokenizer.
+        batch_tokens: tokens a batch, padding included; by default 1,024 on a CPU and 4,096 on an accelerator.
+        decoding: ``viterbi``, or ``argmax`` (then an I without a B starts a mention).
+        flat: of overlapping spans keep only the best-scored; by default types may overlap and nest.
+        allow_new_types: answer types that training never asked, without any promise, instead of refusing them.
+        max_words: read units of so many words instead of the model's own; 1 reads sentence by sentence.
+        buffer_batches: about how many batches' worth of documents are read ahead, so that rows of like length
+            meet; results come back in input order after each buffer. By default 16, or as many as make 65,536 tokens.
+        pack: put rows one after the other into sequences of up to so many tokens, instead of padding them.
+        hints: an index, or its path; the instruction then says which of its names the text has. For models that were
+            trained with such hints.
+
+    Raises:
+        VanerError: a wrong option, or an index for a model that was trained without hints.
+    """
+
+    def __init__(
+        self,
+        model: VanerModel,
+        tokenizer,
+        *,
+        batch_tokens: int | None = None,
+        decoding: str = "viterbi",
+        flat: bool = False,
+        allow_new_types: bool = False,
+        max_words: int | None = None,
+        buffer_batches: int | None = None,
+        pack: int | None = None,
+        hints: KnowledgeBase | str | PathLike | None = None,
+    ) -> None:
+        if decoding not in ("viterbi", "argmax"):
+            raise VanerError(f"decoding: unknown {decoding!r}; choose viterbi or argmax")
+        if max_words is not None and max_words < 1:
+            raise VanerError(f"max_words is {max_words}; choose 1 (sentence by sentence) or more")
+        self.model = model
+        self.settings = model.settings
+        self.max_words = model.settings.max_words if max_words is None else max_words
+        self.tokenisation = Tokenisation(tokenizer, model.settings.max_tokens)
+        if batch_tokens is None:
+            batch_tokens = CPU_BATCH_TOKENS if model.device.type == "cpu" else ACCELERATOR_BATCH_TOKENS
+        self.batch_tokens = batch_tokens
+        self.decoding = decoding
+        self.flat = flat
+        self.allow_new_types = allow_new_types
+        for name, value in (
+            ("batch_tokens", batch_tokens),
+            ("buffer_batches", buffer_batches),
+            ("pack", pack),
+        ):
+            if value is not None and value < 1:
+                raise VanerError(f"{name} is {value}; choose 1 or more, or leave it out")
+        self.buffer_batches = buffer_batches or max(16, BUFFER_TOKENS // batch_tokens)
+        self.pack = pack
+        self.hints = None if hints is None else self._hints(hints)
+        self._prefixes: dict[bytes, Prefix] = {}
+        self._reading_prefix = Lock()
+        # What the last run did; `predict.py` prints it. Threads count together.
+        self._counting = Lock()
+        self.tokens = 0
+        self.padded_tokens = 0
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path = DEFAULT_MODEL,
+        *,
+        dtype: str = "auto",
+        device: str | None = None,
+        quantization: str = "none",
+        merge: bool = True,
+        fuse: bool = True,
+        revision: str | None = None,
+        **options,
+    ) -> Vaner:
+        """Load a tagger.
+
+        Args:
+            name: a folder that training wrote, a model that vaner ships (``vaner-smollm2-135m``), or a hub id.
+            dtype: ``auto`` (bfloat16 where the machine multiplies it natively), ``float32``, ``bfloat16``.
+            device: ``cuda`` where there is one, by default.
+            quantization: ``8bit`` or ``4bit`` of the base, whose adapter then stays unmerged, to need less memory;
+                ``int8`` of the merged model on CPU, to be faster (`vaner.kernels.int8`); or ``none``.
+            merge: fold LoRA into the base, which is faster.
+            fuse: on a CPU and in bfloat16, compute a merged model in fused steps (`vaner.kernels.fused`), which is
+                faster; without it the model can be saved again.
+            revision: of a hub id.
+            options: of `Vaner` itself: batch_tokens, decoding, flat, ...
+
+        Raises:
+            VanerError: no such model, a damaged folder, or a base with other weights.
+        """
+        folder = model_folder(str(name), revision)
+        if device is not None:
+            _check_device(device)
+        in_bytes = quantization == "int8"
+        model = VanerModel.from_pretrained(
+            folder,
+            dtype=dtype,
+            device=device or ("cpu" if in_bytes else None),
+            quantization="none" if in_bytes else quantization,
+            merge=in_bytes or (merge and quantization == "none"),
+        )
+        if in_bytes:
+            to_int8(model.backbone)
+        elif fuse and merge and quantization == "none":
+            to_fused(model.plain_backbone)
+        return cls(model, load_tokenizer(folder), **options)
+
+    def _hints(self, kb: KnowledgeBase | str | PathLike) -> Hints:
+        trained = self.settings.hints
+        if not trained:
+            raise VanerError(
+                "this model was trained without hints of a knowledge base and cannot read them; leave the index out "
+                "(--hints, hints=), or train with --kb_hints"
+            )
+        return Hints(kb, self.settings.types, most=int(trained["notes"]), tokens=int(trained["tokens"]))
+
+    @property
+    def types(self) -> list[str]:
+        """Types seen in training; asked when none are named."""
+        return list(self.settings.types)
+
+    @property
+    def datasets(self) -> dict[str, list[str]]:
+        """Dataset names that the model knows, and what each annotates."""
+        return dict(self.settings.datasets)
+
+    @overload
+    def __call__(
+        self, text: str, types: Sequence[str] | None = ..., dataset: str | None = ...
+    ) -> list[Span]: ...
+    @overload
+    def __call__(
+        self, text: Iterable[str], types: Sequence[str] | None = ..., dataset: str | None = ...
+    ) -> Iterator[list[Span]]: ...
+
+    def __call__(self, text, types=None, dataset=None):
+        """Tag a text, or a stream of texts.
+
+        Args:
+            text: one text, or an iterable of texts, which is read as it is needed.
+            types: entity types to look for; by default those of ``dataset``, or all the model knows.
+            dataset: name of the training dataset whose annotation guideline to follow; None is adaptive mode.
+
+        Returns:
+            For one text its spans by offset (code points). For an iterable a generator of such lists, in input
+            order.
+
+        Raises:
+            VanerError: an unknown type or dataset.
+        """
+        if isinstance(text, str):
+            (document,) = self.tag_documents([Document("text", text)], types, dataset)
+            return document.spans
+        documents = (Document(str(i), one) for i, one in enumerate(text))
+        return (d.spans for d in self.tag_documents(documents, types, dataset))
+
+    def tag_documents(
+        self, documents: Iterable[Document], types: Sequence[str] | None = None, dataset: str | None = None
+    ) -> Iterator[Document]:
+        """Tag Documents in input order; their own spans are replaced, everything else is kept.
+
+        Args: as `__call__`.
+
+        Raises:
+            VanerError: an unknown type or dataset, before the first document is read.
+        """
+        asked = self._asked(types, dataset)
+        self.tokens = self.padded_tokens = 0
+        stream: Stream[_Buffer] = Stream(
+            device=self.model.device,
+            enough=self.batch_tokens * self.buffer_batches,
+            tokens=lambda text: sum(map(len, self.tokenisation.words(text.words))),
+            prepare=lambda texts: self._prepare(texts, asked, dataset),
+            read=self._read,
+            finish=lambda buffer: self._finish(buffer, asked),
+        )
+        return stream.run(documents)
+
+    def _asked(self, types: Sequence[str] | None, dataset: str | None) -> list[str]:
+        known = self.settings.datasets
+        if dataset is not None and dataset not in known:
+            hint = near(dataset, known) or f"known: {', '.join(known) or 'none'}"
+            raise VanerError(
+                f"dataset {dataset!r} was not in training ({hint}); leave it out for adaptive mode"
+            )
+        if types is None:
+            types = known[dataset] if dataset is not None else self.settings.types
+        asked = list(dict.fromkeys([types] if isinstance(types, str) else types))
+        if not asked:
+            raise VanerError("no entity type asked; name at least one, such as Disease")
+        for kind in asked:
+            if kind not in self.settings.types and not self.allow_new_types:
+                hint = near(kind, self.settings.types) or f"known: {', '.join(self.settings.types)}"
+                raise VanerError(
+                    f"type {kind!r} was not in training ({hint}); allow_new_types (--allow_new_types) asks it anyway"
+                )
+        return asked
+
+    def remarks(self) -> list[str]:
+        """What a user should know of the last run: words read only in part, padding."""
+        found = []
+        if self.tokenisation.shortened:
+            found.append(
+                f"{len(self.tokenisation.shortened)} very long words were read by their first tokens only"
+            )
+        if self.padded_tokens:
+            share = 1 - self.tokens / self.padded_tokens
+            found.append(f"{self.tokens:,} tokens, padding {100 * share:.1f} %")
+        if self.settings.hints and self.hints is None:
+            found.append(
+                "the model was trained to read hints of a knowledge base and got none; give it an index "
+                "(--hints, hints=)"
+            )
+        return found
+
+    def _prepare(self, texts: Sequence[Text], asked: list[str], dataset: str | None) -> _Buffer:
+        pending = [_Pending(t, np.zeros((len(asked), len(t.words), 3), dtype=np.float32), []) for t in texts]
+        questions = [asked] if self.settings.head == "typed" else [[t] for t in asked]
+        rows: list[Features] = []
+        places: list[tuple[_Pending, list[int], Window]] = []
+        names = self.hints.names(texts) if self.hints else [[]] * len(texts)
+        for question in questions:
+            instruction = self.settings.template.render(question, dataset)
+            room = self.tokenisation.room(instruction)
+            if self.hints:
+                room = self.hints.room(self.tokenisation, instruction)
+            type_rows = [asked.index(t) for t in question]
+            for one, named in zip(pending, names, strict=True):
+                counts = list(map(len, self.tokenisation.words(one.text.words)))
+                for start, end in one.text.units(self.max_words):
+                    one.unit_starts.append(start)
+                    for window in windows(start, end, counts[start:end], room):
+                        words = one.text.words[window.start : window.end]
+                        rows.append(
+                            self.tokenisation.row(
+                                self._hinted(instruction, dataset, one.text, named, window), words
+                            )
+                        )
+                        places.append((one, type_rows, window))
+        return _Buffer(pending, rows, places, self._batches(rows))
+
+    def _hinted(
+        self, instruction: Instruction, dataset: str | None, text: Text, names: Names, window: Window
+    ) -> Instruction:
+        """The instruction with hints of the names in the window, where there is an index."""
+        if self.hints is None:
+            return instruction
+        template, types = self.settings.template, instruction.types
+        hints = self.hints.of_row(
+            self.tokenisation, template, types, dataset, text.words, names, window.start, window.end
+        )
+        return template.render(types, dataset, hints)
+
+    def _batches(self, rows: list[Features]) -> list[Batch]:
+        """Rows that share an instruction which is read once are batched with each other; all others together."""
+        groups: dict[bytes, list[int]] = {}
+        if self.model.reuses_instructions and self.pack is None:
+            for number, row in enumerate(rows):
+                groups.setdefault(_instruction(row), []).append(number)
+        groups = {key: members for key, members in groups.items() if len(members) >= SHARED_BY}
+        shared = {number for members in groups.values() for number in members}
+        others = [number for number in range(len(rows)) if number not in shared]
+        batches: list[Batch] = []
+        for members in groups.values():
+            lengths = [len(rows[i]) - rows[i].instruction_length for i in members]
+            batches += [[[members[i]] for i in batch] for batch in plan(lengths, self.batch_tokens)]
+        lengths = [len(rows[i]) for i in others]
+        if self.pack is None:
+            batches += [[[others[i]] for i in batch] for batch in plan(lengths, self.batch_tokens)]
+        else:
+            batches += [
+                [[others[i] for i in one] for one in batch]
+                for batch in plan_packed(lengths, self.batch_tokens, self.pack)
+            ]
+        return batches
+
+    def _read(self, buffer: _Buffer, batch: Batch) -> None:
+        """Fill in log-probabilities of a buffer's documents; in a thread of the stream."""
+        numbers = [i for sequence in batch for i in sequence]
+        rows = [buffer.rows[i] for i in numbers]
+        if self.pack is None:
+            log_probs = self.log_probs(rows)
+        else:
+            ends = np.cumsum([len(sequence) for sequence in batch]).tolist()
+            starts = [0, *ends[:-1]]
+            log_probs = self.log_probs(rows, [list(range(*ends)) for ends in zip(starts, ends, strict=True)])
+        for i, scores in zip(numbers, log_probs, strict=True):
+            one, type_rows, w = buffer.places[i]
+            kept = scores[:, w.keep_start - w.start : w.keep_end - w.start]
+            one.log_probs[type_rows, w.keep_start : w.keep_end] = kept[: len(type_rows)]
+
+    def _finish(self, buffer: _Buffer, asked: list[str]) -> Iterator[Document]:
+        for one in buffer.pending:
+            found = decode.spans(
+                one.text.document,
+                one.text.offsets,
+                asked,
+                one.log_probs,
+                unit_starts=one.unit_starts,
+                decoding=self.decoding,
+                flat=self.flat,
+            )
+            yield one.text.document.with_spans(found)
+
+    def log_probs(
+        self, rows: Sequence[Features], sequences: Sequence[Sequence[int]] | None = None
+    ) -> np.ndarray:
+        """Log-probabilities of O, B, I: float32 ``(rows, types, words, 3)``, padded with zeros at the end.
+
+        Args:
+            rows: what is read in one forward pass. Where several share an instruction that does not see the text,
+                it is not read with every row, but once for as long as this tagger is asked the same.
+            sequences: which rows lie in each sequence, if they are packed.
+        """
+        with torch.inference_mode():
+            key = _instruction(rows[0])
+            shared = self.model.reuses_instructions and sequences is None
+            # By the batch alone: what was read before, perhaps by another thread this moment, must not decide.
+            if shared and len(rows) > 1 and all(_instruction(row) == key for row in rows):
+                prefix = self._prefix(key, rows[0])
+                batch = self._tensors([row.text() for row in rows])
+                logits = self.model.score_texts(
+                    prefix, batch["input_ids"], batch["attention_mask"], batch["word_positions"]
+                )
+            else:
+                batch = self._tensors(rows, sequences)
+                logits = self.model(**batch)["logits"]
+            self._count(int((batch["attention_mask"] != 0).sum()), batch["attention_mask"].numel())
+            return logits.float().log_softmax(-1).cpu().numpy()
+
+    def _tensors(self, rows: Sequence[Features], sequences=None) -> dict[str, torch.Tensor]:
+        arrays = collate(rows, self.tokenisation.pad_id, sequences=sequences)
+        return {key: torch.from_numpy(value).to(self.model.device) for key, value in arrays.items()}
+
+    def _count(self, tokens: int, padded_tokens: int) -> None:
+        with self._counting:
+            self.tokens += tokens
+            self.padded_tokens += padded_tokens
+
+    def _prefix(self, key: bytes, row: Features) -> Prefix:
+        # One thread reads it, the others wait for what it read.
+        with self._reading_prefix:
+            if key not in self._prefixes:
+                if len(self._prefixes) >= 64:
+                    self._prefixes.clear()
+                ids = torch.from_numpy(row.input_ids[: row.instruction_length]).long().to(self.model.device)
+                places = torch.from_numpy(row.type_positions).long().to(self.model.device)
+                self._prefixes[key] = self.model.read_instruction(ids, places)
+                self._count(len(ids), len(ids))
+            return self._prefixes[key]
+
+
+def _instruction(row: Features) -> bytes:
+    """What tells an instruction, with the types asked in it, from another."""
+    return row.input_ids[: row.instruction_length].tobytes() + row.type_positions.tobytes()
+
+
+def _check_device(name: str) -> None:
+    try:
+        torch.empty(1, device=name).cpu()
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise VanerError(f"device {name} cannot be used: {reason}; choose cpu, or leave it out") from None

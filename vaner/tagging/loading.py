@@ -1,0 +1,113 @@
+"""In: the name of a tagger, options. Out: the Tagger.
+
+name                      tagger
+runs/mine                 the labeler in a folder that training wrote
+vaner-smollm2-135m        the labeler that ships under this name
+owner/name                the labeler in a hub repository
+kb:names.kb               the dictionary of an index
+prefix:...                what another room registered under that prefix (`register`)
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
+
+from vaner.errors import VanerError, near
+from vaner.knowledge import DictionaryTagger, KnowledgeBase
+from vaner.tagger import Tagger
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+_PREFIX = re.compile(r"([a-z][a-z0-9_]+):(.*)", re.DOTALL)
+
+
+class Options(TypedDict, total=False):
+    """Options of taggers; which of them one takes is its own affair. The labeler's are explained at `vaner.Vaner`."""
+
+    dtype: str | None
+    device: str | None
+    quantization: str | None
+    revision: str | None
+    batch_tokens: int | None
+    decoding: str | None
+    flat: bool | None
+    max_words: int | None
+    allow_new_types: bool | None
+    hints: KnowledgeBase | str | PathLike | None
+
+
+def _labeler(name: str, **options: Unpack[Options]) -> Tagger:
+    # Here, so that a dictionary is loaded without torch.
+    from vaner.tagging.labeler import Vaner
+
+    return Vaner.from_pretrained(name, **options)  # type: ignore[arg-type]  # None is left out by load
+
+
+def _dictionary(path: str) -> Tagger:
+    return DictionaryTagger(path)
+
+
+_LOADERS: dict[str, Callable[..., Tagger]] = {"kb": _dictionary}
+
+
+def register(prefix: str, loader: Callable[..., Tagger]) -> None:
+    """Let ``load`` give taggers of another kind.
+
+    Args:
+        prefix: of their names, as ``kb`` is of ``kb:names.kb``.
+        loader: a function of what stands behind the colon; its keyword arguments are the options that it takes.
+    """
+    _LOADERS[prefix] = loader
+
+
+def _loader(name: str) -> tuple[Callable[..., Tagger], str]:
+    """What loads a tagger, and the name that it is given."""
+    found = _PREFIX.fullmatch(name)
+    if found is None or Path(name).exists():
+        return _labeler, name
+    prefix, rest = found.groups()
+    if prefix not in _LOADERS:
+        hint = near(prefix, _LOADERS) or f"there are {', '.join(f'{p}:' for p in _LOADERS)}"
+        raise VanerError(f"{name}: no kind of tagger has the prefix {prefix}: ({hint})")
+    return _LOADERS[prefix], rest
+
+
+def options_of(name: str) -> frozenset[str]:
+    """The options that the tagger of this name takes.
+
+    Raises:
+        VanerError: a prefix that nothing registered.
+    """
+    loader, _ = _loader(name)
+    if loader is _labeler:
+        return frozenset(Options.__annotations__)
+    parameters = list(inspect.signature(loader).parameters.values())[1:]
+    return frozenset(one.name for one in parameters)
+
+
+def load(name: str, **options: Unpack[Options]) -> Tagger:
+    """The tagger of a name.
+
+    Args:
+        name: a model folder, a model that vaner ships, a hub id, or one with a prefix such as ``kb:PATH``.
+        options: those that are None are as good as left out.
+
+    Raises:
+        VanerError: no such tagger, or an option that its kind does not take.
+    """
+    loader, rest = _loader(name)
+    given = {option: value for option, value in options.items() if value is not None}
+    takes = options_of(name)
+    for option in given:
+        if option not in takes:
+            raise VanerError(
+                f"{name}: takes no {option}; it takes {', '.join(sorted(takes)) or 'no option'}; leave "
+                f"--{option} out"
+            )
+    return loader(rest, **given)

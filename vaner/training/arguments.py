@@ -1,0 +1,404 @@
+"""In: a YAML config and command-line flags. Out: typed training arguments; a wrong one is named with its flag.
+
+A config is the flags in a file (``learning_rate: 1e-3`` is ``--learning_rate 1e-3``); flags on the command line
+come after it and win. Flags that are not listed here are those of transformers' TrainingArguments.
+
+    configs/x.yaml --> words --+
+                               +--> HfArgumentParser --> Run: ModelArguments, DataArguments, KnowledgeArguments,
+    command line --------------+                              VanerTrainingArguments
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shlex
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+
+import torch
+from transformers import HfArgumentParser, TrainingArguments
+
+from vaner.errors import VanerError, near
+from vaner.files import read_yaml
+from vaner.inputs.instructions import PLACES, TYPE_VECTORS, Template
+from vaner.model import attention
+from vaner.training import leakage
+from vaner.training.names import STYLES
+
+
+def _flag(default, help: str, choices: Sequence[str] | None = None):
+    metadata = {"help": help, **({"choices": tuple(choices)} if choices else {})}
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def _check(arguments, low: float, high: float, *names: str) -> None:
+    """Raise VanerError unless each of the named numbers is None or lies in ``[low, high]``."""
+    for name in names:
+        value = getattr(arguments, name)
+        if value is not None and not low <= value <= high:
+            wanted = f"{low:g} or more" if high == math.inf else f"{low:g} to {high:g}"
+            raise VanerError(f"--{name} is {value:g}; choose {wanted}")
+
+
+# What may differ where training goes on from a model.
+_MAY_CHANGE = {"model", "quantization", "dtype"}
+
+
+@dataclass
+class ModelArguments:
+    """What is trained."""
+
+    model: str | None = _flag(
+        None,
+        "Trained model to go on from: a folder, a model that vaner ships, or a hub id. It brings its backbone, "
+        "attention, head, adapter and row sizes; naming others is an error.",
+    )
+    backbone: str = _flag("smollm2-135m", "Embedded backbone, hub id or local folder.")
+    revision: str | None = _flag(None, "Branch, tag or commit of a hub id.")
+    attention: str = _flag(
+        "bidirectional",
+        "Who sees whom: bidirectional all words all others, causal only those before; prefix: the instruction sees "
+        "itself, the text both; layerwise: causal in the lower layers, bidirectional in the upper.",
+        attention.MODES,
+    )
+    causal_layers: int | None = _flag(
+        None,
+        "Of --attention layerwise: layers, from the lowest, that look back only; by default half of them.",
+    )
+    head: str = _flag(
+        "typed",
+        "typed: any set of types in one pass. shared: VANER's own, one type a pass.",
+        ("typed", "shared"),
+    )
+    head_rank: int = _flag(128, "Size of the typed head's word-type interaction.")
+    type_vector: str = _flag(
+        "last",
+        "What stands for a type in the typed head: the last token of its name, the mean of the name's tokens, or a "
+        "marker written behind the name.",
+        TYPE_VECTORS,
+    )
+    instruction: str = _flag(
+        "before",
+        "Where the instruction stands: before the text or after it (attention bidirectional and layerwise).",
+        PLACES,
+    )
+    adapter: str = _flag(
+        "lora", "lora, full (every weight) or none (frozen backbone, head only).", ("lora", "full", "none")
+    )
+    lora_r: int = _flag(16, "Rank of LoRA.")
+    lora_alpha: int = _flag(32, "Scale of LoRA is lora_alpha / lora_r.")
+    lora_dropout: float = _flag(0.0, "Dropout in LoRA; 0 also runs faster.")
+    lora_targets: list[str] = _flag(
+        [], "Projections to adapt; by default the seven of LLaMA, or an encoder's."
+    )
+    lora_upper_layers: int | None = _flag(None, "Adapt only so many layers from the top.")
+    quantization: str = _flag(
+        "none",
+        "Of the frozen base: none, 8bit or 4bit (NF4, double quantisation).",
+        ("none", "8bit", "4bit"),
+    )
+    dtype: str = _flag(
+        "auto",
+        "Of the frozen base; auto is bfloat16 where it is fast, else float32.",
+        ("auto", "float32", "bfloat16", "float16"),
+    )
+    max_tokens: int = _flag(
+        512, "Longest row in tokens, instruction included; longer text is read in windows."
+    )
+    max_words: int = _flag(
+        96, "A unit is as many whole sentences as fit into this many words; 1: single sentences."
+    )
+
+    def __post_init__(self) -> None:
+        numbers = ("head_rank", "lora_r", "lora_alpha", "lora_upper_layers", "max_tokens", "max_words")
+        _check(self, 1, math.inf, *numbers)
+        _check(self, 0, 1, "lora_dropout")
+        attention.check_place(self.attention, self.instruction)
+        if self.model is not None:
+            kept = (f for f in fields(self) if f.name not in _MAY_CHANGE)
+            for one in kept:
+                default = one.default if one.default is not MISSING else one.default_factory()
+                if getattr(self, one.name) != default:
+                    raise VanerError(
+                        f"--{one.name} and --model exclude each other: {self.model} brings its own; leave "
+                        f"--{one.name} out"
+                    )
+
+
+@dataclass
+class DataArguments:
+    """What it is trained on."""
+
+    mix: list[str] = _flag(
+        [], "Corpora of the registry, each as name or name:weight (0.5 draws half per epoch)."
+    )
+    data_root: str | None = _flag(None, "Folder of the corpora; by default the variable VANER_DATA.")
+    mix_temperature: float = _flag(1.0, "Above 1 draws less of the large corpora: shares follow size^(1/t).")
+    cap: int | None = _flag(None, "At most so many training documents of each corpus (chosen by the seed).")
+    train_splits: list[str] = _flag(["train"], "Splits to train on.")
+    dev: list[str] = _flag([], "Corpora whose dev split chooses the model; by default those of the mix.")
+    eval_documents: int | None = _flag(
+        100, "At most so many dev documents of each corpus in a mid-run evaluation."
+    )
+    held_out: list[str] = _flag(
+        [], "More corpora whose dev and test documents must not be trained on; those of the mix never are."
+    )
+    drop_overlap: bool = _flag(
+        True, "Drop training documents that share a PMID or sentence with dev or test."
+    )
+    open_held_out: bool = _flag(
+        True,
+        "Whether files that nothing may be learnt from (test splits, and dev splits that do not choose the model) may "
+        "be opened to compare with. --no_open_held_out opens none: overlap is then only looked for in dev documents "
+        "that choose the model, and --kb_leakage is off.",
+    )
+    drop_dataset: float = _flag(0.15, "Probability that the instruction does not name the dataset.")
+    one_type: float = _flag(0.15, "Probability that one type is asked alone.")
+    all_types: float = _flag(0.7, "Probability that, otherwise, all types of the corpus are asked.")
+    single_sentence: float = _flag(0.25, "Share of training units that are one sentence.")
+    absent_types: float = _flag(
+        1.0,
+        "Share kept of the asked types that a unit does not mention; at least one type is asked of every unit.",
+    )
+    skip_types: list[str] = _flag(
+        [], "Types that are not trained on; dev is asked them all the same, as types never seen."
+    )
+    keep_empty: float = _flag(1.0, "Share kept of the units in which nothing is annotated.")
+    template: str | None = _flag(None, "Wording in place of the default; must hold {types} and {dataset}.")
+    adaptive_template: str | None = _flag(None, "Wording without the dataset; must hold {types}.")
+    on_error: str = _flag(
+        "raise", "On a bad document: stop, or leave it out and count it.", ("raise", "skip")
+    )
+
+    def __post_init__(self) -> None:
+        shares = ("drop_dataset", "one_type", "all_types", "absent_types", "single_sentence", "keep_empty")
+        _check(self, 0, 1, *shares)
+        _check(self, 1, math.inf, "mix_temperature", "cap", "eval_documents")
+        # A wrong wording is said now, not after the corpora were read.
+        Template(self.template or Template.known, self.adaptive_template or Template.adaptive)
+
+
+@dataclass
+class KnowledgeArguments:
+    """What is learnt from a knowledge base (dense recognition, hints); nothing without ``--kb``."""
+
+    kb: str | None = _flag(
+        None, "Index of names (python -m vaner kb build); rows of names are then trained on too."
+    )
+    kb_ratio: float = _flag(0.25, "Rows of names for every row of the corpora; 0: none.")
+    kb_style: str = _flag(
+        "names",
+        "names: names one after the other. replacement: sentences with names in place of their mentions. "
+        "both: half of each.",
+        STYLES,
+    )
+    kb_asked: int = _flag(10, "At most so many names of the asked types in a row.")
+    kb_others: int = _flag(5, "At most so many names of other types in a row.")
+    kb_leakage: str = _flag(
+        "drop",
+        "Names that dev or test annotate and training does not: drop them, only report how many there are, or "
+        "off (dev and test are not looked at).",
+        leakage.MODES,
+    )
+    kb_hints: bool = _flag(
+        False, "Note in the instruction which names of --kb the text has; tagging can then do the same."
+    )
+    kb_hint_share: float = _flag(
+        0.5, "Share of the training rows that have these notes, so that the model reads without them too."
+    )
+    kb_hint_notes: int = _flag(8, "At most so many notes in a row, the longest names first.")
+    kb_hint_tokens: int = _flag(64, "At most so many tokens of a row for notes; --max_tokens includes them.")
+
+    def __post_init__(self) -> None:
+        _check(self, 0, 1, "kb_hint_share")
+        _check(self, 1, 1000, "kb_hint_notes", "kb_hint_tokens")
+        if self.kb_hints and self.kb is None:
+            raise VanerError("--kb_hints needs an index; name one with --kb (python -m vaner kb build)")
+        _check(self, 0, 100, "kb_ratio")
+        _check(self, 1, 1000, "kb_asked")
+        _check(self, 0, 1000, "kb_others")
+
+
+@dataclass
+class VanerTrainingArguments(TrainingArguments):
+    """transformers' TrainingArguments with other defaults, and a token budget in place of a batch size."""
+
+    output_dir: str | None = _flag("runs/vaner", "Where checkpoints and the final model go.")
+    batch_tokens: int = _flag(2048, "Tokens a batch and process, padding included.")
+    max_minutes: float | None = _flag(
+        None,
+        "Stop after so long; the learning rate then follows the clock. Such a run does not repeat exactly.",
+    )
+    patience: int | None = _flag(None, "Stop after so many evaluations without a better mean dev F1.")
+    evaluations: int = _flag(5, "How many times dev is scored during training (and once at the end).")
+    save_dtype: str = _flag(
+        "float32",
+        "Of the saved adapter and head: float32, or bfloat16 for half the size.",
+        ("float32", "bfloat16"),
+    )
+    per_device_train_batch_size: int = _flag(1, "Not to be set: --batch_tokens says how large a batch is.")
+    learning_rate: float = _flag(1e-3, "Peak learning rate.")
+    num_train_epochs: float = _flag(3, "Passes over the mix.")
+    lr_scheduler_type: str = _flag("linear", "Learning rate schedule.")
+    warmup_steps: float = _flag(0.05, "Warm-up in steps, or as a share of all steps if below 1.")
+    weight_decay: float = _flag(0.01, "Weight decay of AdamW.")
+    logging_steps: float = _flag(20, "Log every so many updates.")
+    save_total_limit: int | None = _flag(2, "Checkpoints kept (the best is always one of them).")
+    seed: int = _flag(1, "Of everything drawn.")
+    dataloader_num_workers: int = _flag(0, "Processes that prepare batches.")
+
+    def __post_init__(self) -> None:
+        # A batch of the dataset is a whole token-budget batch already.
+        if self.per_device_train_batch_size != 1:
+            raise VanerError(
+                "--per_device_train_batch_size: batches are measured in tokens; use --batch_tokens"
+            )
+        _check(self, 1, math.inf, "batch_tokens", "patience")
+        _check(self, 0, math.inf, "evaluations")
+        if self.max_minutes is not None and not self.max_minutes > 0:
+            raise VanerError(f"--max_minutes is {self.max_minutes:g}; choose more than 0, or leave it out")
+        self.remove_unused_columns = False
+        self.label_names = ["labels"]
+        self.restore_callback_states_from_checkpoint = True
+        # Pinned memory is of use to an accelerator only, and torch warns without one.
+        self.dataloader_pin_memory = self.dataloader_pin_memory and torch.cuda.is_available()
+        super().__post_init__()
+
+
+GROUPS = (ModelArguments, DataArguments, VanerTrainingArguments, KnowledgeArguments)
+_HELP = "python train.py --help lists the flags"
+
+
+@dataclass
+class Run:
+    """All that a training run was asked for.
+
+    Attributes:
+        model: what is trained.
+        data: what it is trained on.
+        training: how; transformers' Trainer reads these.
+        knowledge: what is learnt from a knowledge base.
+        epochs: passes over the mix.
+    """
+
+    model: ModelArguments
+    data: DataArguments
+    training: VanerTrainingArguments
+    knowledge: KnowledgeArguments
+    epochs: int
+
+
+class _Parser(HfArgumentParser):
+    def error(self, message: str):
+        raise VanerError(f"{message}; {_HELP}")
+
+
+def parse(argv: Sequence[str]) -> Run:
+    """Read ``--config file.yaml`` and flags.
+
+    Raises:
+        VanerError: an unknown setting (with the nearest known one), a value of the wrong type or out of its
+            range, a word that belongs to no flag, no corpora.
+    """
+    parser = _Parser(GROUPS, prog="train.py", description="Train a tagger.", allow_abbrev=False)
+    parser.add_argument("--config", action="append", default=[], metavar="FILE", help="Settings as YAML.")
+    flags = {"config", "help", *_known()} | {f"no_{n}" for n, f in _known().items() if f.default is True}
+    for word in argv:
+        name = word[2:].split("=")[0].replace("-", "_") if word.startswith("--") else ""
+        if name and name not in flags:
+            raise VanerError(f"unknown flag --{name}; {_near(name, flags)}")
+    # The config's words alone first, so that the message about a wrong one names the file.
+    configs = parser.parse_known_args(argv)[0].config
+    if len(configs) > 1:
+        raise VanerError(f"--config is given twice ({' and '.join(configs)}); name one file")
+    words = _config_words(Path(configs[0])) if configs else []
+    try:
+        parser.parse_known_args(words)
+    except VanerError as error:
+        raise VanerError(f"{configs[0]}: {error}") from None
+    try:
+        model, data, training, knowledge, _, stray = parser.parse_args_into_dataclasses(
+            words + list(argv), return_remaining_strings=True, look_for_args_file=False
+        )
+    except VanerError:
+        raise
+    except (ValueError, ImportError) as error:
+        # What transformers itself refuses: settings that exclude each other, a library that is not there.
+        raise VanerError(f"{' '.join(str(error).split())}; {_HELP}") from error
+    if stray:
+        hint = f"write --config {stray[0]}" if stray[0].endswith((".yaml", ".yml")) else _HELP
+        raise VanerError(f"{stray[0]!r} belongs to no flag; {hint}")
+    if not data.mix:
+        raise VanerError("no corpora to train on; name them with --mix, or in the config")
+    epochs = int(training.num_train_epochs)
+    if epochs != training.num_train_epochs or epochs < 1:
+        raise VanerError(f"--num_train_epochs is {training.num_train_epochs:g}; choose a whole number from 1")
+    return Run(model, data, training, knowledge, epochs)
+
+
+def _known() -> dict[str, Field]:
+    return {f.name: f for group in GROUPS for f in fields(group) if f.init}
+
+
+def _config_words(path: Path) -> list[str]:
+    if not path.is_file():
+        raise VanerError(f"{path}: no such config; configs/ holds those that come with the project")
+    values = read_yaml(path)
+    known = _known()
+    words: list[str] = []
+    for name, value in values.items():
+        if name not in known:
+            raise VanerError(f"{path}: unknown setting {name!r}; {_near(str(name), known)}")
+        default = known[name].default
+        if default is MISSING:
+            default = known[name].default_factory()
+        if isinstance(value, dict):
+            # A mapping of corpora to weights, or of library options, as JSON where the library wants that.
+            if name == "mix":
+                value = [f"{corpus}:{weight}" for corpus, weight in value.items()]
+            else:
+                value = json.dumps(value)
+        if value is None or value == []:
+            if default is not None and default != []:
+                raise VanerError(f"{path}: {name} is empty; write a value, or leave the line out ({default})")
+        elif isinstance(value, list):
+            if not isinstance(default, list):
+                raise VanerError(f"{path}: {name} takes one value, not the list {value}")
+            if nested := [item for item in value if isinstance(item, dict | list)]:
+                raise VanerError(f"{path}: {name}: expected plain words, not {nested[0]}; write name:weight")
+            words += [f"--{name}", *map(str, value)]
+        else:
+            # In one word, so that a value may begin with a dash.
+            words.append(f"--{name}={value}")
+    return words
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    return near(f"--{name}", [f"--{one}" for one in sorted(known)]) or _HELP
+
+
+def command_line() -> str:
+    """The command as typed, for the record of the run, without where on this machine things lie.
+
+    The script is named as seen from the current folder, other absolute paths by their last part, and the value of
+    ``--data_root`` as CORPORA.
+    """
+    script, *rest = sys.argv
+    if Path(script).name == "__main__.py":
+        words = ["python", "-m", "vaner"]
+    else:
+        words = ["python", os.path.relpath(script) if os.path.isabs(script) else script]
+    for before, word in zip(["", *rest], rest, strict=False):
+        flag, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+        if (flag or before) == "--data_root" and value:
+            value = "CORPORA"
+        elif os.path.isabs(value):
+            value = Path(value).name
+        words.append(flag + equals + value)
+    return shlex.join(words)

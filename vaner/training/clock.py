@@ -1,0 +1,96 @@
+"""In: updates done, seconds gone. Out: how far a run is, when dev is scored, when it stops, the best score so far.
+
+A run is as long as its updates or, with ``max_minutes``, as the clock says, whichever is over first:
+
+    0 --------|---------|---------|---------|---------> 1      share of the way
+              dev       dev       dev       dev       dev      evaluations at equal shares of it
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_callback import ExportableState
+
+
+class Clock(TrainerCallback, ExportableState):
+    """How far a run is, and when dev is scored; saved with every checkpoint and restored from it.
+
+    Args:
+        evaluations: how many times dev is scored, at equal shares of the way.
+        max_minutes: the run is over after so long; None leaves it to the updates.
+        patience: evaluations without a better score after which `is_patient` ends; None never.
+
+    Attributes:
+        best: the best score so far, None before the first.
+        best_step: update at which it was reached.
+    """
+
+    def __init__(self, evaluations: int, max_minutes: float | None, patience: int | None) -> None:
+        self.evaluations = evaluations
+        self.max_seconds = max_minutes * 60 if max_minutes else None
+        self.patience = patience
+        self.elapsed = 0.0
+        self.evaluated = 0
+        self.best: float | None = None
+        self.best_step: int | None = None
+        self.since_best = 0
+        self._started: float | None = None
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps; transformers asks for it."""
+        self.elapsed = self.seconds()
+        self._started = time.monotonic()
+        return {
+            "args": {
+                "evaluations": self.evaluations,
+                "max_minutes": self.max_seconds / 60 if self.max_seconds else None,
+                "patience": self.patience,
+            },
+            "attributes": {
+                "elapsed": self.elapsed,
+                "evaluated": self.evaluated,
+                "best": self.best,
+                "best_step": self.best_step,
+                "since_best": self.since_best,
+            },
+        }
+
+    def seconds(self) -> float:
+        """Training time so far, over all resumed parts."""
+        return self.elapsed + (time.monotonic() - self._started if self._started is not None else 0.0)
+
+    def share(self, step: int, steps: int) -> float:
+        """0 at the start, 1 at the end."""
+        by_steps = step / steps if steps else 1.0
+        return max(by_steps, self.seconds() / self.max_seconds) if self.max_seconds else by_steps
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self._started = time.monotonic()
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        share = self.share(state.global_step, state.max_steps)
+        if share >= 1:
+            control.should_training_stop = True
+        if self.evaluations and share >= (self.evaluated + 1) / self.evaluations - 1e-9:
+            self.evaluated = int(share * self.evaluations + 1e-9)
+            control.should_evaluate = True
+
+    def better(self, score: float, step: int) -> bool:
+        """Note an evaluation; true if it is the best so far."""
+        if self.best is None or score > self.best:
+            self.best, self.best_step, self.since_best = score, step, 0
+            return True
+        self.since_best += 1
+        return False
+
+    @property
+    def is_patient(self) -> bool:
+        """Whether a better score may still come."""
+        return self.patience is None or self.since_best < self.patience

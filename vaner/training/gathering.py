@@ -1,0 +1,215 @@
+"""In: corpora's names and splits. Out: training corpora, dev documents, names to train on: all without overlap.
+
+Only train (or the splits asked for) is trained on, and only dev chooses the model. A test split is opened in two
+places: to leave out of training what its documents share (`vaner.corpora.overlap.held_out_fingerprints`;
+``--no_drop_overlap`` leaves that out) and, where names of an index are trained on, what only it annotates
+(`vaner.training.leakage.leaks`; ``--kb_leakage off`` leaves that out). ``--no_open_held_out`` opens none at all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from vaner.corpora.overlap import fingerprints, held_out_fingerprints, overlapping
+from vaner.corpora.registry import Corpus, Registry, read_registry
+from vaner.document import Document
+from vaner.errors import VanerError
+from vaner.inputs.hints import Hints
+from vaner.knowledge import KnowledgeBase
+from vaner.progress import progress
+from vaner.report import Report
+from vaner.text.units import Text
+from vaner.training.arguments import DataArguments, KnowledgeArguments
+from vaner.training.leakage import Gate, gate
+from vaner.training.mixture import TrainingCorpus, temperature_weights
+from vaner.training.names import RelatedNames
+
+
+@dataclass
+class Gathered:
+    """What a training run reads.
+
+    Attributes:
+        corpora: the registry.
+        sources: training Texts of each corpus.
+        dev: corpus name -> dev documents.
+        dropped: corpus name -> training documents left out because dev or test has them.
+        repaired: what the readers repaired or skipped -> how often.
+        files: every file that was trained or selected on.
+        held_out: corpora and splits that nothing may be learnt from.
+    """
+
+    corpora: Registry
+    sources: list[TrainingCorpus]
+    dev: dict[str, list[Document]]
+    dropped: dict[str, int] = field(default_factory=dict)
+    repaired: dict[str, int] = field(default_factory=dict)
+    files: list[str] = field(default_factory=list)
+    held_out: list[tuple[Corpus, str]] = field(default_factory=list)
+
+
+def parse_mix(mix: Sequence[str]) -> dict[str, float]:
+    """``name`` and ``name:weight`` words to weights.
+
+    Raises:
+        VanerError: a weight that is no positive number, a corpus named twice.
+    """
+    weights: dict[str, float] = {}
+    for word in mix:
+        name, colon, weight = word.partition(":")
+        try:
+            value = float(weight) if colon else 1.0
+        except ValueError:
+            value = 0.0
+        if not 0 < value < math.inf:
+            raise VanerError(f"--mix {word}: the weight must be a positive number, as in {name}:0.5")
+        if name in weights:
+            raise VanerError(f"--mix names {name} twice; give it a weight instead, as in {name}:2")
+        weights[name] = value
+    return weights
+
+
+def gather(data: DataArguments, seed: int) -> Gathered:
+    """Read, clean and segment everything a run needs.
+
+    Raises:
+        VanerError: an unknown corpus or split, a missing file, a wrong mix, a dev split that is trained on.
+        FormatError, OffsetError: a bad document, unless ``--on_error skip``.
+    """
+    corpora = read_registry()
+    weights = parse_mix(data.mix)
+    types = _trained_types(corpora, list(weights), data.skip_types)
+    if "test" in data.train_splits:
+        raise VanerError("--train_splits test: test splits are for the final score; train on train and dev")
+    trained_on = {(name, split) for name in weights for split in data.train_splits}
+    dev_names = data.dev or [n for n in weights if "dev" in corpora[n].files and (n, "dev") not in trained_on]
+    for name in dev_names:
+        if (name, "dev") in trained_on:
+            raise VanerError(
+                f"--dev {name}: its dev split is trained on and cannot choose the model too; take dev out of "
+                "--train_splits, or name a corpus outside the mix"
+            )
+    report = Report()
+    gathered = Gathered(corpora, [], {})
+    for name in dev_names:
+        paths = corpora[name].paths("dev", data.data_root)
+        gathered.files += [str(p) for p in paths]
+        gathered.dev[name] = list(corpora[name].documents("dev", data.data_root, data.on_error, report))
+    held_out = None
+    guarded = dict.fromkeys([*weights, *dev_names, *data.held_out])
+    gathered.held_out = [
+        (corpora[n], s) for n in guarded for s in ("dev", "test") if (n, s) not in trained_on
+    ]
+    if data.drop_overlap and data.open_held_out:
+        splits = progress(gathered.held_out, "reading held-out splits")
+        held_out = held_out_fingerprints(splits, data.data_root)
+    elif data.drop_overlap:
+        held_out = fingerprints(document for found in gathered.dev.values() for document in found)
+    sizes = []
+    for number, (name, weight) in enumerate(weights.items()):
+        documents = _training_documents(corpora[name], data, gathered, report)
+        if held_out is not None:
+            # One by one: ids are unique within a file, not over all splits.
+            kept = [d for d in documents if not overlapping([d], held_out)]
+            gathered.dropped[name] = len(documents) - len(kept)
+            documents = kept
+        if data.cap is not None and len(documents) > data.cap:
+            chosen = np.random.default_rng([seed, number]).permutation(len(documents))[: data.cap]
+            documents = [documents[i] for i in sorted(chosen)]
+        texts = [Text.of(d) for d in progress(documents, f"splitting {name}")]
+        texts = [t for t in texts if t.words]
+        source = TrainingCorpus(name, corpora[name].instruction_name, texts, types[name], weight)
+        sizes.append(sum(len(t.words) for t in texts))
+        gathered.sources.append(source)
+    for source, factor in zip(
+        gathered.sources, temperature_weights(sizes, data.mix_temperature), strict=True
+    ):
+        source.weight *= factor
+    gathered.repaired = dict(report.counts)
+    return gathered
+
+
+def _trained_types(corpora, names: Sequence[str], skipped: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """What is asked of each corpus of the mix."""
+    known = {t for name in names for t in corpora[name].annotated}
+    if unknown := [t for t in skipped if t not in known]:
+        raise VanerError(
+            f"--skip_types {unknown[0]}: no corpus of the mix annotates it; they annotate {', '.join(sorted(known))}"
+        )
+    kept = {name: tuple(sorted(corpora[name].annotated - set(skipped))) for name in names}
+    if bare := [name for name, types in kept.items() if not types]:
+        raise VanerError(f"--skip_types leaves no type of {bare[0]} to train on; take it out of --mix")
+    return kept
+
+
+def gather_names(
+    knowledge: KnowledgeArguments,
+    gathered: Gathered,
+    data: DataArguments,
+    max_words: int,
+    cache: Path | None = None,
+) -> tuple[RelatedNames, Gate]:
+    """Names of ``--kb`` related to the training sentences, without those that only dev or test annotate.
+
+    Args:
+        max_words: of a row of names.
+        cache: folder that keeps which names are related, for the next process or run.
+
+    Raises:
+        VanerError: no such index, a damaged one, or one without a name for the types of the mix.
+    """
+    kb = _index(knowledge)
+    texts = [source.texts for source in gathered.sources]
+    documents = [text.document for source in texts for text in source]
+    mode = knowledge.kb_leakage if data.open_held_out else "off"
+    found = gate(kb, documents, gathered.held_out, data.data_root, mode)
+    names = RelatedNames(
+        kb,
+        texts,
+        dropped=found.keys,
+        style=knowledge.kb_style,
+        ratio=knowledge.kb_ratio,
+        asked=knowledge.kb_asked,
+        others=knowledge.kb_others,
+        max_words=max_words,
+        cache=cache,
+    )
+    gathered.files.append(knowledge.kb)
+    return names, found
+
+
+def gather_hints(knowledge: KnowledgeArguments, gathered: Gathered, types: Sequence[str]) -> Hints:
+    """What writes hints of the names of ``--kb`` into instructions, in training and when dev is scored.
+
+    The leakage gate has no part in it: a hint says what the dictionary finds in a text that is read anyway, and the
+    label comes from that text's own gold. To leave out what only dev or test annotates would carry their gold into
+    the rows of training, and tagging has these hints as well.
+
+    Raises:
+        VanerError: no such index, a damaged one, or one without a name of the types.
+    """
+    kb = _index(knowledge)
+    gathered.files.append(knowledge.kb)
+    return Hints(kb, types, most=knowledge.kb_hint_notes, tokens=knowledge.kb_hint_tokens)
+
+
+def _index(knowledge: KnowledgeArguments) -> KnowledgeBase:
+    if not Path(knowledge.kb).is_file():
+        raise VanerError(f"--kb {knowledge.kb}: no such index; make one with python -m vaner kb build")
+    return KnowledgeBase(knowledge.kb)
+
+
+def _training_documents(
+    corpus: Corpus, data: DataArguments, gathered: Gathered, report: Report
+) -> list[Document]:
+    documents: list[Document] = []
+    for split in data.train_splits:
+        gathered.files += [str(p) for p in corpus.paths(split, data.data_root)]
+        found = corpus.documents(split, data.data_root, data.on_error, report)
+        documents += progress(found, f"reading {corpus.name} {split}")
+    return documents

@@ -1,0 +1,390 @@
+"""In: an index and training Texts; then units of them. Out: rows of names related to each unit: words and labels.
+
+Dense recognition (VANER) teaches names that the corpora do not have. The dataset is not named in these rows.
+
+    unit       ... a woman with breast cancer was given tamoxifen ...         asked: Disease
+
+    names      Tamoxifen  Breast Neoplasms  carcinoma of the breast  toremifene
+               O          B      I          B         I  I   I       O
+
+    replaced   ... a woman with carcinoma of the breast was given tamoxifen ...
+                                B         I  I   I
+
+Which names are related to a sentence is found once; which of them make up a row is drawn anew every time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from vaner.errors import VanerError
+from vaner.files import replacing
+from vaner.knowledge import KnowledgeBase
+from vaner.knowledge.rules import turned
+from vaner.progress import progress
+from vaner.text.segment import words
+from vaner.text.tags import IGNORED, B, I, O
+from vaner.text.units import Text
+from vaner.training.leakage import keys_by_type, keys_of
+
+log = logging.getLogger(__name__)
+
+STYLES = ("names", "replacement", "both")
+
+# Names related to one mention that a sentence's pool takes in: of the mention's type, and of other types.
+_ALIKE = 20
+_UNLIKE = 10
+
+# Goes up whenever other names are found for the same index and texts.
+_VERSION = 1
+
+# How many are looked up together: what names have in common is then read once.
+_MENTIONS = 1000
+_TEXTS = 500
+
+
+@dataclass(frozen=True)
+class Example:
+    """A row with words of its own, asked without a dataset's name.
+
+    Attributes:
+        types: the asked types.
+        words: at least one.
+        labels: for each asked type O, B, I or IGNORED of every word.
+    """
+
+    types: tuple[str, ...]
+    words: tuple[str, ...]
+    labels: tuple[tuple[int, ...], ...]
+
+
+class RelatedNames:
+    """Names related to every training sentence, and rows drawn from them.
+
+    A sentence's names are those that occur in it, and, for each of its gold mentions, names that share a rare
+    word or are spelt alike, of the mention's type and of other types (`KnowledgeBase.related`).
+
+    Args:
+        kb: the index; not needed any more once this is built.
+        texts: of every source the training Texts.
+        dropped: keys of names that must not be drawn (`vaner.training.leakage`).
+        style: ``names`` (names one after the other), ``replacement`` (a unit whose gold mentions are replaced by
+            names of their type), or ``both``, half of each.
+        ratio: rows for every real row.
+        asked: at most so many names of the asked types in a row, shared out evenly among the types.
+        others: at most so many names of other types.
+        max_words: a row of names ends before it is longer, unless a single name is.
+        cache: folder that keeps which names are related, so that they are looked for once for the same index and
+            texts: by one of several processes, or before a run is taken up again. None keeps nothing.
+
+    Attributes:
+        without_names: types that the texts annotate and the index has no name of; never asked in these rows.
+        without_candidates: sentences that no name is related to.
+        sentences: all of them.
+
+    Raises:
+        VanerError: a wrong style or number, or an index that has no name to offer.
+    """
+
+    def __init__(
+        self,
+        kb: KnowledgeBase,
+        texts: Sequence[Sequence[Text]],
+        *,
+        dropped: Collection[int] = frozenset(),
+        style: str = "names",
+        ratio: float = 0.25,
+        asked: int = 10,
+        others: int = 5,
+        max_words: int = 96,
+        cache: Path | None = None,
+    ) -> None:
+        if style not in STYLES:
+            raise VanerError(f"--kb_style {style}: choose {', '.join(STYLES)}")
+        self.style, self.ratio, self.asked, self.others = style, ratio, asked, others
+        self.max_words = max_words
+        self._texts = texts
+        self._bits = {type: np.uint64(1 << bit) for bit, type in enumerate(kb.types)}
+        documents = [text.document for source in texts for text in source]
+        annotated = {t for d in documents for t in d.types or ()} | {
+            s.type for d in documents for s in d.spans
+        }
+        self.without_names = sorted(annotated - set(kb.types))
+        if not annotated & set(kb.types):
+            raise VanerError(
+                f"{kb.path}: it has no name of any type of the mix ({', '.join(sorted(annotated))}); it has "
+                f"{', '.join(kb.types)}; build an index with vocabularies of these types"
+            )
+        pools = _remembered(kb, texts, cache) if cache else _related_names(kb, texts)
+        numbers = np.unique(np.concatenate([ids for source in pools for text in source for ids in text]))
+        kept = self._read_names(kb, numbers, keys_by_type(documents))
+        # "Abdomen, Acute" is the name that text has as "acute abdomen".
+        for keys in (self._keys, keys_of([turned(name) or name for name in self._names])):
+            kept &= ~np.isin(keys, np.fromiter(dropped, np.uint64, len(dropped)))
+        self._pools = [
+            [
+                [ids[kept[ids]] for ids in (np.searchsorted(numbers, found) for found in text)]
+                for text in source
+            ]
+            for source in pools
+        ]
+        self._usable = np.zeros(len(numbers), bool)
+        for ids in (ids for source in self._pools for text in source for ids in text):
+            self._usable[ids] = True
+        # What must not be drawn is not even held.
+        self._names = [name if keep else "" for name, keep in zip(self._names, kept.tolist(), strict=True)]
+        sizes = [len(ids) for source in self._pools for text in source for ids in text]
+        self.sentences, self.without_candidates = len(sizes), sizes.count(0)
+        if not self._usable.any():
+            raise VanerError(f"{kb.path}: no name is related to any training sentence; use a larger index")
+
+    def _read_names(
+        self, kb: KnowledgeBase, numbers: np.ndarray, annotated: dict[str, frozenset[int]]
+    ) -> np.ndarray:
+        """The names themselves, and what is known of their types; returns which are not muted.
+
+        ``_types``: bits of the types of all concepts with the name's normal form. ``_holds``: those of every
+        name that it contains, and those that training annotates it with: it may stand for these, in part or as
+        a whole, so it is no negative for them.
+        """
+        self._names: list[str] = []
+        usable = np.ones(len(numbers), bool)
+        self._types = np.zeros(len(numbers), np.uint64)
+        for i, number in enumerate(progress(numbers.tolist(), "reading names")):
+            name = kb.name(number)
+            self._names.append(name.text)
+            usable[i] = not name.muted
+            for type in name.types:
+                self._types[i] |= self._bits[type]
+        self._keys = keys_of(self._names)
+        self._holds = np.zeros(len(numbers), np.uint64)
+        for i, (name, matches) in enumerate(zip(self._names, kb.match(self._names, all=True), strict=True)):
+            for match in matches:
+                self._holds[i] |= self._bits[match.type]
+                if match.end - match.start == len(name):
+                    self._types[i] |= self._bits[match.type]
+        for type, keys in annotated.items():
+            if type in self._bits:
+                trained = np.isin(self._keys, np.fromiter(keys, np.uint64, len(keys)))
+                self._holds[trained] |= self._bits[type]
+        self._holds |= self._types
+        return usable
+
+    def counts(self) -> dict[str, int]:
+        """Names that may be drawn, for each canonical type."""
+        return {
+            type: count
+            for type, bit in self._bits.items()
+            if (count := int(((self._types & bit) > 0)[self._usable].sum()))
+        }
+
+    def names(self) -> list[str]:
+        """All names that may be drawn."""
+        return [name for name, usable in zip(self._names, self._usable.tolist(), strict=True) if usable]
+
+    def example(
+        self,
+        rng: np.random.Generator,
+        source: int,
+        text: int,
+        start: int,
+        end: int,
+        types: Sequence[str],
+        tags: np.ndarray,
+    ) -> Example | None:
+        """Draw a row for a unit.
+
+        Args:
+            rng: what is drawn depends on its state, the unit and the types alone.
+            source, text: which Text.
+            start, end: word range of the unit in it.
+            types: the asked types; those that the index has no name of are left out.
+            tags: gold of the unit, shape ``(len(types), end - start)``.
+
+        Returns:
+            the row, or None where no name is related to the unit or no mention of it can be replaced.
+        """
+        replaces = self.style == "replacement" or (self.style == "both" and bool(rng.random() < 0.5))
+        known = [i for i, type in enumerate(types) if type in self._bits]
+        types = tuple(types[i] for i in known)
+        starts = self._texts[source][text].sentence_starts
+        sentences = range(bisect_right(starts, start) - 1, bisect_left(starts, end))
+        ids = np.unique(np.concatenate([self._pools[source][text][s] for s in sentences]))
+        if not types or not len(ids):
+            return None
+        if replaces:
+            gold = self._texts[source][text].words[start:end]
+            return self._replaced(rng, gold, tags[known], types, ids)
+        return self._concatenated(rng, types, ids)
+
+    def _concatenated(
+        self, rng: np.random.Generator, types: tuple[str, ...], ids: np.ndarray
+    ) -> Example | None:
+        asked = np.bitwise_or.reduce([self._bits[type] for type in types])
+        of_type = [rng.permutation(ids[(self._types[ids] & self._bits[t]) > 0])[: self.asked] for t in types]
+        in_turn = [int(n) for turn in zip_longest(*of_type) for n in turn if n is not None]
+        negative = rng.permutation(ids[(self._holds[ids] & asked) == 0])
+        chosen = [*self._distinct(in_turn)[: self.asked], *self._distinct(negative.tolist())[: self.others]]
+        row: list[str] = []
+        labels: list[list[int]] = [[] for _ in types]
+        for name in rng.permutation(chosen).tolist() if chosen else ():
+            pieces = self._words(name)
+            if row and len(row) + len(pieces) > self.max_words:
+                break
+            row += pieces
+            for line, type in zip(labels, types, strict=True):
+                line += self._labels(name, type, len(pieces))
+        return Example(types, tuple(row), tuple(map(tuple, labels))) if row else None
+
+    def _replaced(
+        self,
+        rng: np.random.Generator,
+        gold: Sequence[str],
+        tags: np.ndarray,
+        types: tuple[str, ...],
+        ids: np.ndarray,
+    ) -> Example | None:
+        """The unit with every mention that no other overlaps replaced, if there is a name for it."""
+        tags = tags.copy()
+        # The rest of a mention that began in the unit before carries no label: no legal tags say that.
+        tags[np.logical_and.accumulate(tags == I, axis=1)] = IGNORED
+        replaced: dict[int, tuple[int, int]] = {}
+        for line, type in zip(tags, types, strict=True):
+            names = ids[(self._types[ids] & self._bits[type]) > 0]
+            for start in np.flatnonzero(line == B).tolist() if len(names) else ():
+                inside = line[start + 1 :] == I
+                end = start + 1 + (len(inside) if inside.all() else int(inside.argmin()))
+                if np.count_nonzero(tags[:, start:end]) == end - start:
+                    replaced[start] = end, int(rng.choice(names))
+        if not replaced:
+            return None
+        row: list[str] = []
+        labels: list[list[int]] = [[] for _ in types]
+        at = 0
+        for start, (end, name) in [*sorted(replaced.items()), (len(gold), (len(gold), -1))]:
+            pieces = self._words(name) if name >= 0 else []
+            row += [*gold[at:start], *pieces]
+            for line, tag, type in zip(labels, tags, types, strict=True):
+                line += tag[at:start].tolist()
+                line += self._labels(name, type, len(pieces)) if pieces else []
+            at = end
+        return Example(types, tuple(row), tuple(map(tuple, labels)))
+
+    def _distinct(self, ids: Sequence[int]) -> list[int]:
+        """The ids without those of a normal form that an earlier one has."""
+        first: dict[int, int] = {}
+        for i in ids:
+            first.setdefault(int(self._keys[i]), i)
+        return list(first.values())
+
+    def _words(self, name: int) -> list[str]:
+        text = self._names[name]
+        return [text[a:b] for a, b in words(text)]
+
+    def _labels(self, name: int, type: str, count: int) -> list[int]:
+        """What a name of so many words is labelled where a type is asked."""
+        if self._types[name] & self._bits[type]:
+            return [B, *[I] * (count - 1)]
+        return [IGNORED if self._holds[name] & self._bits[type] else O] * count
+
+
+def _remembered(
+    kb: KnowledgeBase, texts: Sequence[Sequence[Text]], cache: Path
+) -> list[list[list[np.ndarray]]]:
+    """`_related_names`, read from the folder where they were found before."""
+    path = cache / f"{_fingerprint(kb, texts)}.npz"
+    if path.is_file():
+        try:
+            with np.load(path) as kept:
+                parts = iter(np.split(kept["numbers"].astype(np.int64), np.cumsum(kept["sizes"])[:-1]))
+            return [[[next(parts) for _ in t.sentence_starts] for t in source] for source in texts]
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile, StopIteration) as error:
+            log.warning("%s: %s; names are looked for anew", path, error)
+    pools = _related_names(kb, texts)
+    flat = [ids for source in pools for text in source for ids in text]
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as file:
+            np.savez(
+                file,
+                numbers=np.concatenate(flat).astype(np.uint32),
+                sizes=np.array([len(ids) for ids in flat], np.uint32),
+            )
+    except OSError as error:
+        log.warning("%s: %s; names are looked for anew next time", path, error.strerror)
+    return pools
+
+
+def _fingerprint(kb: KnowledgeBase, texts: Sequence[Sequence[Text]]) -> str:
+    """Hash of all that `_related_names` depends on."""
+    digest = hashlib.sha256(f"{_VERSION} {kb.fingerprint} {_ALIKE} {_UNLIKE}".encode())
+    for source in texts:
+        for text in source:
+            ends = [text.offsets[b - 1][1] for _, b in text.sentence_ranges()]
+            spans = [span.key for span in text.document.spans]
+            read = (text.document.text, [text.offsets[a][0] for a in text.sentence_starts], ends, spans)
+            digest.update(repr(read).encode())
+        digest.update(b"next")
+    return digest.hexdigest()
+
+
+def _related_names(kb: KnowledgeBase, texts: Sequence[Sequence[Text]]) -> list[list[list[np.ndarray]]]:
+    """Numbers of the names related to each sentence, for every source and Text."""
+    spans = [s for source in texts for t in source for s in t.document.spans if s.type in kb.types]
+    mentions = list(dict.fromkeys(s.text for s in spans))
+    keys = dict(zip(mentions, keys_of(mentions).tolist(), strict=True))
+    like = _names_like(kb, {(s.type, keys[s.text]): s.text for s in reversed(spans)})
+
+    def in_sentences(some: Sequence[Text]) -> Iterator[list[np.ndarray]]:
+        ranges = [
+            [(text.offsets[a][0], text.offsets[b - 1][1]) for a, b in text.sentence_ranges()] for text in some
+        ]
+        matches = iter(
+            kb.match([t.document.text[a:b] for t, of in zip(some, ranges, strict=True) for a, b in of])
+        )
+        for text, of in zip(some, ranges, strict=True):
+            found = []
+            for start, end in of:
+                numbers = {m.number for m in next(matches)}
+                for span in text.document.spans:
+                    if start <= span.start < end and span.type in kb.types:
+                        numbers.update(like[span.type, keys[span.text]])
+                found.append(np.array(sorted(numbers), np.int64))
+            yield found
+
+    return [
+        [
+            found
+            for at in progress(range(0, len(source), _TEXTS), "finding names in sentences")
+            for found in in_sentences(source[at : at + _TEXTS])
+        ]
+        for source in texts
+    ]
+
+
+def _names_like(
+    kb: KnowledgeBase, mentions: Mapping[tuple[str, int], str]
+) -> dict[tuple[str, int], list[int]]:
+    """Numbers of the names like each mention, for ``(type, key of its normal form)``."""
+    found = {}
+    for type in sorted({type for type, _ in mentions}):
+        places = [place for place in mentions if place[0] == type]
+        rest = [t for t in kb.types if t != type]
+        wanted = [([type], _ALIKE), *([(rest, _UNLIKE)] if rest else [])]
+        for at in progress(range(0, len(places), _MENTIONS), f"finding names like those of {type}"):
+            some = places[at : at + _MENTIONS]
+            related = kb.related_all([mentions[place] for place in some], wanted)
+            found |= {
+                place: [number for part in parts for number, _ in part]
+                for place, parts in zip(some, related, strict=True)
+            }
+    return found

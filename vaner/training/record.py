@@ -1,0 +1,158 @@
+"""In: what a run read, drew and trained. Out: the lines it logs, and the record that its model keeps."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vaner import provenance
+from vaner.inputs.features import Tokenisation
+from vaner.training.arguments import KnowledgeArguments, Run, command_line
+from vaner.training.gathering import Gathered
+from vaner.training.leakage import Gate
+from vaner.training.mixture import Mixture
+from vaner.training.names import RelatedNames
+from vaner.training.trainer import VanerTrainer
+
+log = logging.getLogger(__name__)
+
+
+def log_data(gathered: Gathered, mixture: Mixture, tokenisation: Tokenisation) -> None:
+    """What is trained on, and what was left out or repaired."""
+    for source in mixture.sources:
+        words = sum(len(t.words) for t in source.texts)
+        mentions = sum(len(t.document.spans) for t in source.texts)
+        lost = f", {source.unreachable} that BIO over words cannot hold" if source.unreachable else ""
+        dropped = gathered.dropped.get(source.name)
+        dropped = f"; {dropped} documents dropped: dev or test has them" if dropped else ""
+        weight = f" x {source.weight:g}" if source.weight != 1 else ""
+        log.info(
+            f"train on {source.name}{weight}: {len(source.texts):,} documents, {words:,} words, "
+            f"{mentions:,} mentions of {', '.join(source.types)}{lost}{dropped}"
+        )
+    for what, count in gathered.repaired.items():
+        log.info(f"reading: {count} x {what}")
+    log.info(
+        f"{len(mixture):,} batches, {mixture.tokens:,} tokens, "
+        f"padding {100 * float(np.mean(mixture.padding)):.1f} %"
+    )
+    if tokenisation.shortened:
+        log.info(f"{len(tokenisation.shortened)} very long words are read by their first tokens only")
+
+
+def log_names(names: RelatedNames, mixture: Mixture, gate: Gate) -> None:
+    """Which names can be drawn, and which must not be."""
+    for line in gate.lines():
+        log.info(line)
+    counts = ", ".join(f"{count:,} {type}" for type, count in names.counts().items())
+    log.info(
+        f"names to draw: {counts}, related to {names.sentences - names.without_candidates:,} of "
+        f"{names.sentences:,} sentences; {mixture.name_rows[0]:,} rows of them in the first epoch"
+    )
+    if names.without_names:
+        log.info(
+            f"the index has no name of type {', '.join(names.without_names)}: not asked in rows of names"
+        )
+
+
+def names_record(
+    knowledge: KnowledgeArguments, names: RelatedNames, mixture: Mixture, gate: Gate
+) -> dict[str, Any]:
+    """What run.json says of rows of names."""
+    return {
+        "index": provenance.file_hashes([str(knowledge.kb)]),
+        "style": knowledge.kb_style,
+        "ratio": knowledge.kb_ratio,
+        "asked": knowledge.kb_asked,
+        "others": knowledge.kb_others,
+        "names": names.counts(),
+        "types_without_names": names.without_names,
+        "sentences": names.sentences,
+        "sentences_without_names": names.without_candidates,
+        "rows": mixture.name_rows,
+        "leakage": gate.record(),
+    }
+
+
+def _hints_record(mixture: Mixture, knowledge: KnowledgeArguments) -> dict[str, Any]:
+    if mixture.hints is None:
+        return {}
+    return {
+        "index": provenance.file_hashes([str(knowledge.kb)]),
+        "types": list(mixture.hints.types),
+        "rows": mixture.hinted_rows,
+    }
+
+
+def run_record(
+    run: Run,
+    trainer: VanerTrainer,
+    gathered: Gathered,
+    names: dict[str, Any],
+    scores: dict[str, Any],
+    seconds: float,
+) -> dict[str, Any]:
+    """What made a model: command, sizes, versions, hashes, arguments, dev scores.
+
+    Args:
+        run: what was asked for.
+        trainer: after training.
+        gathered: the data.
+        names: of `names_record`, empty without rows of names.
+        scores: of dev.
+        seconds: the run took.
+    """
+    return {
+        "command": command_line(),
+        **({"started_from": run.model.model} if run.model.model else {}),
+        "minutes": round(seconds / 60, 1),
+        "training_minutes": round(trainer.clock.seconds() / 60, 1),
+        "updates": trainer.state.global_step,
+        "tokens": trainer.tokens_of(trainer.state.global_step),
+        "processes": run.training.world_size,
+        "chosen_at_update": trainer.clock.best_step,
+        "seed": run.training.seed,
+        "versions": provenance.versions(),
+        "commit": provenance.commit(),
+        "corpora": {
+            s.name: {
+                "documents": len(s.texts),
+                "words": sum(len(t.words) for t in s.texts),
+                "weight": round(s.weight, 4),
+                "dropped_as_held_out": gathered.dropped.get(s.name, 0),
+            }
+            for s in gathered.sources
+        },
+        **({"knowledge": names} if names else {}),
+        **({"hints": hints} if (hints := _hints_record(trainer.mixture, run.knowledge)) else {}),
+        "files": provenance.file_hashes(gathered.files),
+        "arguments": _placeless(
+            {**asdict(run.model), **asdict(run.data), **asdict(run.knowledge), **_plain(run)}
+        ),
+        "dev": scores,
+    }
+
+
+def _placeless(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The same without where on this machine things lie, as `vaner.training.arguments.command_line` has it."""
+    found = {
+        name: Path(value).name if isinstance(value, str) and os.path.isabs(value) else value
+        for name, value in arguments.items()
+    }
+    return {**found, "data_root": "CORPORA" if found.get("data_root") else None}
+
+
+def _plain(run: Run) -> dict[str, Any]:
+    """The arguments that were set away from transformers' own defaults, and ours."""
+    own = {"batch_tokens", "max_minutes", "patience", "evaluations", "save_dtype"}
+    named = {
+        "learning_rate", "lr_scheduler_type", "warmup_steps", "weight_decay", "seed", "gradient_accumulation_steps",
+        "max_grad_norm", "bf16", "optim", "max_steps",
+    }  # fmt: skip
+    found = {name: str(vars(run.training)[name]) for name in sorted(own | named)}
+    return {**found, "num_train_epochs": float(run.epochs)}

@@ -1,0 +1,303 @@
+"""In: training arguments. Out: a model folder, chosen on dev, with the record of what made it.
+
+corpora -> gathering -> Mixture (batches of all epochs) -> Trainer -> best on dev -> folder
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import set_seed
+
+from vaner.errors import VanerError
+from vaner.files import cache_folder, write_text
+from vaner.inputs.features import Tokenisation
+from vaner.inputs.instructions import Template
+from vaner.model.adapting import Adapter
+from vaner.model.catalogue import backbone_folder, model_folder
+from vaner.model.config import CONFIG_NAME, ModelConfig
+from vaner.model.network import VanerModel, describe
+from vaner.model.saving import BACKBONE_FOLDER, load_tokenizer
+from vaner.training import card
+from vaner.training.arguments import DataArguments, ModelArguments, Run, VanerTrainingArguments, parse
+from vaner.training.clock import Clock
+from vaner.training.dev import Dev
+from vaner.training.gathering import Gathered, gather, gather_hints, gather_names
+from vaner.training.mixture import Drawing, Mixture
+from vaner.training.record import log_data, log_names, names_record, run_record
+from vaner.training.trainer import BEST_FOLDER, VanerTrainer
+
+RECORD = "run.json"
+
+log = logging.getLogger(__name__)
+
+
+def run(argv: Sequence[str]) -> Path:
+    """Train as the words of a command line say, and log on standard output; see `train`.
+
+    Raises:
+        VanerError: bad arguments or data, before anything is written.
+    """
+    asked = parse(argv)
+    with _on_standard_output(asked.training.process_index == 0):
+        return train(asked)
+
+
+def train(asked: Run) -> Path:
+    """Train as asked.
+
+    Returns:
+        the folder of the finished model.
+
+    Raises:
+        VanerError: bad data, before anything is written.
+    """
+    started = time.monotonic()
+    data, args, knowledge = asked.data, asked.training, asked.knowledge
+    set_seed(args.seed)
+
+    gathered = gather(data, args.seed)
+    trained = model_folder(asked.model.model) if asked.model.model else None
+    settings = _settings(asked.model, data, gathered, ModelConfig.load(trained) if trained else None)
+    names = gate = hints = None
+    if knowledge.kb_hints:
+        hints = gather_hints(knowledge, gathered, settings.types)
+        kept = {"notes": knowledge.kb_hint_notes, "tokens": knowledge.kb_hint_tokens}
+        settings = replace(settings, hints={**kept, "share": knowledge.kb_hint_share})
+    if settings.hints:
+        settings = replace(settings, template=settings.template.with_hints())
+    if knowledge.kb and knowledge.kb_ratio:
+        # One process looks for related names, the others read what it found.
+        with args.main_process_first():
+            names, gate = gather_names(
+                knowledge, gathered, data, settings.max_words, cache_folder() / "related"
+            )
+    tokenizer = load_tokenizer(trained or backbone_folder(settings.backbone, settings.revision))
+    tokenisation = Tokenisation(tokenizer, settings.max_tokens)
+    mixture = Mixture(
+        gathered.sources,
+        tokenisation,
+        settings.template,
+        Drawing(
+            head=settings.head,
+            max_words=settings.max_words,
+            single_sentence=data.single_sentence,
+            drop_dataset=data.drop_dataset,
+            one_type=data.one_type,
+            all_types=data.all_types,
+            absent_types=data.absent_types,
+            keep_empty=data.keep_empty,
+            hinted=knowledge.kb_hint_share,
+        ),
+        batch_tokens=args.batch_tokens,
+        epochs=asked.epochs,
+        seed=args.seed,
+        names=names,
+        hints=hints,
+    )
+    log_data(gathered, mixture, tokenisation)
+    if unseen := {t for name in gathered.dev for t in gathered.corpora[name].annotated} - set(settings.types):
+        log.info(f"dev asks what training does not: {', '.join(sorted(unseen))}; scored as types never seen")
+    if names and gate:
+        log_names(names, mixture, gate)
+    if hints:
+        log.info(
+            f"hints of {', '.join(hints.types)}: {mixture.hinted_rows[0]:,} rows of the first epoch have hints of "
+            "names in the index; dev is scored with them"
+        )
+
+    model = _model(asked.model, settings, trained, args)
+    origin = f"{asked.model.model} on {settings.backbone}" if trained else settings.backbone
+    log.info(f"model: {origin}, {settings.attention}, {settings.head} head, {describe(model)}")
+
+    # Trainer runs one long epoch: the mixture already holds all of them.
+    args.num_train_epochs = 1
+    args.disable_tqdm = True
+    trainer = VanerTrainer(
+        model,
+        args,
+        mixture=mixture,
+        epochs=asked.epochs,
+        dev=Dev(
+            gathered.dev,
+            gathered.corpora,
+            seed=args.seed,
+            most=data.eval_documents,
+            batch_tokens=max(args.batch_tokens, 2048),
+            hints=hints.kb if hints else None,
+            process=args.process_index,
+            processes=args.world_size,
+        ),
+        clock=Clock(args.evaluations if gathered.dev else 0, args.max_minutes, args.patience),
+        tokenizer=tokenizer,
+    )
+    resume = _checkpoint(args)
+    if resume:
+        log.info(f"resuming from {resume}")
+    trainer.train(resume_from_checkpoint=resume)
+    kept_names = names_record(knowledge, names, mixture, gate) if names and gate else {}
+    return _finish(asked, trainer, gathered, kept_names, started)
+
+
+@contextlib.contextmanager
+def _on_standard_output(first: bool) -> Iterator[None]:
+    """Meanwhile what training logs goes to standard output, a line each, from one process of several."""
+    room = logging.getLogger("vaner.training")
+    handler = _Lines(logging.INFO if first else logging.WARNING)
+    level = room.level
+    room.addHandler(handler)
+    room.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        room.removeHandler(handler)
+        room.setLevel(level)
+
+
+class _Lines(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), flush=True)
+
+
+def _settings(
+    model_args: ModelArguments, data_args: DataArguments, gathered: Gathered, trained: ModelConfig | None
+) -> ModelConfig:
+    """What the model will know: of the mix and, where training goes on from a model, of what that one knew."""
+    corpora = gathered.corpora
+    before = trained or ModelConfig(
+        backbone=model_args.backbone,
+        revision=model_args.revision,
+        attention=model_args.attention,
+        causal_layers=model_args.causal_layers,
+        head=model_args.head,
+        head_rank=model_args.head_rank,
+        template=Template(type_vector=model_args.type_vector, place=model_args.instruction),
+        max_tokens=model_args.max_tokens,
+        max_words=model_args.max_words,
+    )
+    wording = {"known": data_args.template, "adaptive": data_args.adaptive_template}
+    names = [s.name for s in gathered.sources]
+    own: dict[str, str] = {}
+    for corpus in (corpora[n] for n in names):
+        if corpus.template and own.setdefault(corpus.instruction_name, corpus.template) != corpus.template:
+            raise VanerError(
+                f"corpus {corpus.name}: another corpus of the mix is called {corpus.instruction_name} in "
+                "instructions too, with another template; give both the same one in corpora.yaml"
+            )
+    datasets = {name: list(types) for name, types in before.datasets.items()}
+    for source in gathered.sources:
+        asked = dict.fromkeys([*datasets.get(source.dataset, []), *source.types])
+        datasets[source.dataset] = list(asked)
+    types = list(dict.fromkeys([*before.types, *(t for types in datasets.values() for t in types)]))
+    # Dev may ask types that were not trained on; their definitions are then said too.
+    asked = dict.fromkeys([*types, *(t for name in gathered.dev for t in sorted(corpora[name].annotated))])
+    described = {t: corpora.types[t] for t in asked if t in corpora.types}
+    template = replace(
+        before.template,
+        **{k: v for k, v in wording.items() if v},
+        definitions={
+            **before.template.definitions,
+            **{t: d.definition for t, d in described.items() if d.definition},
+        },
+        datasets={**before.template.datasets, **own},
+        alone={**before.template.alone, **{t: d.template for t, d in described.items() if d.template}},
+    )
+    return replace(before, template=template, types=types, datasets=datasets, training={})
+
+
+def _model(
+    model_args: ModelArguments,
+    settings: ModelConfig,
+    trained: str | None,
+    args: VanerTrainingArguments,
+) -> VanerModel:
+    # A quantised base is put on its device while it loads; others are moved by Trainer.
+    device = str(args.device) if model_args.quantization != "none" else None
+    if trained is None:
+        return VanerModel.build(
+            settings,
+            Adapter(
+                model_args.adapter,
+                model_args.lora_r,
+                model_args.lora_alpha,
+                model_args.lora_dropout,
+                model_args.lora_targets,
+                model_args.lora_upper_layers,
+            ),
+            dtype=model_args.dtype,
+            quantization=model_args.quantization,
+            device=device,
+            seed=args.seed,
+        )
+    full = settings.backbone == BACKBONE_FOLDER
+    model = VanerModel.from_pretrained(
+        trained,
+        # All weights are trained then, and rounding them would stop small steps.
+        dtype="float32" if full else model_args.dtype,
+        device=device or "cpu",
+        quantization=model_args.quantization,
+    )
+    model.settings = replace(settings, weights_hash=model.settings.weights_hash)
+    return model.train()
+
+
+def _checkpoint(args: VanerTrainingArguments) -> str | None:
+    wanted = args.resume_from_checkpoint
+    if wanted in (None, "", "False", "false"):
+        return None
+    if wanted in ("True", "true", "last"):
+        found = [
+            p for p in Path(args.output_dir).glob("checkpoint-*") if (p / "trainer_state.json").is_file()
+        ]
+        if not found:
+            raise VanerError(
+                f"{args.output_dir}: no checkpoint to resume from; leave --resume_from_checkpoint out"
+            )
+        return str(max(found, key=lambda p: int(p.name.split("-")[1])))
+    if not (Path(wanted) / "trainer_state.json").is_file():
+        raise VanerError(
+            f"{wanted}: not a checkpoint; name a folder such as {args.output_dir}/checkpoint-100"
+        )
+    return wanted
+
+
+def _finish(
+    asked: Run, trainer: VanerTrainer, gathered: Gathered, names: dict[str, Any], started: float
+) -> Path:
+    args = asked.training
+    folder = Path(args.output_dir)
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    best = folder / BEST_FOLDER
+    if trainer.clock.best is not None and (best / CONFIG_NAME).is_file():
+        model.load_trained(best)
+    scores = trainer.best_scores
+    if scores is None:
+        if gathered.dev:
+            log.info("scoring the chosen model on dev")
+        scores = trainer.dev.scores(model, trainer.tokenizer)
+    if args.process_index == 0:
+        record = run_record(asked, trainer, gathered, names, scores, time.monotonic() - started)
+        shown = {k: v for k, v in record.items() if k not in ("arguments",)}
+        model.settings = replace(model.settings, training=shown)
+        dtype = torch.bfloat16 if args.save_dtype == "bfloat16" else None
+        model.save_pretrained(folder, trainer.tokenizer, dtype=dtype)
+        history = [h for h in trainer.state.log_history if "loss" in h or "eval_f1" in h]
+        write_text(folder / RECORD, json.dumps({**record, "history": history}, indent=2, default=str) + "\n")
+        write_text(folder / "README.md", card.render(model.settings))
+        for scratch in (best, folder / ".writing"):
+            shutil.rmtree(scratch, ignore_errors=True)
+        for name, one in scores.items():
+            log.info(f"dev {name}: F1 {one['f1']:.4f} (P {one['precision']:.4f}, R {one['recall']:.4f})")
+        log.info(
+            f"model written to {folder} ({record['minutes']:.1f} min); tag with: python predict.py --model {folder} ..."
+        )
+    return folder

@@ -1,0 +1,208 @@
+"""In: a VanerModel, a Mixture, dev documents. Out: trained weights, whole checkpoints, the best model on dev.
+
+Mixture (whole batches) -> transformers' Trainer -> checkpoint-N/, best/
+                                |
+                              Clock: updates or time -> learning rate, when dev is scored, when to stop
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.optim.lr_scheduler import LambdaLR
+from torch.utils.data import SequentialSampler
+from transformers import Trainer, TrainerCallback
+from transformers.trainer_callback import PrinterCallback
+from transformers.trainer_utils import rotate_checkpoints
+
+from vaner.errors import VanerError
+from vaner.model.config import CONFIG_NAME
+from vaner.model.network import VanerModel
+from vaner.training.arguments import VanerTrainingArguments
+from vaner.training.clock import Clock
+from vaner.training.dev import Dev, mean_f1
+from vaner.training.mixture import Mixture
+
+BEST_FOLDER = "best"
+
+log = logging.getLogger(__name__)
+
+
+class Printer(TrainerCallback):
+    """One short line an entry in the log, in place of Trainer's dictionaries."""
+
+    def on_log(self, args, state, control, logs=None, **kwargs) -> None:
+        if not state.is_world_process_zero or not logs:
+            return
+        if "loss" in logs:
+            left = f"{logs['minutes_left']:.0f} min left" if "minutes_left" in logs else ""
+            log.info(
+                f"  step {state.global_step}/{state.max_steps}  epoch {logs['passes']:.2f}  loss {logs['loss']:.4f}  "
+                f"lr {logs['learning_rate']:.1e}  {logs['tokens_per_second']:,.0f} tokens/s  {left}"
+            )
+        elif "eval_f1" in logs:
+            scores = "  ".join(
+                f"{k[5:-3]} {v:.4f}" for k, v in logs.items() if k.endswith("_f1") and k != "eval_f1"
+            )
+            log.info(f"  dev at step {state.global_step}: mean F1 {logs['eval_f1']:.4f}   {scores}")
+
+
+class VanerTrainer(Trainer):
+    """transformers' Trainer over a Mixture: its items are batches, its score is dev F1, its files are a model's.
+
+    Args:
+        model: is trained.
+        args: of training; ``num_train_epochs`` must be 1, for the mixture holds all epochs.
+        mixture: the batches.
+        epochs: passes over the mix that these are.
+        dev: what chooses the model.
+        clock: says how far the run is.
+        tokenizer: is saved with the model.
+
+    Attributes:
+        best_scores: of the best model on dev, None before the first evaluation.
+    """
+
+    def __init__(
+        self,
+        model: VanerModel,
+        args: VanerTrainingArguments,
+        *,
+        mixture: Mixture,
+        epochs: int,
+        dev: Dev,
+        clock: Clock,
+        tokenizer: Any,
+    ) -> None:
+        super().__init__(
+            model, args, train_dataset=mixture, data_collator=_as_tensors, callbacks=[clock, Printer()]
+        )
+        self.remove_callback(PrinterCallback)
+        self.mixture = mixture
+        self.epochs = epochs
+        self.dev = dev
+        self.clock = clock
+        self.tokenizer = tokenizer
+        self._logged = (0, 0.0)
+        self._checkpoints: Path | None = None
+        self.best_scores: dict[str, dict[str, Any]] | None = None
+
+    def _get_train_sampler(self, train_dataset=None):
+        # The mixture is shuffled already, by the seed and the epoch.
+        return SequentialSampler(self.mixture)
+
+    def create_scheduler(self, num_training_steps: int, optimizer=None):
+        if not self.clock.max_seconds:
+            return super().create_scheduler(num_training_steps, optimizer)
+        warmup = self.args.get_warmup_steps(num_training_steps) / num_training_steps
+
+        def factor(step: int) -> float:
+            # Not below the share of one update, so that the first one moves at all.
+            share = max(self.clock.share(step, num_training_steps), 1 / num_training_steps)
+            return min(1.0, share / warmup if warmup else 1.0, (1 - share) / (1 - warmup))
+
+        self.lr_scheduler = LambdaLR(optimizer or self.optimizer, factor)
+        return self.lr_scheduler
+
+    @property
+    def updates_of_all(self) -> int:
+        """Updates that go through the mixture once; ``--max_steps`` may stop before or go on from its start."""
+        return math.ceil(len(self.mixture) / (self.args.world_size * self.args.gradient_accumulation_steps))
+
+    def tokens_of(self, updates: int) -> int:
+        """Tokens that so many updates read, as batches of the mixture are on average."""
+        return round(self.mixture.tokens * updates / self.updates_of_all)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        step = self.state.global_step
+        logs["passes"] = round(self.epochs * step / self.updates_of_all, 4)
+        if "loss" in logs:
+            seconds = self.clock.seconds()
+            before_step, before_seconds = self._logged
+            tokens = self.tokens_of(step - before_step)
+            logs["tokens_per_second"] = round(tokens / max(seconds - before_seconds, 1e-9))
+            share = self.clock.share(step, self.state.max_steps)
+            logs["minutes_left"] = round(seconds / max(share, 1e-9) * (1 - share) / 60, 1)
+            self._logged = (step, seconds)
+        super().log(logs, start_time)
+
+    def evaluate(
+        self, eval_dataset=None, ignore_keys=None, metric_key_prefix: str = "eval"
+    ) -> dict[str, float]:
+        """Mean strict micro-F1 over the dev corpora, each process scoring a share of the documents."""
+        found = self.dev.scores(self.accelerator.unwrap_model(self.model), self.tokenizer)
+        values = {f"{metric_key_prefix}_{name}_f1": one["f1"] for name, one in found.items()}
+        values[f"{metric_key_prefix}_f1"] = mean_f1(found)
+        self.log(values)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, values)
+        if self.clock.better(values[f"{metric_key_prefix}_f1"], self.state.global_step):
+            self.best_scores = found
+            best = Path(self.args.output_dir) / BEST_FOLDER
+            writing = best.with_name(f".{BEST_FOLDER}.writing")
+            self._save(str(writing), self._gathered_state())
+            if self.args.should_save:
+                _swap(writing, best)
+        if not self.clock.is_patient:
+            log.info(f"  no better dev F1 in {self.clock.patience} evaluations: stopping early")
+            self.control.should_training_stop = True
+        # The clock of tokens/s stands still during evaluation.
+        self._logged = (self.state.global_step, self.clock.seconds())
+        return values
+
+    def _gathered_state(self):
+        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            return self.accelerator.get_state_dict(self.model)
+        return None
+
+    def _save(self, output_dir: str | None = None, state_dict=None) -> None:
+        if not self.args.should_save:
+            return
+        model = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
+        model.save_pretrained(output_dir or self.args.output_dir, self.tokenizer, state_dict=state_dict)
+
+    def _get_output_dir(self, trial=None) -> str:
+        return str(self._checkpoints or super()._get_output_dir(trial))
+
+    def _save_checkpoint(self, model, trial=None) -> None:
+        # Trainer writes a checkpoint file by file, in place; a run that is killed meanwhile would leave one that
+        # cannot be resumed from. Here it appears under its name when it is whole.
+        folder = Path(self.args.output_dir)
+        self._checkpoints = folder / ".writing"
+        try:
+            super()._save_checkpoint(model, trial)
+        finally:
+            self._checkpoints = None
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            name = f"checkpoint-{self.state.global_step}"
+            _swap(folder / ".writing" / name, folder / name)
+            shutil.rmtree(folder / ".writing", ignore_errors=True)
+            rotate_checkpoints(str(folder), self.args.save_total_limit)
+        self.accelerator.wait_for_everyone()
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model=None) -> None:
+        if not (Path(resume_from_checkpoint) / CONFIG_NAME).is_file():
+            raise VanerError(f"{resume_from_checkpoint}: no whole checkpoint; resume from an earlier one")
+        (model or self.model).load_trained(resume_from_checkpoint)
+
+
+def _swap(new: Path, place: Path) -> None:
+    """Put a folder in the place of another, so that at any moment one of them is whole there or beside it."""
+    old = place.with_name(f".{place.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if place.exists():
+        os.replace(place, old)
+    os.replace(new, place)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _as_tensors(items: list[dict[str, np.ndarray]]) -> dict[str, torch.Tensor]:
+    (batch,) = items
+    return {name: torch.from_numpy(array) for name, array in batch.items()}
