@@ -68,3 +68,13 @@ def test_without_an_evaluation_the_run_s_own_scores_are_shown():
     dev = {"bc5cdr": {"f1": 0.8, "types": {"Disease": 0.7}}}
     text = card.render(dataclasses.replace(SETTINGS, training={"dev": dev}))
     assert "| bc5cdr | all | 80.00 |" in text and "| bc5cdr | Disease | 70.00 |" in text
+
+
+def test_the_head_of_the_card_is_what_the_hub_reads():
+    from huggingface_hub import ModelCard
+
+    dev = {"bc5cdr": {"f1": 0.8, "types": {"Disease": 0.7}}}
+    data = ModelCard(card.render(dataclasses.replace(SETTINGS, training={"dev": dev}))).data
+    assert data.base_model == "HuggingFaceTB/SmolLM2-135M-Instruct" and data.library_name == "vaner"
+    ((name, split, value),) = [(r.dataset_name, r.dataset_split, r.metric_value) for r in data.eval_results]
+    assert (name, split, value) == ("bc5cdr", "dev", 0.8)

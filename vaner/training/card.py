@@ -1,98 +1,94 @@
-"""In: a trained model's ModelConfig. Out: its model card (README.md), written from the run, not by hand."""
+"""In: a trained model's ModelConfig. Out: its model card (README.md), written from the run, not by hand.
+
+`card.jinja` beside this file is its text; the tables of scores are made here. huggingface_hub writes the block of
+metadata at its head, which the hub reads.
+"""
 
 from __future__ import annotations
 
+import importlib.resources
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from vaner.model.catalogue import EMBEDDED
 from vaner.model.config import ModelConfig
 
-# What ``evaluate --json`` writes.
-Page = Mapping[str, Any]
+#: What ``evaluate --json`` wrote (`vaner.evaluation.page.Page`).
+Evaluation = Mapping[str, Any]
+
+_LEAKAGE = {
+    "drop": "None of them was trained on.",
+    "report": "They were NOT dropped.",
+    "off": "Dev and test were not looked at: names may be mentions that only they annotate.",
+}
 
 
 def render(
     settings: ModelConfig,
-    evaluations: Sequence[Page] = (),
+    evaluations: Sequence[Evaluation] = (),
     mistakes: str | None = None,
     *,
-    beside: Mapping[str, Sequence[Page]] | None = None,
+    beside: Mapping[str, Sequence[Evaluation]] | None = None,
     published: Mapping[tuple[str, str], Mapping[str, float]] | None = None,
 ) -> str:
-    """The card in Markdown, with the metadata block that the hub reads.
+    """The card in Markdown, with the block of metadata that the hub reads.
 
     Args:
         settings: with the record of the run.
-        evaluations: what ``evaluate --json`` wrote, one page a table; without any, the run's own dev scores are shown.
+        evaluations: what ``evaluate --json`` wrote, one a table; without any, the run's own dev scores are shown.
         mistakes: what ``evaluate --mistakes`` wrote, for the section on what the model is bad at.
         beside: other models' names -> the same evaluations of them; their F1 stands in a column of its own.
         published: (corpus, type) -> model -> published F1 on the test split, in percent. The type is ``all`` where the
             figure is the micro-average of a corpus of several.
     """
     run = settings.training
-    example = settings.types[0] if settings.types else "Disease"
-    datasets = "\n".join(f"| `{name}` | {', '.join(types)} |" for name, types in settings.datasets.items())
-    corpora = "\n".join(
-        f"| {name} | {c['documents']:,} | {c['words']:,} | {c['weight']:g} | {c['dropped_as_held_out']} |"
-        for name, c in run.get("corpora", {}).items()
+    card = ModelCard.from_template(
+        _metadata(settings, evaluations),
+        template_str=importlib.resources.files("vaner.training")
+        .joinpath("card.jinja")
+        .read_text(encoding="utf-8"),
+        settings=settings,
+        run=run,
+        leakage=_LEAKAGE,
+        scores="\n".join(
+            _scores(evaluations, beside or {}) if evaluations else _own_scores(run.get("dev", {}))
+        ),
+        published="\n".join(_published(evaluations, published)) if published else "",
+        mistakes=(mistakes or "").strip(),
     )
-    parts = [
-        "---",
-        "library_name: vaner",
-        f"base_model: {settings.backbone}",
-        "pipeline_tag: token-classification",
-        "tags: [biomedical, named-entity-recognition, lora]",
-        "---",
-        "",
-        f"# VANER tagger on {settings.backbone}",
-        "",
-        f"Finds {', '.join(settings.types)} mentions in biomedical text, with exact character offsets.",
-        "",
-        "```python",
-        "import vaner",
-        "",
-        'tagger = vaner.Vaner.from_pretrained("path/to/this/folder")',
-        f'tagger("...", types=["{example}"])',
-        "```",
-        "",
-        "## How it works",
-        "",
-        f"A `{settings.attention}` {settings.backbone} with a `{settings.head}` BIO head reads units of at most "
-        f"{settings.max_words} words (whole sentences) behind an instruction, in rows of at most "
-        f"{settings.max_tokens} tokens:",
-        "",
-        f"> {settings.template.known}",
-        "",
-        "Without a dataset's name (adaptive mode):",
-        "",
-        f"> {settings.template.adaptive}",
-        "",
-        f"Weights of the base, sha256 over its tensors: `{settings.weights_hash}`",
-        "",
-        "| dataset name | types |",
-        "|---|---|",
-        datasets,
-        "",
-        "## Training",
-        "",
-        f"`{run.get('command', '')}`",
-        "",
-        *([f"Training started from the model `{run['started_from']}`.", ""] if "started_from" in run else []),
-        f"{run.get('updates', 0):,} updates, {run.get('tokens', 0):,} tokens, "
-        f"{run.get('training_minutes', 0):g} minutes on {run.get('processes', 1)} process(es), "
-        f"seed {run.get('seed')}, code {run.get('commit')}.",
-        "",
-        "| corpus | documents | words | weight | dropped, shared with dev or test |",
-        "|---|---|---|---|---|",
-        corpora,
-        "",
-        *_names(run.get("knowledge", {})),
-        *_hints(settings.hints),
-        *(_scores(evaluations, beside or {}) if evaluations else _own_scores(run.get("dev", {}))),
-        *(_published(evaluations, published) if published else []),
-        *(["## What it is bad at", "", mistakes.strip(), ""] if mistakes else []),
-    ]
-    return "\n".join(parts)
+    return str(card).rstrip() + "\n"
+
+
+def _metadata(settings: ModelConfig, evaluations: Sequence[Evaluation]) -> ModelCardData:
+    embedded = EMBEDDED.get(settings.backbone)
+    scored = [
+        (found["name"], found["split"], found["overall"]["micro"]["f1"])
+        for one in evaluations
+        if not one["protocol"].get("adaptive")
+        for found in one["results"]
+        if found["overall"]["micro"]["f1"] is not None
+    ] or [(name, "dev", one["f1"]) for name, one in settings.training.get("dev", {}).items()]
+    return ModelCardData(
+        library_name="vaner",
+        base_model=embedded.source if embedded else settings.backbone,
+        pipeline_tag="token-classification",
+        tags=["biomedical", "named-entity-recognition", "lora"],
+        model_name=f"VANER tagger on {settings.backbone}",
+        eval_results=[
+            EvalResult(
+                task_type="token-classification",
+                dataset_type=name,
+                dataset_name=name,
+                dataset_split=split,
+                metric_type="f1",
+                metric_name="strict micro-F1",
+                metric_value=round(f1, 4),
+            )
+            for name, split, f1 in scored
+        ],
+    )
 
 
 def _own_scores(dev: Mapping[str, Any]) -> list[str]:
@@ -105,7 +101,7 @@ def _own_scores(dev: Mapping[str, Any]) -> list[str]:
     return ["## Scores on dev", "", said, "", "| corpus | type | F1 |", "|---|---|---|", *rows, ""]
 
 
-def _scores(pages: Sequence[Page], beside: Mapping[str, Sequence[Page]]) -> list[str]:
+def _scores(pages: Sequence[Evaluation], beside: Mapping[str, Sequence[Evaluation]]) -> list[str]:
     lines = [
         "## Scores",
         "",
@@ -157,7 +153,7 @@ def _scores(pages: Sequence[Page], beside: Mapping[str, Sequence[Page]]) -> list
     return lines
 
 
-def _found(pages: Sequence[Page], like: Page) -> dict[str, Mapping[str, Any]]:
+def _found(pages: Sequence[Evaluation], like: Evaluation) -> dict[str, Mapping[str, Any]]:
     """Of another model's evaluations what was asked as in this one, by corpus."""
     wanted = {(found["name"], found["split"]) for found in like["results"]}
     return {
@@ -169,7 +165,9 @@ def _found(pages: Sequence[Page], like: Page) -> dict[str, Mapping[str, Any]]:
     }
 
 
-def _published(pages: Sequence[Page], published: Mapping[tuple[str, str], Mapping[str, float]]) -> list[str]:
+def _published(
+    pages: Sequence[Evaluation], published: Mapping[tuple[str, str], Mapping[str, float]]
+) -> list[str]:
     models = list(dict.fromkeys(model for figures in published.values() for model in figures))
     ours: dict[tuple[str, str, str], float | None] = {}
     for page in pages:
@@ -209,53 +207,6 @@ def _kinds(found: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     lengths = {f"{name} word{'s' * (name != '1')}": one for name, one in (found.get("length") or {}).items()}
     types = found["type"] if len(found["type"]) > 1 else {}
     return {"all": found["overall"]["micro"], **types, **seen, **lengths}
-
-
-def _names(knowledge: dict) -> list[str]:
-    """The section on dense recognition, where there was any."""
-    if not knowledge:
-        return []
-    leakage = knowledge["leakage"]
-    rows = [
-        f"| {corpus} | {kind} | {c['only_in_dev_or_test']:,} | {c['in_index']:,} |"
-        for corpus, kinds in leakage["held_out_mentions"].items()
-        for kind, c in kinds.items()
-    ]
-    said = {
-        "drop": "None of them was trained on.",
-        "report": "They were NOT dropped.",
-        "off": "Dev and test were not looked at: names may be mentions that only they annotate.",
-    }
-    table = [
-        "| corpus | type | only in dev or test | of these in the index |",
-        "|---|---|---|---|",
-        *rows,
-        "",
-    ]
-    index = ", ".join(f"`{name}` (sha256 {digest})" for name, digest in knowledge["index"].items())
-    return [
-        "### Dense recognition",
-        "",
-        f"{knowledge['ratio']:g} rows of knowledge-base names (style `{knowledge['style']}`) for every row of the "
-        f"corpora, from {index}: {', '.join(f'{n:,} {kind}' for kind, n in knowledge['names'].items())} names.",
-        "",
-        f"Mentions that dev or test annotate and training does not (`--kb_leakage {leakage['mode']}`). "
-        f"{said[leakage['mode']]}",
-        "",
-        *(table if rows else []),
-    ]
-
-
-def _hints(hints: Mapping[str, Any] | None) -> list[str]:
-    if not hints:
-        return []
-    return [
-        "### Hints",
-        "",
-        f"{hints['share']:g} of the training rows noted names that a dictionary found in them, at most "
-        f"{hints['notes']}; name an index when tagging (`kb=`, `--kb INDEX --hints`) to give them again.",
-        "",
-    ]
 
 
 def _percent(value: float | None) -> str:
