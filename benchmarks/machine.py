@@ -12,7 +12,6 @@ Embedding, norms, activations, softmax and the head are left out: they are under
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 import resource
@@ -59,13 +58,8 @@ def _processor() -> str:
 
 def versions(*packages: str) -> dict[str, str]:
     """Of vaner, of what it stands on, and of these packages where they are installed."""
-    found = provenance.versions() | {"commit": provenance.commit() or "unknown"}
-    for package in packages:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+    found = provenance.versions((*provenance.PACKAGES, *packages))
+    return found | {"commit": provenance.commit() or "unknown"}
 
 
 # --- what the machine can do ---

@@ -165,6 +165,24 @@ for name in {LIGHT}:
     assert done.returncode == 0, done.stderr
 
 
+def test_no_package_imports_torch_by_itself():
+    """`import vaner.model` says what the room holds; only its files need what they need."""
+    packages = [
+        p.parent.relative_to(PACKAGE.parent).as_posix().replace("/", ".")
+        for p in PACKAGE.glob("*/__init__.py")
+    ]
+    script = f"""
+import importlib, sys
+for name in {packages}:
+    importlib.import_module(name)
+    heavy = sorted({{"torch", "transformers"}} & set(sys.modules))
+    assert not heavy, f"{{name}} imports {{heavy}}"
+"""
+    assert len(packages) == 12
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_each_file_says_what_goes_in_and_what_comes_out(path):
     if path.name == "__main__.py" or path == PACKAGE / "__init__.py":

@@ -136,9 +136,18 @@ class Document:
                     f"{span.start}-{span.end} {span.text[:_SHOWN]!r}; correct the fragments"
                 )
 
-    def span(self, start: int, end: int, type: str, **rest: Any) -> Span:
-        """A Span of this document, its text taken from the offsets."""
-        return Span(start, end, type, self.text[start:end], **rest)
+    def span(
+        self,
+        start: int,
+        end: int,
+        type: str,
+        *,
+        score: float | None = None,
+        concepts: tuple[Concept, ...] = (),
+        fragments: tuple[tuple[int, int], ...] = (),
+    ) -> Span:
+        """A Span of this document, its text taken from the offsets, the rest as in `Span`."""
+        return Span(start, end, type, self.text[start:end], score, concepts, fragments)
 
     def with_spans(self, spans: Iterable[Span]) -> Document:
         """This document with other spans, everything else kept."""

@@ -18,7 +18,7 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO, cast
 
 import yaml
 
@@ -37,8 +37,8 @@ def open_bytes(path: str | os.PathLike) -> Iterator[BinaryIO]:
     if str(path) == "-":
         yield sys.stdin.buffer
     elif str(path).endswith(".gz"):
-        with gzip.open(path, "rb") as file:
-            yield file
+        with gzip.open(path, "rb") as unzipped:
+            yield cast(BinaryIO, unzipped)  # typing does not count it as one
     else:
         with open(path, "rb") as file:
             yield file
@@ -153,6 +153,9 @@ def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
     It is written under a temporary name in the same folder, flushed, fsynced and renamed; a symbolic
     link keeps pointing at the file it names. ``*.gz`` is compressed. ``-`` (standard output) and what is
     not a regular file (a pipe, ``/dev/null``) are written directly.
+
+    Raises:
+        VanerError: where ``path`` is a folder, or the one that is to hold it does not exist.
     """
     if str(path) == "-":
         yield sys.stdout.buffer
@@ -172,8 +175,8 @@ def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
     try:
         with open(handle, "wb") as raw:
             if str(path).endswith(".gz"):
-                with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as file:
-                    yield file
+                with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as zipped:
+                    yield cast(BinaryIO, zipped)  # typing does not count it as one
             else:
                 yield raw
             raw.flush()
@@ -187,7 +190,11 @@ def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def replacing_text(path: str | os.PathLike) -> Iterator[TextIO]:
-    """:func:`replacing` for UTF-8 text; ``\\n`` is written as it is."""
+    """:func:`replacing` for UTF-8 text; ``\\n`` is written as it is.
+
+    Raises:
+        VanerError: as there, and for text that UTF-8 cannot hold.
+    """
     with replacing(path) as binary:
         text = io.TextIOWrapper(binary, encoding="utf-8", newline="\n", write_through=False)
         try:

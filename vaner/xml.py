@@ -57,7 +57,12 @@ def content(element: etree._Element | None) -> str:
     unknown = next(element.iter(etree.Entity), None)
     if unknown is not None:
         raise FormatError(f"the entity {unknown.text} is not known here; write the character itself")
-    return "".join(element.itertext())
+    return "".join(element.itertext())  # type: ignore[arg-type]  # lxml-stubs: str or bytes; it is str
+
+
+def line_of(element: etree._Element) -> int | None:
+    """The line of the file on which an element starts; None where it comes from no file."""
+    return element.sourceline  # type: ignore[return-value]  # lxml-stubs give it no type
 
 
 def _problem(path: str | os.PathLike, error: etree.XMLSyntaxError) -> str:

@@ -64,8 +64,8 @@ def run(args: argparse.Namespace) -> None:
                 bar.update()
     missing = {corpus.name: splits for corpus in chosen if (splits := _missing(corpus, counted))}
     if args.json:
-        found = _as_json(chosen, counted, missing)
-        write_text(args.json, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+        listed = _as_json(chosen, counted, missing)
+        write_text(args.json, json.dumps(listed, indent=2, ensure_ascii=False) + "\n")
     width = None if args.markdown else shutil.get_terminal_size().columns
     parts = _tables(counted, width) + _absent(chosen, missing, root is not None, width)
     print("\n\n".join(parts))

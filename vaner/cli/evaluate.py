@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from vaner.cli.options import add_data_root, add_on_error
 from vaner.corpora.registry import Corpus, read_registry, root_folder
@@ -116,7 +117,8 @@ def run(args: argparse.Namespace) -> None:
     }
     predicted: Predicted
     if args.model:
-        predicted = load(args.model, **options, hints=args.kb)
+        of_model: Options = {**options, "hints": args.kb}
+        predicted = load(args.model, **of_model)
     else:
         predicted = reading.file(args.predictions, args.predictions_format, golds[0].read)
     output_format = args.output_format or (format_to_write(args.output) if args.output else "")
@@ -297,10 +299,7 @@ def _columns(
 def _beside(name: str, options: Options) -> Tagger:
     """The baseline, with those of the model's options that its kind takes."""
     takes = options_of(name)
-    given: Options = {}
-    for option, value in options.items():
-        if option in takes:
-            given[option] = value  # type: ignore[literal-required]
+    given = cast(Options, {option: value for option, value in options.items() if option in takes})
     return load(name, **given)
 
 

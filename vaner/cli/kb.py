@@ -7,10 +7,17 @@ import json
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vaner.cli.options import say
 from vaner.errors import VanerError
+
+if TYPE_CHECKING:
+    from vaner.document import Document
+    from vaner.vocabularies.sources import Source
+    from vaner.vocabularies.terms import Term
 
 HELP = "compile vocabularies into a knowledge base, look names up in it, match and link text with it"
 
@@ -130,7 +137,7 @@ def _build(args: argparse.Namespace) -> None:
     report = Report()
     started = time.perf_counter()
 
-    def terms(source):
+    def terms(source: Source) -> Iterator[Term]:
         bar = tqdm(
             source.terms(args.kb_root, report), desc=source.name, unit=" names", disable=None, mininterval=1
         )
@@ -247,7 +254,7 @@ def _link(args: argparse.Namespace) -> None:
         raise VanerError("--map takes LABEL=TYPE, for instance --map Modifier=Disease")
     report, accuracy = Report(), Accuracy()
 
-    def linked():
+    def linked() -> Iterator[Document]:
         for document in read(args.input, args.input_format, on_error="skip", report=report):
             after = linker.link_document(document, labels)
             accuracy.add(document, after, labels)

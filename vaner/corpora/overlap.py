@@ -36,11 +36,13 @@ class Fingerprints:
 
 def fingerprints(documents: Iterable[Document]) -> Fingerprints:
     """The Fingerprints of documents, of which text and PubMed ids are looked at, spans never."""
-    pmids, sentences = set(), set()
+    pmids: set[str] = set()
+    sentences: set[bytes] = set()
     for document in documents:
-        pmids.add(document.metadata.get("pmid"))
+        if (pmid := document.metadata.get("pmid")) is not None:
+            pmids.add(pmid)
         sentences.update(_sentence_digests(document))
-    return Fingerprints(frozenset(pmids - {None}), frozenset(sentences))
+    return Fingerprints(frozenset(pmids), frozenset(sentences))
 
 
 def held_out_fingerprints(

@@ -155,8 +155,8 @@ class Corpus:
 
     def _find(self, split: str, root: Path) -> tuple[Path, ...] | None:
         for files in self.files[split]:
-            found = [_below(root, file) for file in files]
-            if all(found):
+            found = [path for file in files if (path := _below(root, file)) is not None]
+            if len(found) == len(files):
                 return tuple(found)
         return None
 
@@ -196,8 +196,8 @@ class Corpus:
                     f"({', '.join(self.types)}); add it to its types in {self.folder / 'corpora.yaml'} "
                     "(null leaves its mentions out)"
                 )
-            if self.types[span.type] is not None:
-                spans.append(replace(span, type=self.types[span.type]))
+            if (canonical := self.types[span.type]) is not None:
+                spans.append(replace(span, type=canonical))
         metadata = {**document.metadata, "corpus": self.name}
         if self.pmid and (match := re.match(self.pmid, document.id)):
             metadata["pmid"] = match[1]

@@ -39,14 +39,21 @@ class Mistake:
     predicted: Mention | None
 
     @property
+    def mention(self) -> Mention:
+        """The gold mention; the predicted one where there is none."""
+        mention = self.gold or self.predicted
+        assert mention is not None, "a mistake has a gold or a predicted mention"
+        return mention
+
+    @property
     def type(self) -> str:
         """The gold mention's type; the predicted one's where nothing is there."""
-        return (self.gold or self.predicted).type
+        return self.mention.type
 
     @property
     def surface(self) -> str:
-        mention = self.gold or self.predicted
-        return " ".join(self.text[mention.start : mention.end].split())
+        """The words of the mention, joined by single spaces."""
+        return " ".join(self.text[self.mention.start : self.mention.end].split())
 
     def context(self, around: int = _AROUND) -> str:
         """The text around it on one line, gold in square brackets and the prediction in braces."""
@@ -80,13 +87,13 @@ def _of(pair: Pair) -> Iterable[Mistake]:
         near = [p for p in left if p.start < gold.end and gold.start < p.end]
         same = [p for p in near if p.type == gold.type]
         place = [p for p in near if (p.start, p.end) == (gold.start, gold.end)]
-        other = (same or place or [None])[0]
+        other = next(iter(same or place), None)
         kind = "borders" if same else "type" if place else "missed"
         if other is not None:
             left.remove(other)
         found.append(Mistake(kind, pair.id, pair.text, gold, other))
     found += [Mistake("spurious", pair.id, pair.text, None, p) for p in left]
-    return sorted(found, key=lambda m: (m.gold or m.predicted).start)
+    return sorted(found, key=lambda m: m.mention.start)
 
 
 def markdown(found: Mapping[str, Sequence[Mistake]], most: int = 5) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -13,6 +13,8 @@ from vaner.errors import VanerError
 from vaner.text.segment import words
 
 _SHOWN = 20
+
+_Carry = Callable[[int, int], tuple[int, int]]
 
 
 class Mention(NamedTuple):
@@ -134,8 +136,8 @@ def pair(
         carry = _carrier(gold_document, predicted_document)
         if carry is not None:
             notes["documents_differing_in_white_space"] += 1
-        gold_mentions = _mentions(gold_document, type_map, wanted, gold_document.text, carry and carry[0])
-        found = _mentions(predicted_document, type_map, wanted, gold_document.text, carry and carry[1])
+        gold_mentions = _mentions(gold_document, type_map, wanted, carry and carry[0])
+        found = _mentions(predicted_document, type_map, wanted, carry and carry[1])
         if gold_document.types is None:
             annotated = default
         else:
@@ -186,7 +188,12 @@ def _must_be_present(option: str, asked: Iterable[str], present: set[str]) -> No
             raise VanerError(f"--{option}: no document has the entity type {type!r}; there are: {known}")
 
 
-def _mentions(document, type_map, wanted, gold_text, carry) -> list[Mention]:
+def _mentions(
+    document: Document,
+    type_map: Mapping[str, str],
+    wanted: Set[str] | None,
+    carry: _Carry | None,
+) -> list[Mention]:
     """The document's mentions in the gold text, mapped and restricted; duplicates still in."""
     mentions = []
     for span in document.spans:
@@ -202,7 +209,7 @@ def _mentions(document, type_map, wanted, gold_text, carry) -> list[Mention]:
     return mentions
 
 
-def _carrier(gold: Document, predicted: Document):
+def _carrier(gold: Document, predicted: Document) -> tuple[_Carry, _Carry] | None:
     """None where the texts are equal, else two functions (start, end) -> (start, end) in the gold text.
 
     The first takes gold offsets, the second predicted ones; both leave white space at a mention's ends
@@ -234,7 +241,7 @@ def _carrier(gold: Document, predicted: Document):
     )
 
 
-def _carry(source: list[int], target: list[int], length: int):
+def _carry(source: list[int], target: list[int], length: int) -> _Carry:
     """(start, end) in one text -> (start, end) in another, given where each has its non-space characters."""
 
     def carry(start: int, end: int) -> tuple[int, int]:

@@ -153,7 +153,8 @@ def evaluate(
     return Page(
         protocol={
             "predictions": "predictions",
-            "adaptive": bool(tagger and tagger.datasets)
+            "adaptive": tagger is not None
+            and bool(tagger.datasets)
             and not any(_dataset(tagger, one, adaptive) for one in golds),
             "baseline": None,
             "compare": None,

@@ -150,18 +150,17 @@ class _Builder:
         annotations = list(tree.get("annotations") or ())
         relations = list(tree.get("relations") or ())
         for passage in tree.get("passages") or ():
-            start = None
+            begins: list[int] = []
             sentences = passage.get("sentences") or ()
             if passage.get("text") or not sentences:
-                start = self._add(passage)
+                begins.append(self._add(passage))
             for sentence in () if passage.get("text") else sentences:
-                begin = self._add(sentence)
-                start = begin if start is None else start
-                self.sentences.append((begin, self.length))
+                begins.append(self._add(sentence))
+                self.sentences.append((begins[-1], self.length))
             for part in (passage, *sentences):
                 annotations += part.get("annotations") or ()
                 relations += part.get("relations") or ()
-            self.parts.append((start, self.length, dict(passage.get("infons") or {})))
+            self.parts.append((begins[0], self.length, dict(passage.get("infons") or {})))
         passages, passage_infons = self._passages()
         text = "".join(self.pieces)
         self.placer = Placer(text, self.id, self.offsets, self.unit, self.report)
@@ -425,8 +424,9 @@ def _concept_infons(ids: Sequence[Concept]) -> dict[str, str]:
         return together
     by_key: dict[str, list[Concept]] = {}
     for concept in ids:
-        known = concept.source is not None and concept.source.casefold() in _SOURCES
-        by_key.setdefault(concept.source if known else "identifier", []).append(concept)
+        source = concept.source
+        key = source if source is not None and source.casefold() in _SOURCES else "identifier"
+        by_key.setdefault(key, []).append(concept)
     return {key: concepts.join(group) for key, group in by_key.items()}
 
 

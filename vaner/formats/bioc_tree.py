@@ -17,7 +17,7 @@ from lxml import etree
 from vaner.errors import FormatError, VanerError
 from vaner.files import BOM, BROKEN_GZIP, open_bytes, replacing, replacing_text
 from vaner.report import Report
-from vaner.xml import content, elements
+from vaner.xml import content, elements, line_of
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _CHUNK = 1 << 16
@@ -25,6 +25,11 @@ _FIRST = re.compile(rb'"(documents|PubTator3)"\s*:\s*\[')
 
 
 def syntax_of(path: str | os.PathLike) -> str:
+    """``xml`` or ``json``, by the first character.
+
+    Raises:
+        VanerError: for standard input, which is read once.
+    """
     if str(path) == "-":
         raise VanerError("standard input is read once; say which it is: syntax='xml' or 'json'")
     with open_bytes(path) as file:
@@ -36,7 +41,7 @@ def syntax_of(path: str | os.PathLike) -> str:
 
 def xml_documents(path: str | os.PathLike) -> Iterator[tuple[int | None, etree._Element]]:
     """Line and element of each document; `tree_of` reads it."""
-    return ((element.sourceline, element) for element in elements(path, ["document"]))
+    return ((line_of(element), element) for element in elements(path, ["document"]))
 
 
 def tree_of(document: Any) -> Any:
@@ -121,6 +126,7 @@ class _Utf8:
 
 
 def write_json(path: str | os.PathLike, trees: Iterable[dict[str, Any]]) -> int:
+    """Write documents' trees as a JSON collection, as they come; returns how many there were."""
     written = 0
     with replacing_text(path) as file:
         file.write('{"source": "VANER", "date": "", "key": "", "infons": {}, "documents": [')
@@ -133,6 +139,7 @@ def write_json(path: str | os.PathLike, trees: Iterable[dict[str, Any]]) -> int:
 
 
 def write_xml(path: str | os.PathLike, trees: Iterable[dict[str, Any]], report: Report) -> int:
+    """:func:`write_json` as XML; characters that it cannot hold are counted in ``report``."""
     written = 0
     with replacing(path) as file, etree.xmlfile(file, encoding="UTF-8") as xml:
         xml.write_declaration()

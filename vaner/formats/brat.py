@@ -149,8 +149,8 @@ def _document(line: None, pair: Pair, offsets: str, unit: str, report: Report) -
     for target, at, concept in references:
         if target not in spans:
             raise FormatError(f"{at}: refers to {target}, which does not exist; add it or delete the line")
-        if spans[target] is not None:
-            span = spans[target]
+        span = spans[target]
+        if span is not None:
             spans[target] = Span(
                 *span.key, span.text, concepts=(*span.concepts, concept), fragments=span.fragments
             )
@@ -167,7 +167,7 @@ def _span(rest: str, placer: Placer, where: str) -> Span | None:
     if match is None:
         raise FormatError(f"{where}: {head[:60]!r} is no mention (T1<TAB>Type start end<TAB>words)")
     type = match[1]
-    pieces = [tuple(map(int, piece.split(" "))) for piece in match[2].split(";")]
+    pieces = [(int(start), int(end)) for start, end in (piece.split(" ") for piece in match[2].split(";"))]
     if len(pieces) == 1:
         placed = placer.place(*pieces[0], words, type, where)
         return None if placed is None else Span(*placed, type, placer.text[slice(*placed)])

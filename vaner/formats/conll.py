@@ -169,14 +169,14 @@ class _Layout:
 
 def _blocks(
     path: str | os.PathLike, sentences_per_document: int
-) -> Iterator[tuple[int, tuple[str, int, list[Sentence]]]]:
+) -> Iterator[tuple[int, tuple[str, bytes, list[Sentence]]]]:
     """First line of each document, with its DOCSTART line, number in the file and sentences."""
     name, number = stem(path), 0
     first, header, in_document = 1, b"", False
     sentences: list[Sentence] = []
     sentence: Sentence = []
 
-    def block():
+    def block() -> tuple[int, tuple[str, bytes, list[Sentence]]]:
         return first, (f"{name}-{number}", header, sentences)
 
     for at, line in lines(path):
@@ -215,7 +215,9 @@ def _document(
     id, header, sentences = block
     path = layout.path
     id = _header_id(decode(header, f"{path}:{line}")) or id
-    texts, words, bounds, spans = [], [], [], []
+    texts: list[str] = []
+    words: list[tuple[int, int]] = []
+    bounds, spans = [], []
     at = 0
     for sentence in sentences:
         begin, first_word = at, len(words)
@@ -267,12 +269,13 @@ def mentions(
     """
     found: list[tuple[int, int, str]] = []
     breaks: list[tuple[int, str]] = []
-    begin = open_type = None  # the mention that the next I- or E- may continue
-    touching = None  # type of a mention that ended on the word before
+    begin: int | None = None  # the mention that the next I- or E- may continue
+    open_type: str | None = None
+    touching: str | None = None  # type of a mention that ended on the word before
 
     def close(last: int, ended: bool) -> None:
         nonlocal begin, open_type
-        if begin is None:
+        if begin is None or open_type is None:
             return
         found.append((begin, last, open_type))
         if scheme == "iobes" and not ended:

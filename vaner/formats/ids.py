@@ -10,14 +10,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from vaner.document import Span
 
 
-def renew(spans: Sequence[Span], before: Mapping[str, Sequence], fresh: Iterable[str]) -> list[str]:
+def renew(
+    spans: Sequence[Span], before: Mapping[str, Sequence[int | str]], fresh: Iterable[str]
+) -> list[str]:
     """The id of each span.
 
     Args:
         before: id -> ``[start, end, type]`` of the span that had it.
         fresh: ids for spans without one, in order; those of ``before`` are left out.
     """
-    old: dict[tuple, list[str]] = {}
+    old: dict[tuple[int | str, ...], list[str]] = {}
     for name, key in before.items():
         old.setdefault(tuple(key), []).append(name)
     unused = (name for name in fresh if name not in before)

@@ -69,6 +69,10 @@ def from_record(record: dict[str, Any], id: str, where: str, report: Report) -> 
         id: used where the record has none.
         where: ``file:line``, for messages.
         report: receives the span fields that mean nothing here.
+
+    Raises:
+        FormatError: for a field of another kind than it should have.
+        OffsetError: for spans that do not select their text.
     """
     record = dict(record)
     if record.get("id") is not None:

@@ -16,6 +16,8 @@ import os
 import re
 from collections.abc import Iterator
 from functools import partial
+from io import BufferedReader
+from typing import cast
 
 from lxml import etree
 
@@ -24,7 +26,7 @@ from vaner.errors import FormatError, place
 from vaner.files import BOM, decode, lines, open_bytes
 from vaner.formats.blocks import documents
 from vaner.report import Report
-from vaner.xml import content, elements
+from vaner.xml import content, elements, line_of
 
 _FIELD = re.compile(rb"([A-Z][A-Z0-9]{1,3}) *- ?(.*)", re.DOTALL)
 _TITLES = ("TI", "BTI")  # article, book
@@ -45,7 +47,7 @@ def read(path: str | os.PathLike, *, on_error: str, report: Report) -> Iterator[
 def _is_xml(path: str | os.PathLike) -> bool:
     if str(path) == "-":
         with open_bytes(path) as file:
-            return file.peek(1)[:1] == b"<"
+            return cast(BufferedReader, file).peek(1)[:1] == b"<"
     with open_bytes(path) as file:
         return file.read(64).removeprefix(BOM).lstrip()[:1] == b"<"
 
@@ -96,12 +98,12 @@ def _from_tagged(line: int, record: list[tuple[int, bytes]], path: str | os.Path
     return _document(fields["PMID"][0].strip(), title, " ".join(fields.get("AB", ())))
 
 
-def _xml_records(path: str | os.PathLike) -> Iterator[tuple[int, etree._Element]]:
+def _xml_records(path: str | os.PathLike) -> Iterator[tuple[int | None, etree._Element]]:
     for element in elements(path, _XML_RECORDS):
-        yield element.sourceline, element
+        yield line_of(element), element
 
 
-def _from_xml(line: int, record: etree._Element, path: str | os.PathLike) -> Document:
+def _from_xml(line: int | None, record: etree._Element, path: str | os.PathLike) -> Document:
     id = content(record.find("*/PMID")).strip()
     if not id:
         raise FormatError(f"{place(path, line)}: the {record.tag} has no PMID; give it one")

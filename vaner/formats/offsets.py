@@ -8,6 +8,7 @@ it nearby, ``"drop"`` leaves it out; the last two count and name every mention t
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Callable
 from itertools import accumulate
 
 from vaner.errors import OffsetError, VanerError
@@ -19,7 +20,7 @@ REACH = 30
 REPAIRED = "mention offsets repaired"
 DROPPED = "mention dropped"
 _SHOWN = 60
-_UNITS = {
+_UNITS: dict[str, Callable[[str], int]] = {
     "utf8": lambda c: 1 + (c > "\x7f") + (c > "\u07ff") + (c > "\uffff"),
     "utf16": lambda c: 1 + (c > "\uffff"),
 }

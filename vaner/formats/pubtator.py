@@ -162,8 +162,8 @@ def _is_offset(column: str) -> bool:
 def _split_mention(rest: str, expected: str) -> tuple[str, list[str]]:
     """A mention's words and the columns after them."""
     if expected and (rest == expected or rest.startswith(expected + "\t")):
-        columns = rest[len(expected) + 1 :]
-        return expected, columns.split("\t") if columns else []
+        after = rest[len(expected) + 1 :]
+        return expected, after.split("\t") if after else []
     words, *columns = rest.split("\t")
     return words, columns
 

@@ -53,7 +53,8 @@ def _blocks(
             if data or len(files) > 1:
                 yield None, (name, str(path), data)
             continue
-        first, block = 0, []
+        first = 0
+        block: list[bytes] = []
         for number, line in lines(path):
             blank = not line.strip()
             if block and (blank or per == "line"):

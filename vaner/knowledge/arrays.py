@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 _BLOOM_BITS = 12
@@ -19,7 +21,7 @@ def ranges(first: np.ndarray, count: np.ndarray) -> np.ndarray:
     return np.arange(ends[-1] if len(ends) else 0) + np.repeat(first - (ends - count), count)
 
 
-def trigrams(words: list[str]) -> tuple[np.ndarray, np.ndarray]:
+def trigrams(words: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """The distinct three-character sequences of each word, its edges marked (``^fever$``).
 
     Returns:
@@ -61,7 +63,11 @@ def buckets(keys: np.ndarray) -> np.ndarray:
 
 
 def bloom(prefixes: list[np.ndarray]) -> np.ndarray:
-    """A Bloom filter in blocks of 64 bits: three bits of one block a key, 12 bits of filter for each key."""
+    """A Bloom filter in blocks of 64 bits: three bits of one block a key, 12 bits of filter for each key.
+
+    Args:
+        prefixes: keys of 64 bits, any in several of the arrays; the list is emptied to save memory.
+    """
     keys = distinct(np.concatenate(prefixes))
     prefixes.clear()
     filter_ = np.zeros(max(1, len(keys) * _BLOOM_BITS // 64), np.uint64)

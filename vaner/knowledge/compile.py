@@ -20,7 +20,7 @@ rarest word, and one of four bytes a name for the second.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +31,7 @@ from vaner.knowledge import store
 from vaner.knowledge.arrays import bloom, buckets, distinct, ranges, trigrams
 from vaner.knowledge.normalise import NORMAL_FORM, Words, join, normal_words, surface_keys
 from vaner.knowledge.rules import CAPITALS, LAST, MUTED, Rules
+from vaner.report import Report
 from vaner.vocabularies.terms import Term
 
 #: ``name_concept`` with this bit is a place in ``more_concepts``: a count, then that many concepts.
@@ -69,10 +70,10 @@ class Compiler:
 
     Args:
         rules: which names are junk, and which may be looked up but not matched in text.
-        report: object with ``counts`` (Counter) and ``warn(kind, message)``; what was dropped goes there.
+        report: what was dropped or muted is counted there.
     """
 
-    def __init__(self, rules: Rules, report: Any) -> None:
+    def __init__(self, rules: Rules, report: Report) -> None:
         self._rules, self._report = rules, report
         self._rows = _Rows()
         self._vocabularies: list[_Vocabulary] = []
@@ -86,7 +87,11 @@ class Compiler:
         self._pending: list[tuple[str, int, bool]] = []
 
     def add(self, description: Mapping[str, Any], terms: Iterable[Term]) -> None:
-        """Read all terms of one vocabulary; ``description`` (name, licence, version, ...) is kept."""
+        """Read all terms of one vocabulary; ``description`` (name, licence, version, ...) is kept.
+
+        Raises:
+            VanerError: if it has no term, or there are more than 64 entity types.
+        """
         vocabulary = _Vocabulary(description, first_concept=len(self._ids))
         self._vocabularies.append(vocabulary)
         concepts: dict[tuple[str, int] | str, int] = {}
@@ -129,6 +134,7 @@ class Compiler:
         """Normalise the pending names and keep what the index needs of them."""
         if not self._pending:
             return
+        names: Sequence[str]
         names, concepts, preferred = zip(*self._pending, strict=True)
         self._pending.clear()
         joined, starts = join(names)
@@ -138,7 +144,7 @@ class Compiler:
         usable = self._rules.usable(names, words, first, count, self._report)
         if not usable.any():
             return
-        names = [names[i] for i in np.flatnonzero(usable)]
+        names = [names[i] for i in np.flatnonzero(usable).tolist()]
         first, count = first[usable], count[usable]
         key = words.keys(first, count)
         rows = self._rows
@@ -162,18 +168,24 @@ class Compiler:
         rows.word.append(words.hash[inside[lexical[inside]]])
 
     def write(self, path: str | os.PathLike) -> dict[str, Any]:
-        """Write the index; returns its description (also stored in it)."""
+        """Write the index; returns its description (also stored in it).
+
+        Raises:
+            VanerError: if no name is left, or there are more names or sets of types than an index holds.
+        """
         rows = self._rows
         if not rows.key:
             raise VanerError(f"{path}: no name is left to write; check the sources, types and rules")
         key = np.concatenate(rows.key)
         surface = np.concatenate(rows.surface)
         concept = np.concatenate(rows.concept)
-        rows.key.clear(), rows.surface.clear(), rows.concept.clear()
+        for written in (rows.key, rows.surface, rows.concept):
+            written.clear()
 
         word_hash, word_count, gram_arrays = self._lexicon.arrays(rows.word)
         rarest, second = _rare_words(rows.word, rows.words, word_hash, word_count)
-        rows.word.clear(), rows.words.clear()
+        rows.word.clear()
+        rows.words.clear()
 
         order = np.lexsort((concept, surface, key, rarest))
         key, surface, concept, rarest = key[order], surface[order], concept[order], rarest[order]
@@ -287,7 +299,8 @@ class _Lexicon:
         for part in occurrences:
             count += np.bincount(np.searchsorted(hashes, part), minlength=len(hashes))
         texts = [self._words[i] for i in order]
-        self._words.clear(), self._hashes.clear()
+        self._words.clear()
+        self._hashes.clear()
         word, gram = trigrams(texts)
         sizes = np.bincount(word, minlength=len(texts))
         by_gram = np.argsort(gram, kind="stable")

@@ -104,7 +104,7 @@ def _follow_definitions(text: str, matches: list[Match]) -> list[Match]:
     definitions = find(text)
     if not definitions:
         return matches
-    by_end = {}
+    by_end: dict[int, list[Match]] = {}
     for match in matches:
         by_end.setdefault(match.end, []).append(match)
     followed: dict[tuple[int, int, str], Match] = {(m.start, m.end, m.type): m for m in matches}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +14,11 @@ from vaner.knowledge.arrays import ranges
 from vaner.knowledge.compile import LISTED, Compiler
 from vaner.knowledge.match import Finder, Match
 from vaner.knowledge.normalise import NORMAL_FORM, normal_words
-from vaner.knowledge.rules import CAPITALS, LAST, MUTED
+from vaner.knowledge.rules import CAPITALS, LAST, MUTED, Rules
 from vaner.knowledge.similar import Similar
 from vaner.knowledge.store import Store, Strings
+from vaner.report import Report
+from vaner.vocabularies.terms import Term
 
 _NO_NAME = 0xFFFFFFFF
 
@@ -102,7 +104,7 @@ class KnowledgeBase:
         self._finder = Finder(arrays)
         self._similar = Similar(arrays, self._names, self._masks_of)
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> tuple[type[KnowledgeBase], tuple[str]]:
         return (KnowledgeBase, (os.fspath(self.path),))
 
     def __len__(self) -> int:
@@ -315,14 +317,19 @@ class KnowledgeBase:
         return self._similar.related(mentions, queries, least)
 
 
-def build(path: str | os.PathLike, vocabularies: Iterable, rules: Any, report: Any) -> KnowledgeBase:
+def build(
+    path: str | os.PathLike,
+    vocabularies: Iterable[tuple[Mapping[str, Any], Iterable[Term]]],
+    rules: Rules,
+    report: Report,
+) -> KnowledgeBase:
     """Compile vocabularies into an index and open it.
 
     Args:
         path: where the index goes; it appears when it is complete.
         vocabularies: ``(description, terms)`` of each: a dict with at least ``name``, and an iterable of Term.
-        rules: Rules for junk names.
-        report: object with ``counts`` and ``warn(kind, message)``.
+        rules: for junk names.
+        report: what was dropped or muted is counted there.
 
     Raises:
         VanerError: if a vocabulary, or all of them, leave no name.

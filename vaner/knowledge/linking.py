@@ -154,7 +154,8 @@ def _spelt_out(mention: str, abbreviations: Mapping[str, str]) -> str:
     """The mention with the short forms in it replaced; a plural s of a short form goes with it."""
     for short, long in abbreviations.items():
         if short in mention and long not in mention:
-            mention = re.sub(rf"(?<!\w){re.escape(short)}s?(?!\w)", lambda _, long=long: long, mention)
+            literal = long.replace("\\", r"\\")
+            mention = re.sub(rf"(?<!\w){re.escape(short)}s?(?!\w)", literal, mention)
     return mention
 
 

@@ -41,7 +41,11 @@ class Match(NamedTuple):
 
 
 class Finder:
-    """Finds keys and runs of words in the arrays of an index."""
+    """Finds keys and runs of words in the arrays of an index.
+
+    Args:
+        arrays: by name, as `vaner.knowledge.compile` explains them.
+    """
 
     def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
         self._low, self._middle, self._bucket = arrays["key_low"], arrays["key_middle"], arrays["bucket"]
@@ -74,6 +78,10 @@ class Finder:
 
     def runs(self, words: Words, mask: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """All matches among the words, overlapping ones too.
+
+        Args:
+            words: of one or many texts.
+            mask: bits of the types wanted.
 
         Returns:
             first word, number of words, slot in the table, bits of the types; each of shape ``(matches,)``.
@@ -120,7 +128,13 @@ class Finder:
         return found
 
     def _match_batch(
-        self, batch: list[int], texts: Sequence[str], mask: int, names: Sequence[str], all: bool, found: list
+        self,
+        batch: list[int],
+        texts: Sequence[str],
+        mask: int,
+        names: Sequence[str],
+        all: bool,
+        found: list[list[Match]],
     ) -> None:
         joined, starts = join([texts[i] for i in batch])
         start, end, slot, types = self._spans(joined, mask)

@@ -18,6 +18,7 @@ import numpy as np
 from vaner.errors import FormatError, place
 from vaner.files import decode, lines, read_yaml
 from vaner.knowledge.normalise import BREAK, DIGITS, GREEK, LETTERS, Words, key_of
+from vaner.report import Report
 
 # Bits of a name's flags: the last name of its key; not matched; two bits for the capitals that the text needs.
 LAST, MUTED, CAPITALS = 1, 2, 4 + 8
@@ -129,9 +130,16 @@ class Rules:
         return ((name, preferred),)
 
     def usable(
-        self, names: Sequence[str], words: Words, first: np.ndarray, count: np.ndarray, report: Any
+        self, names: Sequence[str], words: Words, first: np.ndarray, count: np.ndarray, report: Report
     ) -> np.ndarray:
-        """Which names are kept at all, shape ``(len(names),)``; the others are counted in the report."""
+        """Which names are kept at all, shape ``(len(names),)`` bool; the others are counted in the report.
+
+        Args:
+            names: as cleaned.
+            words: the normal words of all of them.
+            first, count: index of each name's first word, and how many it has, shape ``(len(names),)``.
+            report: counts how many are dropped for which reason.
+        """
         solid = _per_name(words.size * _has_letters_or_digits(words), first, count)
         empty = solid == 0
         long = np.array([len(name) for name in names]) > self.longest
@@ -148,7 +156,7 @@ class Rules:
         words: Words,
         first: np.ndarray,
         count: np.ndarray,
-        report: Any,
+        report: Report,
     ) -> np.ndarray:
         """MUTED and CAPITALS bits of each usable name, shape ``(len(names),)`` uint8.
 
@@ -179,7 +187,7 @@ class Rules:
         empty &= ~number & (count > 1)
         short = (size < shortest) & ~number & ~empty
         stopped = np.zeros(len(names), bool)
-        for i in np.flatnonzero(np.isin(keys, self._stop_keys)):
+        for i in np.flatnonzero(np.isin(keys, self._stop_keys)).tolist():
             types, reason = self._stoplist[int(keys[i])]
             among = sum(1 << bits[t] for t in types if t in bits) if types is not None else -1
             # Muted only if every type of the concept is among those listed.
@@ -191,7 +199,7 @@ class Rules:
         _count(report, "muted: function words, units and numbers only", empty)
         flags = np.where(number | short | empty | stopped, MUTED, 0).astype(np.uint8)
         alphabetic = _per_name(words.size * (words.kind == LETTERS), first, count)
-        for i in np.flatnonzero((capitals >= 2) | (capitals == 1) & (alphabetic == 1)):
+        for i in np.flatnonzero((capitals >= 2) | (capitals == 1) & (alphabetic == 1)).tolist():
             if len(names[i]) <= self.acronym and " " not in names[i]:
                 flags[i] |= min(2, capitals[i]) << 2
         return flags
@@ -206,7 +214,7 @@ def _per_name(values: np.ndarray, first: np.ndarray, count: np.ndarray) -> np.nd
     return sums[first + count] - sums[first]
 
 
-def _count(report: Any, kind: str, which: np.ndarray) -> None:
+def _count(report: Report, kind: str, which: np.ndarray) -> None:
     number = int(which.sum())
     if number:
         report.counts[kind] += number

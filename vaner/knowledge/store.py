@@ -44,7 +44,7 @@ def write(path: str | os.PathLike, arrays: Mapping[str, np.ndarray], description
         the size of the file in bytes.
     """
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    sections = {
+    sections: dict[str, dict[str, Any]] = {
         name: {
             "dtype": array.dtype.str,
             "shape": list(array.shape),
@@ -60,7 +60,8 @@ def write(path: str | os.PathLike, arrays: Mapping[str, np.ndarray], description
     for name, array in contiguous.items():
         sections[name]["offset"] = offset
         offset = _aligned(offset + array.nbytes)
-    header["size"] = offset + len(_END)
+    size = offset + len(_END)
+    header["size"] = size
     encoded = json.dumps(header, ensure_ascii=False).encode().ljust(room)
 
     with replacing(path) as file:
@@ -73,7 +74,7 @@ def write(path: str | os.PathLike, arrays: Mapping[str, np.ndarray], description
             at = sections[name]["offset"] + array.nbytes
         file.write(bytes(offset - at))
         file.write(_END)
-    return header["size"]
+    return size
 
 
 class Store:
@@ -119,7 +120,7 @@ class Store:
         # The header has the checksum of every array, so this stands for all of the file.
         self.fingerprint = hashlib.sha256(encoded).hexdigest()
         self.description: dict[str, Any] = header["description"]
-        self._sections: dict[str, dict] = header["sections"]
+        self._sections: dict[str, dict[str, Any]] = header["sections"]
         self.arrays: dict[str, np.ndarray] = {}
         for name, section in self._sections.items():
             count = int(np.prod(section["shape"]))

@@ -113,7 +113,8 @@ def _lines(text: str) -> list[int]:
     A blank line always ends a paragraph. Single line breaks are all of one kind in a text: where more than
     a third of them go on with a small letter, it is wrapped to a width and they mean no more than a space.
     """
-    after_blank, after_single = [], []
+    after_blank: list[int] = []
+    after_single: list[int] = []
     for match in _LINE_BREAK.finditer(text):
         (after_blank if match[0].count("\n") > 1 else after_single).append(match.end())
     wrapped = 3 * sum(text[start : start + 1].islower() for start in after_single) > len(after_single)

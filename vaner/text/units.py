@@ -65,7 +65,7 @@ class Text:
 def _marked_sentences(document: Document) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     at = 0
-    for start, end in [*sorted(document.sentences), (len(document.text), len(document.text))]:
+    for start, end in [*sorted(document.sentences or ()), (len(document.text), len(document.text))]:
         between = document.text[at:start]
         if between and not between.isspace():
             inside = [

@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from lxml import etree
 
 from vaner.errors import FormatError, place
 from vaner.files import BROKEN_GZIP, lines, open_bytes
+from vaner.report import Report
 from vaner.vocabularies.terms import Term, utf8
 from vaner.xml import elements
 
 
-def tree_types(numbers: Iterator[str] | list[str], mapping: Mapping[str, str | None]) -> tuple[str, ...]:
+def tree_types(numbers: Iterable[str], mapping: Mapping[str, str | None]) -> tuple[str, ...]:
     """Canonical types of MeSH tree numbers: for each, the longest entry of ``mapping`` that it lies under.
 
     ``D12.776`` lies under ``D12`` and ``D``; ``F03`` does not lie under ``F0``.
     """
-    found = set()
+    found: set[str] = set()
     for number in numbers:
         parts = number.split(".")
         for count in range(len(parts), -1, -1):
             branch = ".".join(parts[:count]) if count else number[:1]
             if branch in mapping:
-                if mapping[branch] is not None:
-                    found.add(mapping[branch])
+                if (type_ := mapping[branch]) is not None:
+                    found.add(type_)
                 break
     return tuple(sorted(found))
 
 
 def read_mesh(
     path: Path,
-    report: Any,
+    report: Report,
     *,
     trees: Mapping[str, str | None],
     classes: Mapping[str, str | None],
@@ -82,9 +82,10 @@ def read_mesh(
 
 
 _Record = tuple[str, list[str], tuple[str, ...]]
+_Types = Mapping[str, str | None]
 
 
-def _read_xml(path: Path, trees: Mapping, classes: Mapping) -> Iterator[_Record]:
+def _read_xml(path: Path, trees: _Types, classes: _Types) -> Iterator[_Record]:
     found = False
     for element in elements(path, ["DescriptorRecord", "SupplementalRecord"]):
         found = True
@@ -93,7 +94,7 @@ def _read_xml(path: Path, trees: Mapping, classes: Mapping) -> Iterator[_Record]
         raise FormatError(f"{path}: no MeSH record in it; give desc*.xml or supp*.xml")
 
 
-def _xml_record(element: etree._Element, trees: Mapping, classes: Mapping) -> _Record:
+def _xml_record(element: etree._Element, trees: _Types, classes: _Types) -> _Record:
     # DescriptorUI and DescriptorName, but SupplementalRecordUI and SupplementalRecordName.
     kind = "Descriptor" if element.tag == "DescriptorRecord" else element.tag
     names = [element.findtext(f"{kind}Name/String", "")]
@@ -106,7 +107,7 @@ def _xml_record(element: etree._Element, trees: Mapping, classes: Mapping) -> _R
     return element.findtext(f"{kind}UI", ""), names, types
 
 
-def _read_ascii(path: Path, trees: Mapping, semantic_types: Mapping, report: Any) -> Iterator[_Record]:
+def _read_ascii(path: Path, trees: _Types, semantic_types: _Types, report: Report) -> Iterator[_Record]:
     record: dict[str, list[str]] = {}
     for number, line in lines(path):
         text = (utf8(line, path, number, report) or "").strip()
@@ -127,7 +128,7 @@ def _read_ascii(path: Path, trees: Mapping, semantic_types: Mapping, report: Any
 
 
 def _ascii_record(
-    path: Path, record: dict[str, list[str]], trees: Mapping, semantic_types: Mapping, report: Any
+    path: Path, record: dict[str, list[str]], trees: _Types, semantic_types: _Types, report: Report
 ) -> _Record:
     # ENTRY = Name|T047|NON|EQV|...|abcdef: the name comes first, codes for what follows last.
     synonyms = [v.split("|")[0] for f in ("PRINT ENTRY", "ENTRY", "SY") for v in record.get(f, ())]

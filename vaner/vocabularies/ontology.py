@@ -19,6 +19,7 @@ from obonet.read import get_sections
 
 from vaner.errors import FormatError
 from vaner.files import BROKEN_GZIP, open_bytes
+from vaner.report import Report
 from vaner.vocabularies.terms import Term
 
 # It warns of a file without a header, of which nothing is needed here.
@@ -46,7 +47,7 @@ class _Node:
 
 def read_ontology(
     path: Path,
-    report: Any,
+    report: Report,
     *,
     branches: Mapping[str, str | None] | None = None,
     prefixes: Mapping[str, str | None] | None = None,
@@ -108,7 +109,10 @@ def read_ontology(
 
 
 def _types(
-    node: _Node, nodes: Mapping[str, _Node], branches: Mapping[str, str | None], prefixes: Mapping
+    node: _Node,
+    nodes: Mapping[str, _Node],
+    branches: Mapping[str, str | None],
+    prefixes: Mapping[str, str | None],
 ) -> tuple[str, ...]:
     """Types of the nearest typed ancestors, all those at the same distance."""
     level, seen = [node.id], {node.id}
@@ -123,7 +127,7 @@ def _types(
     return (type_,) if type_ else ()
 
 
-def _unique(nodes: Iterable[_Node], path: Path, report: Any) -> dict[str, _Node]:
+def _unique(nodes: Iterable[_Node], path: Path, report: Report) -> dict[str, _Node]:
     unique: dict[str, _Node] = {}
     for node in nodes:
         if node.id in unique:

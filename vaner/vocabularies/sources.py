@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from inspect import Parameter, signature
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 from vaner.errors import FormatError, VanerError, place
 from vaner.files import BROKEN_GZIP, open_bytes, read_yaml, sha256, shipped
+from vaner.report import Report
 from vaner.vocabularies.mesh import read_mesh
 from vaner.vocabularies.ontology import read_ontology
 from vaner.vocabularies.tables import Table, read_jsonl, read_plain, read_table, read_taxonomy
@@ -96,7 +97,7 @@ class Source:
             raise VanerError(f"{path}: not there; put {self.title or self.name} there ({self.url})")
         return path
 
-    def terms(self, root: str | os.PathLike | None, report: Any) -> Iterator[Term]:
+    def terms(self, root: str | os.PathLike | None, report: Report) -> Iterator[Term]:
         """Stream its terms.
 
         Raises:
@@ -197,7 +198,11 @@ def _check_options(where: str, reader: str, options: Mapping[str, Any]) -> None:
 
 
 def resolve(
-    specification: str, known: Mapping[str, Source], *, type: str | None = None, umls: Mapping | None = None
+    specification: str,
+    known: Mapping[str, Source],
+    *,
+    type: str | None = None,
+    umls: Mapping[str, Collection[str]] | None = None,
 ) -> Source:
     """The source of that name, or one for a path: a UMLS META folder, an ontology, MeSH, or a plain list.
 
@@ -272,20 +277,20 @@ def semantic_types(path: str | os.PathLike | None = None) -> dict[str, str | Non
     return table
 
 
-def _umls(path: Path, options: Mapping[str, Any], report: Any) -> Iterator[Term]:
+def _umls(path: Path, options: Mapping[str, Any], report: Report) -> Iterator[Term]:
     return read_umls(path, semantic_types(), report, **options)
 
 
-def _mesh(path: Path, options: Mapping[str, Any], report: Any) -> Iterator[Term]:
+def _mesh(path: Path, options: Mapping[str, Any], report: Report) -> Iterator[Term]:
     return _prefixed(read_mesh, path, {**options, "semantic_types": semantic_types()}, report)
 
 
-def _ontology(path: Path, options: Mapping[str, Any], report: Any) -> Iterator[Term]:
+def _ontology(path: Path, options: Mapping[str, Any], report: Report) -> Iterator[Term]:
     return _prefixed(read_ontology, path, options, report)
 
 
 def _prefixed(
-    read: Callable[..., Iterable[Term]], path: Path, options: Mapping[str, Any], report: Any
+    read: Callable[..., Iterable[Term]], path: Path, options: Mapping[str, Any], report: Report
 ) -> Iterator[Term]:
     """Terms of a reader, ``id_prefix`` put before their ids."""
     rest = dict(options)
@@ -294,25 +299,25 @@ def _prefixed(
         yield term._replace(id=prefix + term.id) if prefix and term.id else term
 
 
-def _table(path: Path, options: Mapping[str, Any], report: Any) -> Iterator[Term]:
+def _table(path: Path, options: Mapping[str, Any], report: Report) -> Iterator[Term]:
     layout = Table(**{**options, "synonyms": tuple(options.get("synonyms", ()))})
     return read_table(path, layout, report)
 
 
-def _plain(path: Path, options: Mapping[str, Any], report: Any) -> Iterator[Term]:
+def _plain(path: Path, options: Mapping[str, Any], report: Report) -> Iterator[Term]:
     return read_plain(path, report)
 
 
-def _jsonl(path: Path, options: Mapping[str, Any], report: Any) -> Iterator[Term]:
+def _jsonl(path: Path, options: Mapping[str, Any], report: Report) -> Iterator[Term]:
     return read_jsonl(path, report, **options)
 
 
-def _taxonomy(path: Path, options: Mapping[str, Any], report: Any) -> Iterator[Term]:
+def _taxonomy(path: Path, options: Mapping[str, Any], report: Report) -> Iterator[Term]:
     return _prefixed(read_taxonomy, path, options, report)
 
 
 #: Reader name -> function of a path, the entry's other keys and a report.
-READERS: dict[str, Callable[[Path, Mapping[str, Any], Any], Iterator[Term]]] = {
+READERS: dict[str, Callable[[Path, Mapping[str, Any], Report], Iterator[Term]]] = {
     "umls": _umls,
     "ontology": _ontology,
     "mesh": _mesh,
@@ -323,7 +328,7 @@ READERS: dict[str, Callable[[Path, Mapping[str, Any], Any], Iterator[Term]]] = {
 }
 
 #: Reader name -> what its options are arguments of.
-_TAKES: dict[str, Callable] = {
+_TAKES: dict[str, Callable[..., object]] = {
     "umls": read_umls,
     "ontology": read_ontology,
     "mesh": read_mesh,

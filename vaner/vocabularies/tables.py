@@ -8,10 +8,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from vaner.errors import FormatError, VanerError, place
 from vaner.files import lines
+from vaner.report import Report
 from vaner.vocabularies.mesh import tree_types
 from vaner.vocabularies.terms import Term, utf8
 
@@ -40,7 +40,8 @@ class Table:
         missing: text of an empty cell.
         keep: column -> regular expression that its text must match from the start.
         id_by_name: another table (``file``, ``name``, ``id``: path and columns) from which the id is taken by the
-            text of ``preferred`` (but for case), in place of a column here; names not found there get no id.
+            text of ``preferred``, or of the name without one (but for case), in place of a column here; names not
+            found there get no id.
         id_prefix: put before every id that does not have it.
         id_replace: beginning of an id -> what takes its place.
         strip: cut off the start and end of every cell.
@@ -66,7 +67,7 @@ class Table:
     strip: str = ""
 
 
-def read_table(path: Path, layout: Table, report: Any) -> Iterator[Term]:
+def read_table(path: Path, layout: Table, report: Report) -> Iterator[Term]:
     """Terms of a table.
 
     Args:
@@ -95,17 +96,19 @@ def _terms(
     layout: Table,
     rows: Iterator[tuple[int, list[str]]],
     header: list[str] | None,
-    report: Any,
+    report: Report,
 ) -> Iterator[Term]:
-    def column(label: str | int | None) -> int | None:
-        if label is None or isinstance(label, int):
+    def column(label: str | int) -> int:
+        if isinstance(label, int):
             return label
         if header is None or label not in header:
             raise FormatError(f"{path}: no column {label!r}; it has {', '.join(header or ['no header'])}")
         return header.index(label)
 
-    name_at, id_at, type_at = column(layout.name), column(layout.id), column(layout.type)
-    preferred_at = column(layout.preferred)
+    name_at = column(layout.name)
+    id_at, type_at, preferred_at = (
+        None if label is None else column(label) for label in (layout.id, layout.type, layout.preferred)
+    )
     there = [s for s in layout.synonyms if isinstance(s, int) or s in (header or ())]
     if len(there) < len(layout.synonyms) and there:
         report.counts["left out: column of synonyms that the file does not have"] += len(
@@ -158,8 +161,9 @@ def _terms(
             report.counts["left out: row of no wanted type"] += 1
             continue
         identifiers = [""]
+        preferred = name if preferred_at is None else row[preferred_at]
         if layout.id_by_name:
-            identifiers = [ids_by_name.get(row[preferred_at].casefold(), "")]
+            identifiers = [ids_by_name.get(preferred.casefold(), "")]
             if not identifiers[0]:
                 report.counts["name without an id in the other table"] += 1
         elif id_at is not None:
@@ -169,7 +173,7 @@ def _terms(
         if layout.id_prefix:
             prefix = layout.id_prefix
             identifiers = [i if not i or i.startswith(prefix) else prefix + i for i in identifiers]
-        is_preferred = preferred_at is None or row[preferred_at].casefold() == name.casefold()
+        is_preferred = preferred.casefold() == name.casefold()
         for identifier in identifiers:
             yield Term(identifier, name, types, is_preferred)
             for at in synonyms_at:
@@ -196,7 +200,7 @@ def _commented_header(path: Path, layout: Table) -> list[str]:
     )
 
 
-def _ids_by_name(other: Mapping[str, str], report: Any) -> dict[str, str]:
+def _ids_by_name(other: Mapping[str, str], report: Report) -> dict[str, str]:
     if not other:
         return {}
     path, layout = Path(other["file"]), Table(name=other["name"])
@@ -215,7 +219,7 @@ def _cells(text: str, separator: str) -> list[str]:
     return [part.strip() for part in parts if part.strip()]
 
 
-def _rows(path: Path, layout: Table, report: Any) -> Iterator[tuple[int, list[str]]]:
+def _rows(path: Path, layout: Table, report: Report) -> Iterator[tuple[int, list[str]]]:
     comment = layout.comment
     numbered = (
         (number, text)
@@ -238,7 +242,7 @@ def _rows(path: Path, layout: Table, report: Any) -> Iterator[tuple[int, list[st
             yield number, line.split(layout.delimiter)
 
 
-def read_plain(path: Path, report: Any) -> Iterator[Term]:
+def read_plain(path: Path, report: Report) -> Iterator[Term]:
     """Terms of a plain list: ``id, name, type[, synonym...]``, TSV or (``.csv``) comma-separated, no header.
 
     The type is a canonical one; a first line ``id name type`` is taken for a header.
@@ -282,9 +286,15 @@ def read_plain(path: Path, report: Any) -> Iterator[Term]:
 
 
 def read_jsonl(
-    path: Path, report: Any, *, id: str, name: str, synonyms: str, types: Mapping[str, str | None]
+    path: Path, report: Report, *, id: str, name: str, synonyms: str, types: Mapping[str, str | None]
 ) -> Iterator[Term]:
     """Terms of JSON lines with a field each for the id, the name and a list of synonyms.
+
+    Args:
+        path: the file, possibly ``.gz``.
+        report: counts ids that come twice.
+        id, name, synonyms: names of the fields.
+        types: ``*`` -> canonical type of all terms.
 
     Raises:
         FormatError: if a line is no JSON object with these fields.
@@ -306,7 +316,7 @@ def read_jsonl(
         yield from (term._replace(name=synonym, preferred=False) for synonym in further)
 
 
-def read_taxonomy(folder: Path, report: Any, *, types: Mapping[str, str | None]) -> Iterator[Term]:
+def read_taxonomy(folder: Path, report: Report, *, types: Mapping[str, str | None]) -> Iterator[Term]:
     """Terms of the NCBI Taxonomy dump: ``names.dmp`` and, for the ranks, ``nodes.dmp``.
 
     Args:
@@ -337,7 +347,7 @@ def read_taxonomy(folder: Path, report: Any, *, types: Mapping[str, str | None])
         yield Term(identifier, name, (type_,), name_class == "scientific name")
 
 
-def _dmp(path: Path, columns: int, report: Any) -> Iterable[list[str]]:
+def _dmp(path: Path, columns: int, report: Report) -> Iterable[list[str]]:
     good = False
     for number, line in lines(path):
         text = utf8(line, path, number, report)

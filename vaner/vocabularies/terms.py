@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from vaner.errors import place
+from vaner.report import Report
 
 
 class Term(NamedTuple):
@@ -24,7 +25,7 @@ class Term(NamedTuple):
     preferred: bool
 
 
-def utf8(data: bytes, path: Path, number: int, report: Any) -> str | None:
+def utf8(data: bytes, path: Path, number: int, report: Report) -> str | None:
     """The text of a line, or of a part of it; None where it is not UTF-8, which the report counts."""
     try:
         return data.decode("utf-8")

@@ -11,10 +11,10 @@ from __future__ import annotations
 from array import array
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
 
 from vaner.errors import FormatError, VanerError, place
 from vaner.files import lines
+from vaner.report import Report
 from vaner.vocabularies.terms import Term, utf8
 
 _CONSO_COLUMNS, _STY_COLUMNS = 18, 6
@@ -26,7 +26,7 @@ _LEFT_OUT = 1  # what concepts of left-out semantic types have in the array wher
 def read_umls(
     folder: Path,
     semantic_types: dict[str, str | None],
-    report: Any,
+    report: Report,
     *,
     languages: Collection[str] = ("ENG",),
     suppress: Collection[str] = ("N",),
@@ -115,7 +115,7 @@ def _shown(values: Collection[str]) -> str:
 
 
 def _semantic_types(
-    path: Path, mapping: dict[str, str | None], report: Any
+    path: Path, mapping: dict[str, str | None], report: Report
 ) -> tuple[list[tuple[str, ...]], array]:
     """The distinct sets of canonical types, and for every possible CUI number which of them it has."""
     table: list[tuple[str, ...]] = [(), ()]
@@ -136,12 +136,12 @@ def _semantic_types(
                 "unknown semantic type",
                 f"{place(path, number)}: semantic type {tui} is not in the table; row skipped",
             )
-        elif mapping[tui] is None:
+        elif (type_ := mapping[tui]) is None:
             concepts[cui] = concepts[cui] or _LEFT_OUT
         else:
             old = table[concepts[cui]]
-            if mapping[tui] not in old:
-                types = tuple(sorted((*old, mapping[tui])))
+            if type_ not in old:
+                types = tuple(sorted((*old, type_)))
                 if types not in numbers:
                     numbers[types] = len(table)
                     table.append(types)
@@ -159,7 +159,7 @@ def _cui(field: bytes) -> int | None:
     return None
 
 
-def _broken(path: Path, number: int, row: list[bytes], columns: int, good: int, report: Any) -> None:
+def _broken(path: Path, number: int, row: list[bytes], columns: int, good: int, report: Report) -> None:
     """Count a row of the wrong length; a file that starts with many of them is another file."""
     found = len(row) - (row[-1] == b"")
     message = f"{place(path, number)}: {found} columns where {columns} are expected, each followed by '|'"
