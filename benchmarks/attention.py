@@ -1,11 +1,11 @@
-"""In: the sizes of a model's attention. Out: how long a layer's takes by torch's sdpa and by products; one table.
+"""In: the sizes of a model's attention. Out: how long one layer takes by torch's sdpa and by products; one table.
 
     python benchmarks/attention.py --json attention.json
 
-One layer of grouped-query attention with a mask of padding, forward and backward, in the numbers that models compute
-in on the machine (bfloat16 where it has instructions for it). Before anything is timed both give the same in float32,
-values and gradients. They take turns, in rounds; medians. ``ratio`` is torch's time, forward and backward, over ours.
-Keys of the JSON file: rows, dtype, machine, versions.
+One layer of grouped-query attention with a mask of padding, forward and backward, in the number format that models
+compute in on the machine (bfloat16 where it has instructions for it). Before anything is timed, both must give the same
+values and gradients in float32. They take turns, in rounds; medians. ``ratio`` is torch's time, forward and backward,
+over ours. Keys of the JSON file: rows, dtype, machine, versions.
 """
 
 from __future__ import annotations

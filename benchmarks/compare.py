@@ -1,10 +1,10 @@
-"""In: one training config, variants of it as flags, seeds. Out: dev F1 and tokens/s of each, one table.
+"""In: one training config, variants of it as flags, seeds. Out: dev F1 and tokens/s of each variant, one table.
 
     python benchmarks/compare.py --config configs/compare-updates.yaml --seeds 1 2 3 --data_root CORPORA \\
         --json out.json --variant "typed: --head typed" --variant "shared: --head shared"
 
-Every run is one train.py in a process of its own, seeds outside and variants inside, so that a machine that slows
-down slows all variants. Finished runs are found again in --runs: a comparison that was cut off goes on.
+Every run is one train.py in a process of its own; all variants of a seed come before the next seed, so that a machine
+that slows down slows all variants. Finished runs are found again in --runs: a comparison that was cut off goes on.
 
 A type that training never sees is scored by leaving it out (``--skip_types CellLine`` in the config or a variant), or
 by a ``--dev`` corpus that annotates another type; with ``--evaluations 0`` it has no part in choosing the model, and
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--runs", default="runs/compare", metavar="FOLDER", help="default: %(default)s")
     parser.add_argument("--data_root", metavar="FOLDER")
     parser.add_argument(
-        "--by_type", action="store_true", help="a column for each type in place of each corpus"
+        "--by_type", action="store_true", help="one column per type instead of one per corpus"
     )
     parser.add_argument("--json", metavar="FILE", help="write every number, of corpora and of types")
     args = parser.parse_args()

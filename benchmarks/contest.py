@@ -2,7 +2,7 @@
 
 round 1   A  B  C        every system lives in a process of its own, so its peak memory is its own;
 round 2   B  C  A        one works at a time, and the order turns from round to round, so that a machine
-round 3   C  A  B        whose speed drifts is as unkind to one as to another. Ratios are taken within a round.
+round 3   C  A  B        whose speed drifts affects all alike. Ratios are taken within a round.
 """
 
 from __future__ import annotations
@@ -210,7 +210,7 @@ def parser(doc: str, shapes: Iterable[str], **defaults) -> argparse.ArgumentPars
         default="smollm2-135m",
         help="sizes of the backbone; all but smollm2-135m have random weights",
     )
-    made.add_argument("--data_root", metavar="FOLDER", help="where the corpora are; else $VANER_DATA")
+    made.add_argument("--data_root", metavar="FOLDER", help="where the corpora are; without it $VANER_DATA")
     made.add_argument("--rounds", type=int, default=defaults.pop("rounds", 3), help="how often each is timed")
     made.add_argument("--seed", type=int, default=0)
     made.add_argument("--json", metavar="FILE", help="write every number")

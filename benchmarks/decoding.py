@@ -1,4 +1,4 @@
-"""In: a model and corpora. Out: strict F1 of Viterbi against argmax-with-repair on the same scores, one table.
+"""In: a model and corpora. Out: strict F1 of Viterbi against argmax with repair on the same scores, one table.
 
 python benchmarks/decoding.py --model runs/ncbi-bc5cdr --corpus bc5cdr-pubtator --data_root CORPORA --json out.json
 """

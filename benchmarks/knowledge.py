@@ -1,4 +1,4 @@
-"""In: a number of names. Out: how fast an index of them is built, opened and matched, beside two other matchers.
+"""In: a number of names. Out: how fast an index of them is built, opened and matched, compared with two other matchers.
 
     python benchmarks/knowledge.py --names 10000000 --json knowledge.json
 
@@ -9,7 +9,7 @@ Every stage is a process of its own, so that its peak memory is its own. Keys of
     build_s, build_peak_mb   seconds and peak resident memory of reading the RRF files and writing the index
     index_mb                 size of the index
     open_s                   opening it in a fresh process, its pages dropped from the cache before
-    match_mb_per_s           megabytes (10**6 bytes of UTF-8) of text a second on one core
+    match_mb_per_s           megabytes (10**6 bytes of UTF-8) of text per second on one core
     resident_mb              most memory resident while matching, without the pages of the mapped index
     others                   the same for ahocorasick_rs and pyahocorasick, which get the normalised names and
                              text; those that need more than --limit_mb of memory say so

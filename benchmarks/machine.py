@@ -1,8 +1,8 @@
-"""In: nothing, or a model and the lengths of its rows. Out: what this machine is and can do, what a pass costs.
+"""In: nothing, or a model and the lengths of its rows. Out: what this machine is and can do, and what a pass costs.
 
 The floor under every time here is arithmetic: floating-point operations of the backbone, counted for real tokens
-only, over the rate at which torch multiplies large matrices on the same machine in the same minutes, in the numbers
-that the tagger computes in there (`dtype_of`).
+only, over the rate at which torch multiplies large matrices on the same machine in the same minutes, in the number
+format that the tagger computes in there (`dtype_of`).
 
     operations of a forward pass  =  2 * (weights of the linear layers) * tokens
                                    + 4 * layers * heads * head size * (pairs of tokens that see each other)

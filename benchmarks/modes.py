@@ -3,10 +3,10 @@
     python benchmarks/modes.py --data_root CORPORA --json modes.json
 
 The masks are switched on one model, so this says nothing about scores: those are compared by training with each mode
-(compare.py). Before anything is timed, in float32: an abstract alone and among others has the same spans in every mode,
-whether its instruction was read once or with every row. Keys of the JSON file:
+(compare.py). Before anything is timed, in float32: an abstract alone and among others must have the same spans in every
+mode, whether its instruction was read once or with every row. Keys of the JSON file:
 
-    rows        for each mode and way of reading: text tokens a second, and over `bidirectional` in the same round
+    rows        for each mode and way of reading: text tokens per second, and over `bidirectional` in the same round
     identity, machine, versions
 """
 

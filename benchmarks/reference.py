@@ -1,4 +1,4 @@
-"""In: names and a text. Out: the matches, found one character and one dictionary at a time: slow, and plain to see.
+"""In: names and a text. Out: the matches, found character by character, by dictionary look-up: slow, but easy to check.
 
 The benchmark and the tests compare the compiled index with this.
 """

@@ -4,14 +4,14 @@
 
 Three tables, each with the exponent e of a fit  cost ~ x^e  (a straight line through the logarithms):
 
-    length       the same words as documents of 32 to 1,024 words: seconds a document against its words.
+    length       the same words as documents of 32 to 1,024 words: seconds per document against its words.
                  1 is linear: twice the text, twice the time.
     types        the same documents asked for 1, 2, 4, 6 and 12 types at once: seconds against types.
-                 0 is free, 1 is a pass a type.
+                 0 is free, 1 is one pass per type.
     processes    the same documents over 1 and 2 processes that share the cores, each with a model of its own and
-                 every n-th document: seconds until the last has done, against processes. On an accelerator they
-                 share it. The cores' number is the same, so 0 is as good as it gets on one machine with one model
-                 that keeps them busy; below 0, more processes pay.
+                 every n-th document: seconds until the last is done, against processes. On an accelerator they
+                 share it. The number of cores is the same, so 0 is as good as it gets where one process keeps them
+                 busy; below 0, more processes pay.
 
 Spans do not depend on processes; that is checked first, in float32. Keys of the JSON file:
 
@@ -75,7 +75,7 @@ def _arguments() -> argparse.Namespace:
     add("--words", type=int, default=2048, help="words at each length, cut from the same text")
     add("--processes", type=int, nargs="+", default=[1, 2])
     add("--model", default=shapes.SHIPPED, help="trained model, for the shape smollm2-135m")
-    add("--batch_tokens", type=int, help="tokens a batch; by default the tagger's own")
+    add("--batch_tokens", type=int, help="tokens per batch; by default the tagger's own")
     args = parser.parse_args()
     contest.check_arguments(args, "documents", "words", "processes", "batch_tokens")
     if args.words < max(LENGTHS):

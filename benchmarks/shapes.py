@@ -1,8 +1,8 @@
-"""In: the name of a shape. Out: a tagger or a model to train of that shape, and real abstracts to read.
+"""In: the name of a shape. Out: a tagger, or a model to train, of that shape; real abstracts to read.
 
 ``smollm2-135m`` is the embedded backbone. The others are built on the device with random weights, never read from
-a disk: how fast a model runs does not depend on its weights' values. They read the tokens of the embedded
-backbone's tokenizer, so their vocabulary is its 49,152.
+a disk: how fast a model runs does not depend on its weights' values. They use the embedded backbone's tokenizer,
+so their vocabulary has its 49,152 tokens.
 """
 
 from __future__ import annotations

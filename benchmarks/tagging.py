@@ -1,33 +1,34 @@
-"""In: real abstracts. Out: how fast they are tagged, ours beside what else one would use; one table, one JSON.
+"""In: real abstracts. Out: how fast they are tagged, ours compared with other systems; one table, one JSON.
 
     python benchmarks/tagging.py --data_root CORPORA --json tagging.json
     python benchmarks/tagging.py --shape llama2-7b --device cuda --documents 1000 --json tagging-7b.json
 
 Four types are asked of every abstract. Contestants:
 
-    ours, typed            all types in one pass (also with one and with six types, and in bytes: int8)
-    ours, shared           the same backbone with VANER's head: one pass a type
+    ours, typed            all types in one pass (also with one and with six types, and in int8)
+    ours, shared           the same backbone with VANER's head: one pass per type
     pipeline               transformers' pipeline("token-classification") around that backbone and head, adapters
-                           merged, the same type of numbers, the same units of text, one pass a type, at the best of
+                           merged, the same number format, the same units of text, one pass per type, at the best of
                            several batch sizes
-    VANER's protocol       the same model sentence by sentence, one pass a type, four rows a batch in the order of
-                           the text, padded to the longest; adapters merged, which is kinder than the published code
+    VANER's protocol       the same model sentence by sentence, one pass per type, four rows per batch in the order
+                           of the text, padded to the longest; adapters merged, which is faster than the published
+                           code
     GLiNER                 the package's span model with the sizes of its medium model (deberta-v3-base) and random
                            weights; all types in one pass, whole abstracts up to its 384 words; it reads the backbone's
                            tokens, whose vocabulary is smaller than its own
-    encoder                a small encoder (--encoder) with a random typed head, through our own door
+    encoder                a small encoder (--encoder) with a random typed head, through the same code as ours
 
-Before anything is timed, in float32: an abstract alone and among others has the same spans (typed), and ours
-(shared, decoded word by word) finds exactly what the pipeline finds, and what VANER's protocol finds.
+Before anything is timed, in float32: an abstract alone and among others must have the same spans (typed), and ours
+(shared, decoded word by word) must find exactly what the pipeline finds, and what VANER's protocol finds.
 
 ``text tokens`` are the tokens of the abstracts' words by the backbone's tokenizer, each counted once whatever a
 system makes of them, so that systems compare. Slow systems read the first --slow_documents of the same abstracts.
 Keys of the JSON file:
 
-    ratio_vs_vaner_protocol, ratio_vs_pipeline    text tokens a second, ours (typed) over theirs
+    ratio_vs_vaner_protocol, ratio_vs_pipeline    text tokens per second, ours (typed) over theirs
     six_types_over_one    seconds for six types over seconds for one
-    share_of_matmul       operations for real tokens in the forward pass a second, over the measured matrix rate
-                          (machine.py has the formula); share_of_matmul_whole: over all the time, not the forward's
+    share_of_matmul       operations for real tokens per second of the forward pass, over the measured matrix rate
+                          (machine.py has the formula); share_of_matmul_whole: per second of the whole time
     padding_share         padding among the tokens that ours (typed) computes of the first --stream abstracts, whose
                           batches a tiny model goes through; the table has that of the timed abstracts
     rows, spread, identity, matmul, machine, versions
@@ -138,10 +139,10 @@ def _arguments() -> argparse.Namespace:
     )
     add("--model", default=shapes.SHIPPED, help="trained model, for the shape smollm2-135m")
     add("--encoder", default="minilm-l6", help="embedded encoder, a backbone's folder, or a hub id")
-    add("--batch_tokens", type=int, help="tokens a batch of ours; by default the tagger's own")
+    add("--batch_tokens", type=int, help="tokens per batch of ours; by default the tagger's own")
     add("--max_words", type=int, help="longest unit in words; by default the model's own")
     add("--attention", choices=MODES, help="of ours (typed); by default the model's own")
-    add("--pack", type=int, help="ours (typed) puts rows into sequences of so many tokens")
+    add("--pack", type=int, help="ours (typed) packs rows into sequences of this many tokens")
     add(
         "--kernel",
         choices=KERNELS,

@@ -1,4 +1,4 @@
-"""In: a training corpus. Out: how fast LoRA is trained, ours beside the stock way; one table, one JSON.
+"""In: a training corpus. Out: how fast LoRA is trained, ours compared with the stock way; one table, one JSON.
 
     python benchmarks/training.py --data_root CORPORA --json training.json
     python benchmarks/training.py --shape llama2-7b --device cuda --max_words 360 --gradient_checkpointing
@@ -6,21 +6,21 @@
 Contestants, all on the rows of the same mixture of the NCBI disease corpus (of its shipped sample where there is no
 data root), with Trainer's own loop and AdamW:
 
-    ours, LoRA     what train.py does: rows of like length under a token budget, one autograd step a LoRA layer,
+    ours, LoRA     what train.py does: rows of like length under a token budget, one autograd step per LoRA layer,
                    no dropout, activations in bfloat16 where the machine multiplies it
-    ours, QLoRA    the same on a 4-bit base (NF4, double quantisation); on a processor it reads the first quarter
-                   of every round's batches
+    ours, QLoRA    the same on a 4-bit base (NF4, double quantisation); on a CPU it reads the first quarter of
+                   every round's batches
     stock          Trainer and LlamaForTokenClassification (AutoModelForTokenClassification) under peft as they are
-                   usually set: bf16=True (autocast; not on a processor that emulates it), dropout 0.05, 8 rows a batch
+                   usually set: bf16=True (autocast; not on a CPU that emulates it), dropout 0.05, 8 rows per batch
                    in random order, padded to the longest; the causal mask is off, as in ours
 
-Before anything is timed: on one batch in float32 the gradients of ours equal those of peft's own layers, and each
-contestant's loss falls when it repeats one small batch a few times.
+Before anything is timed: on one batch in float32 the gradients of ours must equal those of peft's own layers, and each
+contestant's loss must fall when it repeats one small batch a few times.
 
 ``text tokens`` are those of the words, without instruction and padding. Keys of the JSON file:
 
-    ratio_vs_stock         text tokens a second, ours (LoRA) over stock
-    share_of_matmul        operations for real tokens, forward and backward, a second of the whole step, over the
+    ratio_vs_stock         text tokens per second, ours (LoRA) over stock
+    share_of_matmul        operations for real tokens, forward and backward, per second of the whole step, over the
                            measured matrix rate (machine.py has the formula)
     rows, spread, checks, matmul, machine, versions
 """
@@ -106,8 +106,8 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = contest.parser(__doc__, shapes.SHAPES)
     add = parser.add_argument
-    add("--tokens", type=int, default=6000, help="text tokens a round, rounded up to whole batches")
-    add("--batch_tokens", type=int, default=2048, help="tokens a batch of ours, padding included")
+    add("--tokens", type=int, default=6000, help="text tokens per round, rounded up to whole batches")
+    add("--batch_tokens", type=int, default=2048, help="tokens per batch of ours, padding included")
     add("--max_words", type=int, default=96, help="longest unit in words")
     add("--gradient_checkpointing", action="store_true", help="recompute activations, in all contestants")
     args = parser.parse_args()

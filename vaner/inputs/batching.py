@@ -33,22 +33,25 @@ def plan(lengths: Sequence[int], budget: int, rng: np.random.Generator | None = 
         budget: tokens a batch; a row longer than that is a batch of its own.
         rng: for training: rows of equal length are shuffled and so are the batches. None keeps the result a
             function of the lengths alone, longest first, so that memory runs out at once or never.
+
+    Returns:
+        row indices of each batch; every row is in one.
     """
-    lengths = np.asarray(lengths, dtype=np.int64)
+    sizes = np.asarray(lengths, dtype=np.int64)
     if rng is None:
-        return _plan_tightly(lengths, budget)
+        return _plan_tightly(sizes, budget)
     # A little noise on the length lets other neighbours meet in every epoch.
-    order = np.argsort(-(lengths + rng.uniform(0, 4, len(lengths))), kind="stable")
+    order = np.argsort(-(sizes + rng.uniform(0, 4, len(sizes))), kind="stable")
     batches: list[list[int]] = []
     longest = 0
     for row in order.tolist():
-        longest_with = max(longest, int(lengths[row]))
+        longest_with = max(longest, int(sizes[row]))
         if batches and (len(batches[-1]) + 1) * longest_with <= budget:
             batches[-1].append(row)
             longest = longest_with
         else:
             batches.append([row])
-            longest = int(lengths[row])
+            longest = int(sizes[row])
     rng.shuffle(batches)
     return batches
 
@@ -81,7 +84,12 @@ def _plan_tightly(lengths: np.ndarray, budget: int) -> list[list[int]]:
 
 
 def padding_share(lengths: Sequence[int], batches: Sequence[Sequence[int]]) -> float:
-    """Share of the batches' tokens that are padding."""
+    """Share, in [0, 1], of the batches' tokens that are padding.
+
+    Args:
+        lengths: tokens of each row.
+        batches: row indices of each batch.
+    """
     total = sum(len(b) * max(lengths[i] for i in b) for b in batches)
     return 1 - sum(lengths[i] for b in batches for i in b) / total if total else 0.0
 
@@ -112,7 +120,13 @@ def pack(lengths: Sequence[int], capacity: int) -> list[list[int]]:
 
 
 def plan_packed(lengths: Sequence[int], budget: int, capacity: int) -> list[list[list[int]]]:
-    """Group rows into sequences (`pack`) and those into batches (`plan`): ``batches[batch][sequence][row]``."""
+    """Group rows into sequences (`pack`) and those into batches (`plan`): ``batches[batch][sequence][row]``.
+
+    Args:
+        lengths: tokens of each row.
+        budget: tokens a batch, padding included.
+        capacity: tokens a sequence.
+    """
     sequences = pack(lengths, capacity)
     filled = [sum(lengths[i] for i in one) for one in sequences]
     return [[sequences[i] for i in batch] for batch in plan(filled, budget)]
@@ -165,13 +179,13 @@ def collate(
             batch["input_ids"][number, start:end] = row.input_ids
             batch["attention_mask"][number, start:end] = place
             batch["instruction_mask"][number, start : start + row.instruction_length] = 1
-            batch["word_positions"][i, : len(row.word_positions)] = row.word_positions + start
-            types, tokens = row.type_positions.shape
+            words, (types, tokens) = len(row.word_positions), row.type_positions.shape
+            batch["word_positions"][i, :words] = row.word_positions + start
             batch["type_positions"][i, :types, :tokens] = np.where(
                 row.type_positions < 0, -1, row.type_positions + start
             )
             if labelled:
-                batch["labels"][i, : row.labels.shape[0], : row.labels.shape[1]] = row.labels
+                batch["labels"][i, :types, :words] = row.labels
             if sequences is not None:
                 batch["row_sequences"][i] = number
             start = end

@@ -14,11 +14,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vaner.errors import VanerError
 from vaner.inputs.instructions import Instruction
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 # A word's first sub-token carries its label; a "word" of thousands of letters (a sequence) would fill the
 # window and push its neighbours out, so only its beginning is read.
@@ -59,7 +63,12 @@ class Features:
 
 @dataclass(frozen=True)
 class Window:
-    """A word range read in one row, and the part of it whose predictions are kept."""
+    """A word range read in one row, and the part of it whose predictions are kept.
+
+    Attributes:
+        start, end: words of the text that the row has.
+        keep_start, keep_end: those of them that no other window keeps.
+    """
 
     start: int
     end: int
@@ -76,9 +85,17 @@ class Tokenisation:
     Args:
         tokenizer: a fast tokenizer.
         max_tokens: the longest row, instruction and special tokens included.
+
+    Attributes:
+        shortened: words that were read by their first MAX_WORD_TOKENS tokens only.
+        prefix, suffix: int32, the special tokens in front of a row and behind it.
+        pad_id: of the padding.
+
+    Raises:
+        VanerError: a tokenizer that is not fast, or that changes a letter next to its special tokens.
     """
 
-    def __init__(self, tokenizer, max_tokens: int) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> None:
         if not getattr(tokenizer, "is_fast", False):
             raise VanerError("the tokenizer gives no character offsets; use a fast one (tokenizer.json)")
         self.tokenizer = tokenizer
@@ -119,7 +136,12 @@ class Tokenisation:
         return self.tokenizer.unk_token_id if self.tokenizer.unk_token_id is not None else self.pad_id
 
     def instruction(self, instruction: Instruction) -> tuple[np.ndarray, np.ndarray]:
-        """Token ids of the instruction with the special tokens in front, and its type positions."""
+        """Token ids of the instruction with the special tokens in front, and its type positions.
+
+        Returns:
+            ids: int32 ``(tokens,)``; positions: int32 ``(types, tokens)``, places in ``ids``, -1 where a type has
+            fewer.
+        """
         if instruction not in self._instructions:
             # After the words it stands as they do, behind a space.
             lead, cut = (f"{_CARRIER} ", len(self._carrier)) if instruction.place == "after" else ("", 0)
@@ -160,7 +182,13 @@ class Tokenisation:
     def row(
         self, instruction: Instruction, words: Sequence[str], labels: np.ndarray | None = None
     ) -> Features:
-        """One row for words that fit into the window (`windows` sees to that)."""
+        """One row for words that fit into the window (`windows` sees to that).
+
+        Args:
+            instruction: what is asked.
+            words: of the window, in order.
+            labels: int8 ``(types, words)`` of O, B, I or IGNORED; None when tagging.
+        """
         head, type_positions = self.instruction(instruction)
         pieces = self.words(words)
         lengths = np.fromiter(map(len, pieces), dtype=np.int32, count=len(pieces))
@@ -188,7 +216,7 @@ def _find(sequence: Sequence[int], part: Sequence[int]) -> int:
 
 
 def windows(
-    start: int, end: int, token_counts: Sequence[int], room: int, overlap: float = 0.25
+    start: int, end: int, token_counts: Sequence[int] | np.ndarray, room: int, overlap: float = 0.25
 ) -> list[Window]:
     """Cut a unit that is too long into overlapping word windows.
 
@@ -205,6 +233,9 @@ def windows(
         token_counts: sub-tokens of each of its words, ``token_counts[0]`` being word ``start``'s.
         room: tokens that a row has for words; no single word may need more.
         overlap: share of ``room`` that neighbouring windows have in common.
+
+    Returns:
+        at least one window, in order; what they keep is every word of the unit, once.
     """
     ends = np.cumsum(token_counts)
     if not len(ends) or ends[-1] <= room:

@@ -62,7 +62,7 @@ class Hints:
             )
 
     def names(self, texts: Iterable[Text]) -> list[Names]:
-        """The names in each text."""
+        """The names in each text, of all of `types`; the texts' own spans are not looked at."""
         texts = list(texts)
         bare = (text.document.with_spans([]) for text in texts)
         found = []
@@ -103,11 +103,16 @@ class Hints:
         """The hints of a row, in the order of its words.
 
         Args:
+            tokenisation: of the model.
+            template: of the instruction, with ``{hints}`` in it.
             types: the asked ones.
             dataset: as the instruction names it.
             words: all of the text.
             names: in it, see `names`.
             start, end: word range of the row; names that lie in it whole are hinted at.
+
+        Returns:
+            sentences, such as ``tamoxifen is a Chemical.``, for `Template.render`; none where no name fits.
         """
         places: dict[str, int] = {}
         kinds: dict[str, set[str]] = {}

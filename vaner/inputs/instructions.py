@@ -75,18 +75,22 @@ class Template:
     @staticmethod
     def _check(name: str, wording: str, needed: set[str]) -> None:
         try:
-            parts = [part for part in string.Formatter().parse(wording) if part[1] is not None]
+            parts = [
+                (placeholder, spec, conversion)
+                for _, placeholder, spec, conversion in string.Formatter().parse(wording)
+                if placeholder is not None
+            ]
         except ValueError as error:
             raise VanerError(
                 f"template {name}: {error}; write {{{{ and }}}} for braces that are no placeholder"
             ) from None
-        found = {part[1] for part in parts}
+        found = {placeholder for placeholder, _, _ in parts}
         if unknown := found - _FIELDS:
             raise VanerError(
                 f"template {name}: unknown placeholder {{{sorted(unknown)[0]}}}; use "
                 f"{', '.join(f'{{{field}}}' for field in sorted(_FIELDS))}"
             )
-        for _, placeholder, spec, conversion in parts:
+        for placeholder, spec, conversion in parts:
             if spec or conversion:
                 raise VanerError(f"template {name}: write {{{placeholder}}} without a format or conversion")
         if missing := needed - found:

@@ -16,7 +16,7 @@ import platform
 import weakref
 from collections.abc import Callable, Sequence
 from threading import local
-from typing import Any
+from typing import Generic, TypeVar
 
 import torch
 from torch import nn
@@ -26,33 +26,47 @@ _TOKENS = 1024
 # Two ways to round to bfloat16 are less apart than this share of the largest value.
 _TOLERANCE = 0.02
 
+_GATED = ("gate_proj", "up_proj", "down_proj")
+_PROJECTED = ("q_proj", "k_proj", "v_proj")
 
-class Shared:
+T = TypeVar("T")
+
+
+class Shared(Generic[T]):
     """What several layers make of the same activations, made once, and kept while those live.
 
     Every thread keeps its own: several read batches at a time.
+
+    Args:
+        make: activations, of any shape -> what is made of them.
     """
 
-    def __init__(self, make: Callable[[torch.Tensor], Any]) -> None:
+    def __init__(self, make: Callable[[torch.Tensor], T]) -> None:
         self.make = make
         self.own = local()
 
-    def __call__(self, x: torch.Tensor) -> Any:
-        of, made = getattr(self.own, "kept", (None, None))
-        if of is None or of() is not x:
-            made = self.make(x)
-            # A reference to the activations would keep those of every layer until the next batch.
-            self.own.kept = weakref.ref(x, self._forget), made
+    def __call__(self, x: torch.Tensor) -> T:
+        kept: tuple[weakref.ref[torch.Tensor], T] | None = getattr(self.own, "kept", None)
+        if kept is not None and kept[0]() is x:
+            return kept[1]
+        made = self.make(x)
+        # A reference to the activations would keep those of every layer until the next batch.
+        self.own.kept = weakref.ref(x, self._forget), made
         return made
 
-    def _forget(self, of: weakref.ref) -> None:
+    def _forget(self, of: weakref.ref[torch.Tensor]) -> None:
         # Usually on the thread that made it; on another there is nothing of it to forget.
         if getattr(self.own, "kept", (None, None))[0] is of:
             del self.own.kept
 
 
 class Packed(nn.Module):
-    """A linear layer whose weights are laid out for oneDNN, for inference."""
+    """A linear layer whose weights are laid out for oneDNN, for inference.
+
+    Args:
+        weight: bfloat16 ``(out, in)``, on a CPU.
+        bias: bfloat16 ``(out,)``, or None.
+    """
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None = None) -> None:
         super().__init__()
@@ -62,6 +76,7 @@ class Packed(nn.Module):
 
     @classmethod
     def of(cls, linear: nn.Linear) -> Packed:
+        """The same layer, laid out; its weights are copied, its bias is shared."""
         return cls(linear.weight, linear.bias)
 
     def forward(self, x: torch.Tensor, then: str = "none") -> torch.Tensor:
@@ -69,18 +84,20 @@ class Packed(nn.Module):
         return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, then, [], "")
 
     def times(self, x: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-        """The product, multiplied by ``other`` ``(..., out)``."""
+        """The product of ``x`` ``(..., in)``, multiplied by ``other`` ``(..., out)``, element by element."""
         return torch.ops.mkldnn._linear_pointwise.binary(x, other, self.weight, self.bias, "mul")
 
 
 class FusedMLP(nn.Module):
-    """LLaMA's gated MLP in three steps."""
+    """LLaMA's gated MLP in three steps.
+
+    Args:
+        mlp: with plain linear layers gate_proj, up_proj and down_proj.
+    """
 
     def __init__(self, mlp: nn.Module) -> None:
         super().__init__()
-        self.gate_proj, self.up_proj, self.down_proj = map(
-            Packed.of, (mlp.gate_proj, mlp.up_proj, mlp.down_proj)
-        )
+        self.gate_proj, self.up_proj, self.down_proj = map(Packed.of, _linears(mlp, _GATED))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``(..., hidden)`` to ``(..., hidden)``."""
@@ -88,9 +105,22 @@ class FusedMLP(nn.Module):
 
 
 class Part(nn.Module):
-    """One of several linear layers that are multiplied together."""
+    """One of several linear layers that are multiplied together.
 
-    def __init__(self, linear: nn.Linear, number: int, together: Shared, weight: torch.Tensor) -> None:
+    Args:
+        linear: the layer that it stands for.
+        number: which of them it is, from 0.
+        together: activations -> the products of all of them.
+        weight: of all of them, as it is laid out; read for its dtype and device only.
+    """
+
+    def __init__(
+        self,
+        linear: nn.Linear,
+        number: int,
+        together: Shared[Sequence[torch.Tensor]],
+        weight: torch.Tensor,
+    ) -> None:
         super().__init__()
         self.in_features, self.out_features = linear.in_features, linear.out_features
         self.number, self.together, self.weight = number, together, weight
@@ -135,30 +165,36 @@ def to_fused(backbone: nn.Module) -> int:
                 if same[type(child)]:
                     setattr(parent, name, fused)
                     changed += 1
-        linears = [getattr(parent, name, None) for name in ("q_proj", "k_proj", "v_proj")]
-        if all(type(one) is nn.Linear for one in linears):
-            for name, part in zip(("q_proj", "k_proj", "v_proj"), _together(linears), strict=True):
+        if linears := _linears(parent, _PROJECTED):
+            for name, part in zip(_PROJECTED, _together(linears), strict=True):
                 setattr(parent, name, part)
                 changed += 1
     return changed
 
 
+def _linears(module: nn.Module, names: Sequence[str]) -> list[nn.Linear]:
+    """The module's plain linear layers of these names; none of them where one is missing or of another kind."""
+    found = [getattr(module, name, None) for name in names]
+    linears = [one for one in found if type(one) is nn.Linear]
+    return linears if len(linears) == len(names) else []
+
+
 def _together(linears: Sequence[nn.Linear]) -> list[Part]:
-    biases = [
+    weights: list[torch.Tensor] = [one.weight for one in linears]
+    biases: list[torch.Tensor] = [
         torch.zeros(one.out_features, dtype=one.weight.dtype) if one.bias is None else one.bias
         for one in linears
     ]
     has_bias = any(one.bias is not None for one in linears)
-    packed = Packed(torch.cat([one.weight for one in linears]), torch.cat(biases) if has_bias else None)
+    packed = Packed(torch.cat(weights), torch.cat(biases) if has_bias else None)
     sizes = [one.out_features for one in linears]
-    together = Shared(lambda x: packed(x).split(sizes, dim=-1))
+    together: Shared[Sequence[torch.Tensor]] = Shared(lambda x: packed(x).split(sizes, dim=-1))
     return [Part(one, number, together, packed.weight) for number, one in enumerate(linears)]
 
 
 def _is_gated(module: nn.Module) -> bool:
-    linears = (getattr(module, name, None) for name in ("gate_proj", "up_proj", "down_proj"))
     act = getattr(module, "act_fn", None)
-    return all(type(one) is nn.Linear for one in linears) and type(act).__name__ in ("SiLU", "SiLUActivation")
+    return bool(_linears(module, _GATED)) and type(act).__name__ in ("SiLU", "SiLUActivation")
 
 
 def _agree(stock: nn.Module, fused: FusedMLP) -> bool:

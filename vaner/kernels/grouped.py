@@ -12,11 +12,16 @@ are rows of one product, so that keys and values are not repeated:
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import torch
 from torch import nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 NAME = "grouped"
 
@@ -24,7 +29,7 @@ NAME = "grouped"
 LONGEST = 768
 
 
-def use_grouped(backbone: nn.Module) -> bool:
+def use_grouped(backbone: PreTrainedModel) -> bool:
     """Let a transformers backbone compute its attention here where it can, by torch's sdpa where it cannot.
 
     Returns:
@@ -46,12 +51,21 @@ def attend(
     attention_mask: torch.Tensor | None,
     dropout: float = 0.0,
     scaling: float | None = None,
-    **kwargs,
+    **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
     """transformers' attention function: ``(batch, heads, tokens, size)`` to ``(batch, tokens, heads, size)``.
 
     Args:
+        module: the layer, which says whether it is causal where there is no mask.
+        query: ``(batch, heads, tokens, size)``.
+        key, value: ``(batch, key heads, seen, size)``; the number of heads is a multiple of that of key heads.
         attention_mask: bool, True where a key is seen, or float, added to the scores; ``(batch, 1, tokens, seen)``.
+        dropout: of the shares; where there is any, torch's attention is used.
+        scaling: of the scores; by default one over the square root of ``size``.
+        kwargs: what transformers passes on to torch's attention.
+
+    Returns:
+        the mixed values; None in place of the shares, which nobody asks for.
     """
     causal = attention_mask is None and getattr(module, "is_causal", True) and query.shape[2] > 1
     if query.device.type != "cpu" or dropout or causal or key.shape[2] > LONGEST:
@@ -69,7 +83,14 @@ def attend(
 
 class _Attention(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, query, key, value, mask, scaling):
+    def forward(
+        ctx: Any,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        mask: torch.Tensor | None,
+        scaling: float,
+    ) -> torch.Tensor:
         batch, heads, tokens, size = query.shape
         groups, seen = key.shape[1:3]
         query = (query * scaling).reshape(batch * groups, -1, size)
@@ -85,7 +106,7 @@ class _Attention(torch.autograd.Function):
         return torch.bmm(shares, value).view(batch, heads, tokens, -1).transpose(1, 2).contiguous()
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, None, None]:
         query, key, value, shares = ctx.saved_tensors
         grad = grad.transpose(1, 2).reshape(len(query), query.shape[1], -1)
         grad_value = torch.bmm(shares.transpose(1, 2), grad)

@@ -36,7 +36,7 @@ class Int8Linear(nn.Module):
         rounded: `_rounded`, shared by the layers that are given the same activations (q, k and v; gate and up).
     """
 
-    def __init__(self, linear: nn.Linear, rounded: Shared) -> None:
+    def __init__(self, linear: nn.Linear, rounded: Shared[tuple[torch.Tensor, torch.Tensor]]) -> None:
         super().__init__()
         self.in_features, self.out_features = linear.in_features, linear.out_features
         weight = linear.weight.detach().float()

@@ -2,7 +2,7 @@
 
 peft computes a LoRA layer as five autograd nodes and, with adapters in float32, copies every activation to
 float32 and back. Here the layer is one node in the dtype of the activations; the adapters stay float32
-parameters (the optimiser's master weights) and are rounded when used:
+parameters (the optimiser's master weights) and are rounded when used (LoRA: Hu et al. 2021, arXiv:2106.09685):
 
     y  = x W' + s (x A') B'          A' (in, r), B' (r, out), s = alpha / r
     dx = dy W + s (dy B) A           nothing of size (out, in) is made for the frozen W
@@ -11,6 +11,7 @@ parameters (the optimiser's master weights) and are rounded when used:
 from __future__ import annotations
 
 import types
+from typing import Any, cast
 
 import torch
 from peft.tuners.lora.layer import Linear as LoraLinear
@@ -19,7 +20,15 @@ from torch import nn
 
 class _LoraStep(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, weight, bias, a, b, scaling):
+    def forward(
+        ctx: Any,
+        x: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        a: torch.Tensor,
+        b: torch.Tensor,
+        scaling: float,
+    ) -> torch.Tensor:
         flat = x.reshape(-1, x.shape[-1])
         a = a.to(x.dtype)
         b = (b * scaling).to(x.dtype)
@@ -32,7 +41,9 @@ class _LoraStep(torch.autograd.Function):
         return y.view(*x.shape[:-1], -1)
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(
+        ctx: Any, grad: torch.Tensor
+    ) -> tuple[torch.Tensor | None, None, None, torch.Tensor, torch.Tensor, None]:
         flat, weight, a, b, inner = ctx.saved_tensors
         grad = grad.reshape(-1, grad.shape[-1])
         grad_inner = grad @ b
@@ -44,10 +55,10 @@ class _LoraStep(torch.autograd.Function):
         return grad_x, None, None, grad_a, grad_b, None
 
 
-def _forward(self: LoraLinear, x: torch.Tensor, *args, **kwargs) -> torch.Tensor:
+def _forward(self: LoraLinear, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
     if self.disable_adapters or self.merged or args or kwargs:
         return LoraLinear.forward(self, x, *args, **kwargs)
-    base = self.get_base_layer()
+    base = cast("nn.Linear", self.get_base_layer())  # `fuse` covers no other
     name = self.active_adapters[0]
     if x.dtype != base.weight.dtype:
         x = x.to(base.weight.dtype)
@@ -59,6 +70,9 @@ def fuse(model: nn.Module) -> int:
     """Give every plain LoRA layer the one-step forward; layers it does not cover keep peft's.
 
     Covered: one adapter, no dropout, no DoRA, a frozen ``nn.Linear`` below (not quantised, no gradient).
+
+    Args:
+        model: a peft model; its layers are changed in place.
 
     Returns:
         the number of layers changed.
@@ -73,6 +87,7 @@ def fuse(model: nn.Module) -> int:
         dropout = layer.lora_dropout[name]
         undropped = isinstance(dropout, nn.Identity) or getattr(dropout, "p", 1.0) == 0.0
         if plain and undropped and name not in layer.lora_variant and not layer.lora_bias[name]:
-            layer.forward = types.MethodType(_forward, layer)
+            # Of this layer alone, in front of its class's; merging takes it out again.
+            layer.__dict__["forward"] = types.MethodType(_forward, layer)
             changed += 1
     return changed

@@ -6,12 +6,12 @@ import contextlib
 import os
 import re
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 from transformers import AutoConfig, AutoModel, BitsAndBytesConfig
 
 from vaner.errors import VanerError
@@ -22,6 +22,10 @@ from vaner.model.config import ModelConfig
 if TYPE_CHECKING:
     # peft takes longer to import than a small model to load, and tagging does without it.
     from peft import LoraConfig, PeftModel
+    from transformers import PreTrainedModel
+
+    # A transformers model, bare or inside peft's.
+    Backbone = PreTrainedModel | PeftModel
 
 # The projections of LLaMA, Mistral and Qwen; then those of BERT-type encoders.
 LLAMA_PROJECTIONS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -30,7 +34,7 @@ BERT_PROJECTIONS = ["query", "key", "value", "dense", "query_proj", "key_proj", 
 
 @dataclass
 class Adapter:
-    """How the backbone is trained.
+    """How the backbone is trained (LoRA: Hu et al. 2021, arXiv:2106.09685).
 
     Attributes:
         kind: ``lora``, ``full`` (every weight) or ``none`` (frozen backbone, head only).
@@ -48,7 +52,15 @@ class Adapter:
 
 
 def choose_dtype(name: str, device: str | torch.device = "cpu") -> torch.dtype:
-    """``auto`` is bfloat16 where the machine multiplies it natively, else float32."""
+    """``auto`` is bfloat16 where the machine multiplies it natively; else float16 on CUDA, float32 elsewhere.
+
+    Args:
+        name: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
+        device: where the model is to run.
+
+    Raises:
+        VanerError: another name.
+    """
     if name != "auto":
         try:
             return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
@@ -75,16 +87,24 @@ def load_backbone(
     dtype: torch.dtype,
     quantization: str = "none",
     device: str | None = None,
-) -> nn.Module:
+) -> PreTrainedModel:
     """A pretrained backbone from a local folder, its attention switched; pickled weights are refused.
 
-    Where ``layerwise`` attention leaves the number of causal layers open, it is written into ``settings``.
+    Args:
+        folder: of a model that transformers saved.
+        settings: where ``layerwise`` attention leaves the number of causal layers open, it is written into these.
+        dtype: of the activations, and of weights that are not quantised.
+        quantization: ``none``, ``8bit`` or ``4bit`` (NF4, double quantisation: Dettmers et al. 2023, arXiv:2305.14314).
+        device: where a quantised backbone is put while loading; others are loaded on the CPU.
+
+    Raises:
+        VanerError: no safetensors in the folder, an unknown quantisation, or an attention mode that it has not.
     """
     if not list(Path(folder).glob("*.safetensors")):
         raise VanerError(
             f"{folder}: no .safetensors files; pickled weights are not loaded, convert them first"
         )
-    options: dict = {"dtype": dtype, "use_safetensors": True, "trust_remote_code": False}
+    options: dict[str, Any] = {"dtype": dtype, "use_safetensors": True, "trust_remote_code": False}
     if quantization == "4bit":
         options["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True,
@@ -110,8 +130,12 @@ def load_backbone(
     return model
 
 
-def adapt(backbone: nn.Module, adapter: Adapter, settings: ModelConfig) -> nn.Module:
-    """The backbone as the adapter says: all of it trained, none, or LoRA on its projections."""
+def adapt(backbone: PreTrainedModel, adapter: Adapter, settings: ModelConfig) -> Backbone:
+    """The backbone as the adapter says: all of it trained, none, or LoRA on its projections.
+
+    Raises:
+        VanerError: an unknown kind, projections that it has not or that are not known of it, too many layers.
+    """
     if adapter.kind == "full":
         return backbone.train()
     for parameter in backbone.parameters():
@@ -152,7 +176,7 @@ def _layer_number(module: str) -> int:
     return int(found[1]) if found else -1
 
 
-def with_lora(backbone: nn.Module, config: LoraConfig) -> PeftModel:
+def with_lora(backbone: PreTrainedModel, config: LoraConfig) -> PeftModel:
     """peft's model around the backbone, its layers computed in one step where they can be (`vaner.kernels.lora`)."""
     from peft import get_peft_model
 
@@ -165,7 +189,7 @@ def with_lora(backbone: nn.Module, config: LoraConfig) -> PeftModel:
 
 
 @contextlib.contextmanager
-def quiet():
+def quiet() -> Iterator[None]:
     """Libraries say nothing meanwhile."""
     # A bar for a load that takes a second, and a warning that AutoModel leaves lm_head out, tell nobody anything.
     from transformers.utils import logging

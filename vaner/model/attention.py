@@ -13,8 +13,10 @@ of several rows in one sequence none sees another.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from inspect import signature
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
@@ -24,18 +26,25 @@ from transformers.masking_utils import and_masks, causal_mask_function, create_b
 from vaner.errors import VanerError
 from vaner.kernels.grouped import NAME
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel
+
 MODES = ("bidirectional", "causal", "prefix", "layerwise")
 
 # Those in which what the instruction says does not depend on the text behind it.
 INSTRUCTION_APART = ("causal", "prefix")
 
+# Of a batch, a head, a query's place and a key's: whether the key is seen.
+_Sees = Callable[..., torch.Tensor | bool]
 
-def set_attention(backbone: nn.Module, mode: str, causal_layers: int | None = None) -> int | None:
+
+def set_attention(backbone: PreTrainedModel, mode: str, causal_layers: int | None = None) -> int | None:
     """Switch a transformers backbone to an attention mode.
 
     For ``bidirectional`` and ``causal`` the masks are transformers' own: ``config.is_causal`` decides how they are
     built. The modules carry a flag of the same name that sdpa falls back on when a mask of ones only is left out,
-    so both are set. The other two need the masks of `make_mask`.
+    so both are set. The other two need the masks of `make_mask`. Taking the causal mask away so that a decoder labels
+    words is of Li et al. 2023, "Label Supervised LLaMA Finetuning" (arXiv:2310.01208).
 
     Args:
         backbone: a transformers model, not yet adapted.
@@ -64,7 +73,7 @@ def set_attention(backbone: nn.Module, mode: str, causal_layers: int | None = No
     causal = mode == "causal"
     backbone.config.is_causal = causal
     for module in flagged:
-        module.is_causal = causal
+        module.is_causal = causal  # type: ignore[assignment]  # torch: every attribute is a Tensor or a Module
     if mode != "layerwise":
         return None
     layers = getattr(backbone, "layers", None)
@@ -81,8 +90,13 @@ def set_attention(backbone: nn.Module, mode: str, causal_layers: int | None = No
     return causal_layers
 
 
-def check_takes_masks(backbone: nn.Module, purpose: str) -> None:
-    """Raise VanerError unless the backbone takes 4-dimensional masks as they are."""
+def check_takes_masks(backbone: PreTrainedModel, purpose: str) -> None:
+    """Raise VanerError unless the backbone takes 4-dimensional masks as they are.
+
+    Args:
+        backbone: a transformers model, not peft's.
+        purpose: what needs the masks, for the message.
+    """
     implementation = backbone.config._attn_implementation
     if not getattr(backbone, "_supports_attention_backend", False):
         raise VanerError(
@@ -95,7 +109,12 @@ def check_takes_masks(backbone: nn.Module, purpose: str) -> None:
 
 
 def check_place(mode: str, place: str) -> None:
-    """Raise VanerError where a mode wants the instruction before the text and it stands ``after``."""
+    """Raise VanerError where a mode wants the instruction before the text and it stands ``after``.
+
+    Args:
+        mode: one of MODES.
+        place: of the instruction, one of `vaner.inputs.instructions.PLACES`.
+    """
     if place == "after" and mode in INSTRUCTION_APART:
         raise VanerError(
             f"attention {mode}: the text would not see an instruction after it; put it before the text "
@@ -103,12 +122,14 @@ def check_place(mode: str, place: str) -> None:
         )
 
 
-def keeps_keys(backbone: nn.Module) -> bool:
+def keeps_keys(backbone: PreTrainedModel) -> bool:
     """Whether the backbone is a decoder of LLaMA's kind, which goes on from keys and values that it is given."""
     return hasattr(backbone, "layers") and "past_key_values" in signature(backbone.forward).parameters
 
 
-def _choose_plane(layer: nn.Module, args: tuple, kwargs: dict, plane: int) -> tuple[tuple, dict]:
+def _choose_plane(
+    layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], plane: int
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
     # Both masks travel in one tensor through the backbone's own forward, and each layer takes its own: nothing is
     # kept between calls, so recomputing a layer in the backward pass sees the same mask.
     mask = kwargs.get("attention_mask")
@@ -118,7 +139,12 @@ def _choose_plane(layer: nn.Module, args: tuple, kwargs: dict, plane: int) -> tu
 
 
 def make_mask(
-    config, mode: str, rows: torch.Tensor, instruction: torch.Tensor, packed: bool, dtype: torch.dtype
+    config: PreTrainedConfig,
+    mode: str,
+    rows: torch.Tensor,
+    instruction: torch.Tensor | None,
+    packed: bool,
+    dtype: torch.dtype,
 ) -> torch.Tensor | BlockMask:
     """The mask to hand to the backbone.
 
@@ -126,7 +152,7 @@ def make_mask(
         config: the backbone's.
         mode: one of MODES.
         rows: ``(batch, tokens)``; which row of its sequence a token belongs to, from 1; 0 is padding.
-        instruction: ``(batch, tokens)``; 1 for the tokens of an instruction.
+        instruction: ``(batch, tokens)``; 1 for the tokens of an instruction. Needed by ``prefix`` only.
         packed: sequences hold several rows.
         dtype: of the hidden states.
 
@@ -134,32 +160,46 @@ def make_mask(
         ``(batch, tokens)``, ``rows`` itself, where transformers' own masks do; else ``(batch, 1, tokens, tokens)``,
         or ``(batch, 2, tokens, tokens)`` in ``layerwise``: the mask of the lower layers, then of the upper. Where the
         backbone uses FlexAttention, its BlockMask, by which closed blocks are not computed.
+
+    Raises:
+        VanerError: ``prefix`` without an instruction's tokens; ``layerwise`` with FlexAttention.
     """
     if mode in ("bidirectional", "causal") and not packed:
         return rows
-    seen = []
+    seen: list[_Sees] = []
     if packed:
         # Padding looks at every row: a query that sees nothing has no softmax.
         seen.append(lambda batch, head, q, kv: (rows[batch, q] == rows[batch, kv]) | (rows[batch, q] == 0))
     if mode == "prefix":
-        instruction = instruction.bool()
-        seen.append(lambda batch, head, q, kv: ~instruction[batch, q] | instruction[batch, kv])
-    backward = [*seen, causal_mask_function]
-    wanted = {"causal": [backward], "layerwise": [backward, seen]}.get(mode, [seen])
+        if instruction is None:
+            raise VanerError("attention prefix: the batch does not say where the instruction ends")
+        told = instruction.bool()
+        seen.append(lambda batch, head, q, kv: ~told[batch, q] | told[batch, kv])
+    backward: list[_Sees] = [*seen, causal_mask_function]
+    wanted = [seen]
+    if mode == "causal":
+        wanted = [backward]
+    elif mode == "layerwise":
+        wanted = [backward, seen]
     # transformers looks at the shape, dtype and device of the embeddings only.
     shape = torch.empty((*rows.shape, 0), dtype=dtype, device=rows.device)
     planes = [
-        create_bidirectional_mask(
-            config,
-            shape,
-            (rows != 0).long(),
-            and_mask_function=and_masks(*one),
-            allow_is_bidirectional_skip=False,
+        # None would be a mask that was skipped, which is not allowed here.
+        cast(
+            "torch.Tensor | BlockMask",
+            create_bidirectional_mask(
+                config,
+                shape,
+                (rows != 0).long(),
+                and_mask_function=and_masks(*one),
+                allow_is_bidirectional_skip=False,
+            ),
         )
         for one in wanted
     ]
     if len(planes) == 1:
         return planes[0]
-    if not isinstance(planes[0], torch.Tensor):
+    dense = [plane for plane in planes if isinstance(plane, torch.Tensor)]
+    if len(dense) < len(planes):
         raise VanerError("attention layerwise: works with sdpa or eager attention, not flex_attention")
-    return torch.cat(planes, dim=1)
+    return torch.cat(dense, dim=1)

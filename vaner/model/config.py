@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from types import UnionType
@@ -120,8 +121,14 @@ class ModelConfig:
         return cls(**values, template=Template(**template))
 
 
-def check_keys(found, known, where: str) -> None:
-    """Raise VanerError naming the first unknown key and the nearest known one."""
+def check_keys(found: Iterable[str], known: Collection[str], where: str) -> None:
+    """Raise VanerError naming the first unknown key and the nearest known one.
+
+    Args:
+        found: the keys of a file's object.
+        known: those that it may have.
+        where: the file, and what in it, for the message.
+    """
     for key in found:
         if key not in known:
             hint = near(key, known) or f"known: {', '.join(sorted(known))}"

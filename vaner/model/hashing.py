@@ -44,6 +44,9 @@ def weight_files(folder: Path) -> list[Path]:
     """The files that transformers loads: those of the index, else the one, else all there are.
 
     A folder may hold others, such as an adapter or the weights again in another layout.
+
+    Raises:
+        VanerError: a damaged index, or a file of it that is missing.
     """
     index = folder / f"{_WEIGHTS}.index.json"
     if index.is_file():

@@ -30,7 +30,7 @@ class TypedHead(nn.Module):
         self.type_bias = nn.Linear(hidden_size, 3, bias=False)
 
     def forward(self, words: torch.Tensor, types: torch.Tensor) -> torch.Tensor:
-        """``(batch, words, hidden)`` and ``(batch, types, hidden)`` to ``(batch, types, words, 3)``."""
+        """``(batch, words, hidden)`` and ``(batch, types, hidden)`` to float32 ``(batch, types, words, 3)``."""
         words, types = _unit_scale(words), _unit_scale(types)
         u = self.word_map(words).unflatten(-1, (3, self.rank))
         v = self.type_map(types).unflatten(-1, (3, self.rank))
@@ -39,14 +39,24 @@ class TypedHead(nn.Module):
 
 
 class SharedHead(nn.Module):
-    """VANER's own head: one linear layer over the words, whatever type the instruction asks for."""
+    """VANER's own head: one linear layer over the words, whatever type the instruction asks for.
+
+    Bian et al. 2024, arXiv:2404.17835.
+
+    Args:
+        hidden_size: size of the backbone's hidden states.
+    """
 
     def __init__(self, hidden_size: int) -> None:
         super().__init__()
         self.score = nn.Linear(hidden_size, 3)
 
     def forward(self, words: torch.Tensor, types: torch.Tensor) -> torch.Tensor:
-        """``(batch, words, hidden)`` to ``(batch, 1, words, 3)``; the type is in the instruction alone."""
+        """``(batch, words, hidden)`` to float32 ``(batch, 1, words, 3)``; the type is in the instruction alone.
+
+        Raises:
+            VanerError: ``types``, ``(batch, types, hidden)``, holds more than one.
+        """
         if types.shape[1] != 1:
             raise VanerError("the shared head answers one type a pass; ask types one by one")
         return self.score(_unit_scale(words))[:, None]
@@ -57,8 +67,17 @@ def _unit_scale(states: torch.Tensor) -> torch.Tensor:
     return F.rms_norm(states.float(), states.shape[-1:], eps=1e-6)
 
 
-def build_head(kind: str, hidden_size: int, rank: int) -> nn.Module:
-    """The head named ``typed`` or ``shared``."""
+def build_head(kind: str, hidden_size: int, rank: int) -> TypedHead | SharedHead:
+    """The head named ``typed`` or ``shared``.
+
+    Args:
+        kind: its name.
+        hidden_size: size of the backbone's hidden states.
+        rank: of the typed head's interaction.
+
+    Raises:
+        VanerError: another name.
+    """
     if kind == "typed":
         return TypedHead(hidden_size, rank)
     if kind == "shared":

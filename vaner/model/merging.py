@@ -1,6 +1,6 @@
 """In: a bare backbone, and a folder with a saved LoRA adapter. Out: the backbone with the adapter in its weights.
 
-    W  +  s B A  ->  W          s = alpha / r
+    W  +  s B A  ->  W          s = alpha / r          (LoRA: Hu et al. 2021, arXiv:2106.09685)
 
 The sum is taken in float32 and rounded once, as peft does it, but no adapted layer is ever built, and peft (which
 takes longer to import than a small model to load) is not needed.

@@ -6,6 +6,7 @@ input_ids -> backbone (+ LoRA) -> hidden states -> states of first sub-tokens an
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -18,10 +19,10 @@ from vaner.model.config import ModelConfig
 from vaner.model.saving import Saved
 from vaner.text.tags import IGNORED
 
-ADAPTER_WEIGHTS = "adapter_model.safetensors"
-ADAPTER_CONFIG = "adapter_config.json"
-HEAD_WEIGHTS = "head.safetensors"
-BACKBONE_FOLDER = "backbone"
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
+
+    from vaner.model.adapting import Backbone
 
 
 @dataclass
@@ -38,25 +39,32 @@ class Prefix:
 
     @property
     def length(self) -> int:
+        """Tokens of the instruction."""
         return self.keys_values[0][0].shape[2]
 
 
 class VanerModel(Saved):
     """A backbone that sees what its attention mode says, and a BIO head over words.
 
+    After VANER (Bian et al. 2024, arXiv:2404.17835), with a choice of attention modes and heads.
+
     Attributes:
         settings: the ModelConfig that is saved with the weights.
         backbone: a transformers model, or a peft model around one.
         head: TypedHead or SharedHead, always float32.
+        max_positions: tokens that the backbone reads at most, None where it does not say.
+
+    Raises:
+        VanerError: rows that are longer than the backbone reads, or an instruction where the mode cannot use it.
     """
 
     # Trainer asks whether the forward scales its own loss by num_items_in_batch: it does.
     accepts_loss_kwargs = True
 
-    def __init__(self, backbone: nn.Module, head: nn.Module, settings: ModelConfig) -> None:
+    def __init__(self, backbone: Backbone, head: nn.Module, settings: ModelConfig) -> None:
         super().__init__(backbone, head, settings)
         check_place(settings.attention, settings.template.place)
-        self.max_positions = getattr(backbone.config, "max_position_embeddings", None)
+        self.max_positions: int | None = getattr(backbone.config, "max_position_embeddings", None)
         if self.max_positions and settings.max_tokens > self.max_positions:
             raise VanerError(
                 f"max_tokens is {settings.max_tokens} but {settings.backbone} reads at most "
@@ -70,12 +78,13 @@ class VanerModel(Saved):
             )
 
     @property
-    def config(self):
+    def config(self) -> PreTrainedConfig:
         """The backbone's transformers config, which Trainer and DeepSpeed ask for sizes."""
         return self.backbone.config
 
     @property
     def device(self) -> torch.device:
+        """Where the head is; what the model is given must be there too."""
         return next(self.head.parameters()).device
 
     def forward(
@@ -105,22 +114,28 @@ class VanerModel(Saved):
 
         Returns:
             ``logits``: float32 ``(rows, types, words, 3)``; ``loss`` if there are labels.
+
+        Raises:
+            VanerError: packed rows where the backbone takes no mask of ours, ``prefix`` without an
+                instruction_mask, or several types asked of the shared head.
         """
-        mode = self.settings.attention
         packed = row_sequences is not None
         if packed:
             check_takes_masks(self.plain_backbone, "packing")
-        if mode == "prefix" and instruction_mask is None:
-            raise VanerError("attention prefix: the batch does not say where the instruction ends")
-        hidden = self.backbone(
-            input_ids=input_ids,
-            attention_mask=make_mask(
-                self.config, mode, attention_mask, instruction_mask, packed, self.plain_backbone.dtype
-            ),
-            position_ids=_positions(attention_mask),
+        mask = make_mask(
+            self.config,
+            self.settings.attention,
+            attention_mask,
+            instruction_mask,
+            packed,
+            self.plain_backbone.dtype,
+        )
+        hidden: torch.Tensor = self.backbone(
+            input_ids=input_ids, attention_mask=mask, position_ids=_positions(attention_mask)
         ).last_hidden_state
-        rows = row_sequences if packed else torch.arange(len(hidden), device=hidden.device)
-        rows = rows[:, None]
+        if row_sequences is None:
+            row_sequences = torch.arange(len(hidden), device=hidden.device)
+        rows = row_sequences[:, None]
         logits = self.head(
             hidden[rows, word_positions.clamp(min=0)],
             _mean(hidden[rows[..., None], type_positions.clamp(min=0)], type_positions),
@@ -149,6 +164,9 @@ class VanerModel(Saved):
         Args:
             input_ids: ``(tokens,)``, the special tokens in front included.
             type_positions: ``(types, tokens)``, as of `forward`.
+
+        Returns:
+            what `score_texts` puts before every text.
         """
         cache = DynamicCache()
         hidden = self.backbone(
@@ -159,7 +177,7 @@ class VanerModel(Saved):
             use_cache=True,
         ).last_hidden_state
         types = _mean(hidden[0, type_positions.clamp(min=0)], type_positions)
-        return Prefix([(layer.keys, layer.values) for layer in cache.layers], types)
+        return Prefix([(keys, values) for keys, values, *_ in cache], types)
 
     def score_texts(
         self,
@@ -191,8 +209,14 @@ class VanerModel(Saved):
         rows = torch.arange(size, device=hidden.device)[:, None]
         return self.head(hidden[rows, word_positions.clamp(min=0)], prefix.types.expand(size, -1, -1))
 
-    def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict | None = None) -> None:
-        """Recompute activations in the backward pass; called by Trainer."""
+    def gradient_checkpointing_enable(
+        self, gradient_checkpointing_kwargs: dict[str, Any] | None = None
+    ) -> None:
+        """Recompute activations in the backward pass; called by Trainer.
+
+        Args:
+            gradient_checkpointing_kwargs: of `torch.utils.checkpoint.checkpoint`; not reentrant by default.
+        """
         self.backbone.enable_input_require_grads()
         self.backbone.gradient_checkpointing_enable(
             gradient_checkpointing_kwargs=gradient_checkpointing_kwargs or {"use_reentrant": False}

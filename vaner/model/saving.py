@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from safetensors import SafetensorError
@@ -32,12 +32,21 @@ from vaner.model.merging import is_plain, read_config
 from vaner.model.merging import merge as merge_adapter
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from peft import PeftModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from typing_extensions import Self, TypeIs
+
+    from vaner.model.adapting import Backbone
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
 HEAD_WEIGHTS = "head.safetensors"
 BACKBONE_FOLDER = "backbone"
+
+
+def _has_adapter(backbone: Backbone) -> TypeIs[PeftModel]:
+    # Asked in this way, tagging does without peft.
+    return hasattr(backbone, "peft_config")
 
 
 class Saved(nn.Module):
@@ -49,7 +58,7 @@ class Saved(nn.Module):
         head: TypedHead or SharedHead, always float32.
     """
 
-    def __init__(self, backbone: nn.Module, head: nn.Module, settings: ModelConfig) -> None:
+    def __init__(self, backbone: Backbone, head: nn.Module, settings: ModelConfig) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head.float()
@@ -57,16 +66,19 @@ class Saved(nn.Module):
 
     @property
     def is_adapted(self) -> bool:
-        return hasattr(self.backbone, "peft_config")
+        """Whether the backbone is a peft model."""
+        return _has_adapter(self.backbone)
 
     @property
-    def plain_backbone(self) -> nn.Module:
+    def plain_backbone(self) -> PreTrainedModel:
         """The transformers model, inside peft's or bare."""
-        return self.backbone.get_base_model() if self.is_adapted else self.backbone
+        if _has_adapter(self.backbone):
+            return cast("PreTrainedModel", self.backbone.get_base_model())
+        return self.backbone
 
     def merge(self) -> Self:
         """Fold LoRA into the backbone's weights, in place; the sum is taken in float32 and rounded once."""
-        if self.is_adapted:
+        if _has_adapter(self.backbone):
             for module in self.backbone.modules():
                 # The fused forward looks at `merged` itself, but a merged layer has no use for it.
                 module.__dict__.pop("forward", None)
@@ -93,6 +105,9 @@ class Saved(nn.Module):
             quantization: ``none``, ``8bit`` or ``4bit`` (NF4, double quantisation) through bitsandbytes.
             device: for a quantised base, where it is put while loading.
             seed: of the new weights.
+
+        Raises:
+            VanerError: no such backbone, or settings and an adapter that do not fit it or each other.
         """
         adapter = adapter or Adapter()
         folder = backbone_folder(settings.backbone, settings.revision)
@@ -103,18 +118,18 @@ class Saved(nn.Module):
         if adapter.kind == "full":
             # These weights are the optimiser's master weights; rounding them would stop small steps.
             model_dtype = torch.float32
-        backbone = load_backbone(folder, settings, model_dtype, quantization, device)
+        bare = load_backbone(folder, settings, model_dtype, quantization, device)
         # Adapter and head are drawn on their own generator state: same seed, same weights.
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            backbone = adapt(backbone, adapter, settings)
+            backbone = adapt(bare, adapter, settings)
             head = build_head(settings.head, backbone.config.hidden_size, settings.head_rank)
         return cls(backbone, head, settings)
 
     def save_pretrained(
         self,
         folder: str | Path,
-        tokenizer=None,
+        tokenizer: PreTrainedTokenizerBase | None = None,
         *,
         dtype: torch.dtype | None = None,
         state_dict: dict[str, torch.Tensor] | None = None,
@@ -136,7 +151,7 @@ class Saved(nn.Module):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / CONFIG_NAME).unlink(missing_ok=True)
         settings = self.settings
-        if self.is_adapted:
+        if _has_adapter(self.backbone):
             name = self.backbone.active_adapter
             from peft import get_peft_model_state_dict
 
@@ -158,8 +173,12 @@ class Saved(nn.Module):
             tokenizer.save_pretrained(folder)
         settings.save(folder)
 
-    def save_merged(self, folder: str | Path, tokenizer) -> None:
-        """Write a folder that stands alone: merged backbone and head, no adapter, no peft needed to load."""
+    def save_merged(self, folder: str | Path, tokenizer: PreTrainedTokenizerBase | None) -> None:
+        """Write a folder that stands alone: merged backbone and head, no adapter, no peft needed to load.
+
+        Args:
+            folder, tokenizer: as of `save_pretrained`. This model stays merged.
+        """
         self.merge()
         self.settings = dataclasses.replace(self.settings, backbone=BACKBONE_FOLDER)
         self.save_pretrained(folder, tokenizer)
@@ -221,9 +240,10 @@ class Saved(nn.Module):
                     f"{settings.weights_hash[:12]}..., but {base} hashes to {found[:12]}...; its scores do not "
                     "hold for other weights: fetch the original base, or train again on this one"
                 )
-        backbone = load_backbone(base, settings, choose_dtype(dtype, device), quantization, str(device))
+        bare = load_backbone(base, settings, choose_dtype(dtype, device), quantization, str(device))
+        backbone: Backbone = bare
         with torch.random.fork_rng():
-            head = build_head(settings.head, backbone.config.hidden_size, settings.head_rank)
+            head = build_head(settings.head, bare.config.hidden_size, settings.head_rank)
             adapter = folder / ADAPTER_CONFIG
             at_once = (
                 merge and quantization == "none" and adapter.is_file() and is_plain(read_config(adapter))
@@ -233,10 +253,10 @@ class Saved(nn.Module):
 
                 config = LoraConfig.from_pretrained(str(folder))
                 config.inference_mode = False
-                backbone = with_lora(backbone, config)
+                backbone = with_lora(bare, config)
             elif not own:
                 # The head alone was trained, and would be if training went on.
-                backbone.requires_grad_(False)
+                bare.requires_grad_(False)
         model = cls(backbone, head, settings)
         if at_once:
             model.load_merged(folder)
@@ -249,7 +269,11 @@ class Saved(nn.Module):
         return (model.merge() if merge else model).eval()
 
     def load_merged(self, folder: str | Path) -> None:
-        """Put the trained head of a folder, and its adapter into the weights of this model's bare backbone."""
+        """Put the trained head of a folder, and its adapter into the weights of this model's bare backbone.
+
+        Raises:
+            VanerError: a file is missing, damaged, or does not fit the backbone.
+        """
         folder = Path(folder)
         _check_whole(folder, [HEAD_WEIGHTS, ADAPTER_WEIGHTS])
         self.head.load_state_dict(load_file(folder / HEAD_WEIGHTS))
@@ -259,7 +283,11 @@ class Saved(nn.Module):
         self.backbone.requires_grad_(False)
 
     def load_trained(self, folder: str | Path) -> None:
-        """Put the trained weights of a folder (adapter and head, or backbone and head) into this model."""
+        """Put the trained weights of a folder (adapter and head, or backbone and head) into this model.
+
+        Raises:
+            VanerError: a file is missing, or the adapter does not fit the backbone.
+        """
         folder = Path(folder)
         _check_whole(folder, [HEAD_WEIGHTS] + [ADAPTER_WEIGHTS] * self.is_adapted)
         self.head.load_state_dict(load_file(folder / HEAD_WEIGHTS))
@@ -271,7 +299,7 @@ class Saved(nn.Module):
             if missing or getattr(result, "unexpected_keys", None):
                 raise VanerError(f"{folder}: {ADAPTER_WEIGHTS} does not fit its config; copy the model again")
         elif (folder / BACKBONE_FOLDER).is_dir():
-            state = {}
+            state: dict[str, torch.Tensor] = {}
             for path in weight_files(folder / BACKBONE_FOLDER):
                 state |= load_file(path)
             self.backbone.load_state_dict(state)
@@ -283,7 +311,7 @@ def _check_whole(folder: Path, names: list[str]) -> None:
             raise VanerError(f"{folder}: {name} is missing; copy the whole model folder")
 
 
-def load_tokenizer(folder: str | Path):
+def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
     """The tokenizer of a model's or a backbone's folder; VanerError if it cannot be read."""
     try:
         with quiet():

@@ -52,7 +52,14 @@ def viterbi(log_probs: np.ndarray) -> np.ndarray:
 
 
 def argmax(log_probs: np.ndarray) -> np.ndarray:
-    """The likeliest tag of each word on its own; `mentions` repairs an I without a B by starting a mention."""
+    """The likeliest tag of each word on its own; `mentions` repairs an I without a B by starting a mention.
+
+    Args:
+        log_probs: shape ``(..., 3)``, the last axis O, B, I.
+
+    Returns:
+        tags: int8, ``log_probs.shape[:-1]``.
+    """
     return np.asarray(log_probs).argmax(axis=-1).astype(np.int8)
 
 
@@ -66,6 +73,9 @@ def mentions(tags: np.ndarray) -> list[tuple[int, int]]:
     """Word ranges ``(first, one past the last)`` of one type's tags.
 
     An I that follows O or the start begins a mention, as conlleval reads it.
+
+    Args:
+        tags: O, B or I of each word, shape ``(words,)``.
     """
     ranges: list[tuple[int, int]] = []
     open_at: int | None = None

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from threading import Lock
-from typing import overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import torch
@@ -35,6 +35,9 @@ from vaner.model.saving import load_tokenizer
 from vaner.tagging import decode
 from vaner.tagging.stream import Batch, Stream
 from vaner.text.units import Text
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 # An instruction that so many rows of a buffer share is read once for all of them, where the attention allows it.
 SHARED_BY = 8
@@ -72,7 +75,7 @@ class _Buffer:
 
 
 class Vaner:
-    """A loaded tagger.
+    """A loaded tagger (VANER: Bian et al. 2024, arXiv:2404.17835).
 
     Args:
         model: the model, in evaluation mode.
@@ -95,7 +98,7 @@ class Vaner:
     def __init__(
         self,
         model: VanerModel,
-        tokenizer,
+        tokenizer: PreTrainedTokenizerBase,
         *,
         batch_tokens: int | None = None,
         decoding: str = "viterbi",
@@ -148,7 +151,7 @@ class Vaner:
         merge: bool = True,
         fuse: bool = True,
         revision: str | None = None,
-        **options,
+        **options: Any,
     ) -> Vaner:
         """Load a tagger.
 
@@ -204,7 +207,7 @@ class Vaner:
         return dict(self.settings.datasets)
 
     @overload
-    def __call__(
+    def __call__(  # type: ignore[overload-overlap]  # to typeshed a str is an Iterable of str too
         self, text: str, types: Sequence[str] | None = ..., dataset: str | None = ...
     ) -> list[Span]: ...
     @overload
@@ -212,7 +215,9 @@ class Vaner:
         self, text: Iterable[str], types: Sequence[str] | None = ..., dataset: str | None = ...
     ) -> Iterator[list[Span]]: ...
 
-    def __call__(self, text, types=None, dataset=None):
+    def __call__(
+        self, text: str | Iterable[str], types: Sequence[str] | None = None, dataset: str | None = None
+    ) -> list[Span] | Iterator[list[Span]]:
         """Tag a text, or a stream of texts.
 
         Args:
@@ -238,7 +243,12 @@ class Vaner:
     ) -> Iterator[Document]:
         """Tag Documents in input order; their own spans are replaced, everything else is kept.
 
-        Args: as `__call__`.
+        Args:
+            documents: read as they are needed.
+            types, dataset: as of `__call__`.
+
+        Returns:
+            a generator of new Documents.
 
         Raises:
             VanerError: an unknown type or dataset, before the first document is read.
@@ -407,7 +417,9 @@ class Vaner:
             self._count(int((batch["attention_mask"] != 0).sum()), batch["attention_mask"].numel())
             return logits.float().log_softmax(-1).cpu().numpy()
 
-    def _tensors(self, rows: Sequence[Features], sequences=None) -> dict[str, torch.Tensor]:
+    def _tensors(
+        self, rows: Sequence[Features], sequences: Sequence[Sequence[int]] | None = None
+    ) -> dict[str, torch.Tensor]:
         arrays = collate(rows, self.tokenisation.pad_id, sequences=sequences)
         return {key: torch.from_numpy(value).to(self.model.device) for key, value in arrays.items()}
 

@@ -11,6 +11,7 @@ forty times a layer. Threads that each read a batch of their own wait for nobody
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from threading import Thread
 
 import torch
@@ -20,7 +21,12 @@ MOST = 8
 
 
 def workers(device: torch.device, threads: int) -> int:
-    """How many batches are read at a time: one a thread of torch on a CPU, up to MOST; one on an accelerator."""
+    """How many batches are read at a time: one a thread of torch on a CPU, up to MOST; one on an accelerator.
+
+    Args:
+        device: of the model.
+        threads: that torch has.
+    """
     return min(threads, MOST) if device.type == "cpu" else 1
 
 
@@ -40,7 +46,7 @@ def use_threads(number: int) -> None:
     _alone(lambda: torch.set_num_threads(common[0]))
 
 
-def _alone(work) -> None:
+def _alone(work: Callable[[], None]) -> None:
     thread = Thread(target=work)
     thread.start()
     thread.join()

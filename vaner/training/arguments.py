@@ -16,8 +16,10 @@ import os
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
+from typing import Any, NoReturn, TypeVar
 
 import torch
 from transformers import HfArgumentParser, TrainingArguments
@@ -29,15 +31,22 @@ from vaner.model import attention
 from vaner.training import leakage
 from vaner.training.names import STYLES
 
+T = TypeVar("T")
 
-def _flag(default, help: str, choices: Sequence[str] | None = None):
+
+def _flag(default: T, help: str, choices: Sequence[str] | None = None) -> T:
     metadata = {"help": help, **({"choices": tuple(choices)} if choices else {})}
     if isinstance(default, list):
-        return field(default_factory=lambda: list(default), metadata=metadata)
+        return field(default_factory=lambda: copy(default), metadata=metadata)
     return field(default=default, metadata=metadata)
 
 
-def _check(arguments, low: float, high: float, *names: str) -> None:
+def _default(one: Field[Any]) -> Any:
+    """What a flag is where it is left out."""
+    return one.default if one.default_factory is MISSING else one.default_factory()
+
+
+def _check(arguments: object, low: float, high: float, *names: str) -> None:
     """Raise VanerError unless each of the named numbers is None or lies in ``[low, high]``."""
     for name in names:
         value = getattr(arguments, name)
@@ -123,8 +132,7 @@ class ModelArguments:
         if self.model is not None:
             kept = (f for f in fields(self) if f.name not in _MAY_CHANGE)
             for one in kept:
-                default = one.default if one.default is not MISSING else one.default_factory()
-                if getattr(self, one.name) != default:
+                if getattr(self, one.name) != _default(one):
                     raise VanerError(
                         f"--{one.name} and --model exclude each other: {self.model} brings its own; leave "
                         f"--{one.name} out"
@@ -229,7 +237,7 @@ class KnowledgeArguments:
 class VanerTrainingArguments(TrainingArguments):
     """transformers' TrainingArguments with other defaults, and a token budget in place of a batch size."""
 
-    output_dir: str | None = _flag("runs/vaner", "Where checkpoints and the final model go.")
+    output_dir: str = _flag("runs/vaner", "Where checkpoints and the final model go.")
     batch_tokens: int = _flag(2048, "Tokens a batch and process, padding included.")
     max_minutes: float | None = _flag(
         None,
@@ -295,18 +303,26 @@ class Run:
 
 
 class _Parser(HfArgumentParser):
-    def error(self, message: str):
+    def error(self, message: str) -> NoReturn:
         raise VanerError(f"{message}; {_HELP}")
 
 
 def parse(argv: Sequence[str]) -> Run:
     """Read ``--config file.yaml`` and flags.
 
+    Args:
+        argv: the words of the command line, without the script's name.
+
     Raises:
         VanerError: an unknown setting (with the nearest known one), a value of the wrong type or out of its
             range, a word that belongs to no flag, no corpora.
     """
-    parser = _Parser(GROUPS, prog="train.py", description="Train a tagger.", allow_abbrev=False)
+    parser = _Parser(
+        GROUPS,  # type: ignore[arg-type]  # transformers: a NewType of Any, which no class is of
+        prog="train.py",
+        description="Train a tagger.",
+        allow_abbrev=False,
+    )
     parser.add_argument("--config", action="append", default=[], metavar="FILE", help="Settings as YAML.")
     flags = {"config", "help", *_known()} | {f"no_{n}" for n, f in _known().items() if f.default is True}
     for word in argv:
@@ -342,7 +358,7 @@ def parse(argv: Sequence[str]) -> Run:
     return Run(model, data, training, knowledge, epochs)
 
 
-def _known() -> dict[str, Field]:
+def _known() -> dict[str, Field[Any]]:
     return {f.name: f for group in GROUPS for f in fields(group) if f.init}
 
 
@@ -355,9 +371,7 @@ def _config_words(path: Path) -> list[str]:
     for name, value in values.items():
         if name not in known:
             raise VanerError(f"{path}: unknown setting {name!r}; {_near(str(name), known)}")
-        default = known[name].default
-        if default is MISSING:
-            default = known[name].default_factory()
+        default = _default(known[name])
         if isinstance(value, dict):
             # A mapping of corpora to weights, or of library options, as JSON where the library wants that.
             if name == "mix":

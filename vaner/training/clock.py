@@ -59,22 +59,29 @@ class Clock(TrainerCallback, ExportableState):
         }
 
     def seconds(self) -> float:
-        """Training time so far, over all resumed parts."""
+        """Training time so far in seconds, over all resumed parts."""
         return self.elapsed + (time.monotonic() - self._started if self._started is not None else 0.0)
 
     def share(self, step: int, steps: int) -> float:
-        """0 at the start, 1 at the end."""
+        """0 at the start, 1 at the end.
+
+        Args:
+            step: updates done.
+            steps: updates of the whole run.
+        """
         by_steps = step / steps if steps else 1.0
         return max(by_steps, self.seconds() / self.max_seconds) if self.max_seconds else by_steps
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
+        """Start the clock; called by Trainer."""
         self._started = time.monotonic()
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
+        """Say whether dev is to be scored and whether the run is over; called by Trainer after every update."""
         share = self.share(state.global_step, state.max_steps)
         if share >= 1:
             control.should_training_stop = True
@@ -83,7 +90,12 @@ class Clock(TrainerCallback, ExportableState):
             control.should_evaluate = True
 
     def better(self, score: float, step: int) -> bool:
-        """Note an evaluation; true if it is the best so far."""
+        """Note an evaluation; true if it is the best so far.
+
+        Args:
+            score: the higher, the better.
+            step: updates done.
+        """
         if self.best is None or score > self.best:
             self.best, self.best_step, self.since_best = score, step, 0
             return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,6 +15,9 @@ from vaner.evaluation.run import Gold, evaluate
 from vaner.knowledge import KnowledgeBase
 from vaner.model.network import VanerModel
 from vaner.tagging.labeler import Vaner
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,13 @@ class Dev:
     process: int = 0
     processes: int = 1
 
-    def scores(self, model: VanerModel, tokenizer: Any) -> dict[str, dict[str, Any]]:
-        """Corpus name -> ``f1``, ``precision``, ``recall`` in [0, 1], ``documents``, and F1 of each type."""
+    def scores(self, model: VanerModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, dict[str, Any]]:
+        """Corpus name -> ``f1``, ``precision``, ``recall`` in [0, 1], ``documents``, and F1 of each type.
+
+        Args:
+            model: of any mode; it is left in the mode that it had.
+            tokenizer: its fast tokenizer.
+        """
         was_training = model.training
         model.eval()
         # A dev corpus may annotate a type that training does not ask: its score is that of a type never seen.
@@ -83,7 +91,7 @@ _MEASURES = ("f1", "precision", "recall")
 
 
 def mean_f1(scores: Mapping[str, Mapping[str, Any]]) -> float:
-    """Mean micro-F1 over the corpora."""
+    """Mean micro-F1, in [0, 1], over the corpora of `Dev.scores`, of which there is at least one."""
     return float(np.mean([one["f1"] for one in scores.values()]))
 
 

@@ -77,6 +77,10 @@ def parse_mix(mix: Sequence[str]) -> dict[str, float]:
 def gather(data: DataArguments, seed: int) -> Gathered:
     """Read, clean and segment everything a run needs.
 
+    Args:
+        data: what is trained on.
+        seed: chooses the documents that ``--cap`` keeps.
+
     Raises:
         VanerError: an unknown corpus or split, a missing file, a wrong mix, a dev split that is trained on.
         FormatError, OffsetError: a bad document, unless ``--on_error skip``.
@@ -134,7 +138,9 @@ def gather(data: DataArguments, seed: int) -> Gathered:
     return gathered
 
 
-def _trained_types(corpora, names: Sequence[str], skipped: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def _trained_types(
+    corpora: Registry, names: Sequence[str], skipped: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
     """What is asked of each corpus of the mix."""
     known = {t for name in names for t in corpora[name].annotated}
     if unknown := [t for t in skipped if t not in known]:
@@ -157,13 +163,16 @@ def gather_names(
     """Names of ``--kb`` related to the training sentences, without those that only dev or test annotate.
 
     Args:
+        knowledge: the index, and how it is drawn from.
+        gathered: what is trained on; the index is added to its files.
+        data: where the corpora lie, and whether held-out files may be opened.
         max_words: of a row of names.
         cache: folder that keeps which names are related, for the next process or run.
 
     Raises:
         VanerError: no such index, a damaged one, or one without a name for the types of the mix.
     """
-    kb = _index(knowledge)
+    kb = _index(knowledge, gathered)
     texts = [source.texts for source in gathered.sources]
     documents = [text.document for source in texts for text in source]
     mode = knowledge.kb_leakage if data.open_held_out else "off"
@@ -179,7 +188,6 @@ def gather_names(
         max_words=max_words,
         cache=cache,
     )
-    gathered.files.append(knowledge.kb)
     return names, found
 
 
@@ -190,17 +198,23 @@ def gather_hints(knowledge: KnowledgeArguments, gathered: Gathered, types: Seque
     label comes from that text's own gold. To leave out what only dev or test annotates would carry their gold into
     the rows of training, and tagging has these hints as well.
 
+    Args:
+        knowledge: the index, and how many hints a row has.
+        gathered: the index is added to its files.
+        types: those that may be asked.
+
     Raises:
         VanerError: no such index, a damaged one, or one without a name of the types.
     """
-    kb = _index(knowledge)
-    gathered.files.append(knowledge.kb)
+    kb = _index(knowledge, gathered)
     return Hints(kb, types, most=knowledge.kb_hint_notes, tokens=knowledge.kb_hint_tokens)
 
 
-def _index(knowledge: KnowledgeArguments) -> KnowledgeBase:
-    if not Path(knowledge.kb).is_file():
+def _index(knowledge: KnowledgeArguments, gathered: Gathered) -> KnowledgeBase:
+    """The index of ``--kb``, noted as a file that is trained on."""
+    if knowledge.kb is None or not Path(knowledge.kb).is_file():
         raise VanerError(f"--kb {knowledge.kb}: no such index; make one with python -m vaner kb build")
+    gathered.files.append(knowledge.kb)
     return KnowledgeBase(knowledge.kb)
 
 

@@ -12,6 +12,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -77,11 +78,12 @@ def leaks(
     Returns:
         ``(corpus's name, type)`` -> Leak.
     """
-    mentions: dict[tuple[str, str], dict[int, str]] = defaultdict(dict)
+    # Ordered sets of texts.
+    mentions: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
     for corpus, split in held_out:
         for document in corpus.documents(split, data_root, on_error="skip"):
             for span in document.spans:
-                mentions[corpus.name, span.type].setdefault(span.text, span.text)
+                mentions[corpus.name, span.type][span.text] = None
     found = {}
     for (corpus_name, type), texts in sorted(mentions.items()):
         distinct = dict(zip(keys_of(list(texts)).tolist(), texts, strict=True))
@@ -123,7 +125,7 @@ class Gate:
             lines.append(f"leakage gate: no files of {', '.join(self.unread)}: nothing of theirs is dropped")
         return lines
 
-    def record(self) -> dict:
+    def record(self) -> dict[str, Any]:
         """The report for run.json."""
         return {
             "mode": self.mode,
@@ -161,6 +163,9 @@ def gate(
         held_out: ``(corpus, split)`` pairs that must stay unseen; those without files are named in the report.
         data_root: folder of the corpora.
         mode: one of MODES.
+
+    Returns:
+        the keys to drop, and the report.
 
     Raises:
         VanerError: an unknown mode.

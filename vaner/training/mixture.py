@@ -16,7 +16,7 @@ import numpy as np
 from vaner.errors import VanerError
 from vaner.inputs.batching import collate, padding_share, plan
 from vaner.inputs.features import Features, Tokenisation, Window, windows
-from vaner.inputs.hints import Hints
+from vaner.inputs.hints import Hints, Names
 from vaner.inputs.instructions import Template
 from vaner.text.tags import IGNORED, I, encode_tags
 from vaner.text.units import Text, group
@@ -51,7 +51,15 @@ class TrainingCorpus:
 
 @dataclass(frozen=True)
 class Draw:
-    """One row to be: a window of a text and the question asked about it."""
+    """One row to be: a window of a text and the question asked about it.
+
+    Attributes:
+        source, text: number of the corpus in the mix, and of the text in it.
+        window: its words.
+        types: the asked types, in the order in which they are named.
+        dataset: as the instruction names it, None in adaptive mode.
+        hints: sentences for the instruction.
+    """
 
     source: int
     text: int
@@ -105,6 +113,11 @@ class Mixture:
     Attributes:
         name_rows: how many rows of names each epoch has.
         hinted_rows: how many of an epoch's rows have hints.
+        padding: share of each epoch's tokens that are padding.
+        tokens: of all epochs, without padding.
+
+    Raises:
+        VanerError: no row is left to train on, or the instruction leaves too little of a row for words.
     """
 
     def __init__(
@@ -128,7 +141,7 @@ class Mixture:
         self.seed = seed
         self.names = names
         self.hints = hints
-        self._hinted = [hints.names(source.texts) for source in self.sources] if hints else None
+        self._hinted: list[list[Names]] = [hints.names(s.texts) for s in self.sources] if hints else []
         self._tags: list[list[np.ndarray]] = []
         self._token_counts: list[list[np.ndarray]] = []
         for source in self.sources:
@@ -186,8 +199,8 @@ class Mixture:
         return draws, plan([self.length(d) for d in draws], self.batch_tokens, order)
 
     def draws(self, epoch: int) -> list[Draw | Example]:
-        """The rows of one epoch, before batching; those of names come last."""
-        found: list[Draw | Example] = []
+        """The rows of one epoch, counted from 0, before batching; those of names come last."""
+        found: list[Draw] = []
         for index, source in enumerate(self.sources):
             rng = np.random.default_rng([self.seed, epoch, 0, index])
             # One of their own, so that the same units are drawn with hints and without.
@@ -198,7 +211,7 @@ class Mixture:
                     found += self._draw_text(rng, coin, index, number, share)
         # A generator of their own, so that they change nothing of the rows before them.
         rng = np.random.default_rng([self.seed, epoch, 2])
-        return found + (self._examples(rng, found) if self.names else [])
+        return [*found, *(self._examples(self.names, rng, found) if self.names else [])]
 
     def _draw_text(
         self, rng: np.random.Generator, coin: np.random.Generator, index: int, number: int, share: float
@@ -241,32 +254,40 @@ class Mixture:
                 # A unit of which nothing would be asked is a negative that `keep_empty` decides on.
                 questions = [types for types in kept if types] or [questions[0][:1]]
             counts = self._token_counts[index][number][start:end]
-            hinted = self.hints is not None and coin.random() < drawing.hinted
+            writer = self.hints if self.hints is not None and coin.random() < drawing.hinted else None
             for types in questions:
                 asked = self.template.render(types, dataset)
-                room = self.hints.room(self.tokenisation, asked) if hinted else self.tokenisation.room(asked)
+                room = writer.room(self.tokenisation, asked) if writer else self.tokenisation.room(asked)
                 for w in windows(start, end, counts, room):
-                    hints = self._hints(index, number, w, types, dataset) if hinted else ()
+                    hints = self._hints(writer, index, number, w, types, dataset) if writer else ()
                     found.append(Draw(index, number, w, types, dataset, hints))
         return found
 
     def _hints(
-        self, index: int, number: int, window: Window, types: tuple[str, ...], dataset: str | None
+        self,
+        writer: Hints,
+        index: int,
+        number: int,
+        window: Window,
+        types: tuple[str, ...],
+        dataset: str | None,
     ) -> tuple[str, ...]:
         words, names = self.sources[index].texts[number].words, self._hinted[index][number]
-        return self.hints.of_row(
+        return writer.of_row(
             self.tokenisation, self.template, types, dataset, words, names, window.start, window.end
         )
 
-    def _examples(self, rng: np.random.Generator, draws: Sequence[Draw]) -> list[Example]:
+    def _examples(
+        self, names: RelatedNames, rng: np.random.Generator, draws: Sequence[Draw]
+    ) -> list[Example]:
         """Rows of names for about ``names.ratio`` times as many units, each asked what its unit is asked."""
         found: list[Example] = []
         for draw in draws:
             types = self.sources[draw.source].types
             start, end = draw.window.keep_start, draw.window.keep_end
-            for _ in range(int(self.names.ratio + rng.random())):
+            for _ in range(int(names.ratio + rng.random())):
                 tags = self._tags[draw.source][draw.text][[types.index(t) for t in draw.types], start:end]
-                example = self.names.example(rng, draw.source, draw.text, start, end, draw.types, tags)
+                example = names.example(rng, draw.source, draw.text, start, end, draw.types, tags)
                 if example is not None:
                     found += self._fitting(example)
         return found
@@ -326,11 +347,18 @@ def temperature_weights(sizes: Sequence[int], temperature: float) -> list[float]
     Temperature 1 keeps every corpus as it is; a higher one draws less of the large corpora. The smallest keeps
     weight 1 (Arivazhagan et al. 2019, arXiv:1907.05019, for languages).
 
+    Args:
+        sizes: of each corpus, in words, above 0.
+        temperature: 1 or more.
+
+    Returns:
+        the weight of each corpus, in (0, 1].
+
     Raises:
         VanerError: a temperature below 1.
     """
     if not 1 <= temperature < np.inf:
         raise VanerError(f"mix_temperature is {temperature}; choose 1 or more")
-    sizes = np.asarray(sizes, dtype=float)
-    wanted = sizes ** (1 / temperature) / sizes
+    counts = np.asarray(sizes, dtype=float)
+    wanted = counts ** (1 / temperature) / counts
     return (wanted / wanted.max()).tolist()

@@ -1,6 +1,7 @@
 """In: an index and training Texts; then units of them. Out: rows of names related to each unit: words and labels.
 
-Dense recognition (VANER) teaches names that the corpora do not have. The dataset is not named in these rows.
+Dense recognition (VANER: Bian et al. 2024, arXiv:2404.17835) teaches names that the corpora do not have. The dataset
+is not named in these rows.
 
     unit       ... a woman with breast cancer was given tamoxifen ...         asked: Disease
 
@@ -113,6 +114,7 @@ class RelatedNames:
         self.style, self.ratio, self.asked, self.others = style, ratio, asked, others
         self.max_words = max_words
         self._texts = texts
+        self._names: list[str] = []
         self._bits = {type: np.uint64(1 << bit) for bit, type in enumerate(kb.types)}
         documents = [text.document for source in texts for text in source]
         annotated = {t for d in documents for t in d.types or ()} | {
@@ -156,7 +158,6 @@ class RelatedNames:
         name that it contains, and those that training annotates it with: it may stand for these, in part or as
         a whole, so it is no negative for them.
         """
-        self._names: list[str] = []
         usable = np.ones(len(numbers), bool)
         self._types = np.zeros(len(numbers), np.uint64)
         for i, number in enumerate(progress(numbers.tolist(), "reading names")):
@@ -167,10 +168,10 @@ class RelatedNames:
                 self._types[i] |= self._bits[type]
         self._keys = keys_of(self._names)
         self._holds = np.zeros(len(numbers), np.uint64)
-        for i, (name, matches) in enumerate(zip(self._names, kb.match(self._names, all=True), strict=True)):
+        for i, (text, matches) in enumerate(zip(self._names, kb.match(self._names, all=True), strict=True)):
             for match in matches:
                 self._holds[i] |= self._bits[match.type]
-                if match.end - match.start == len(name):
+                if match.end - match.start == len(text):
                     self._types[i] |= self._bits[match.type]
         for type, keys in annotated.items():
             if type in self._bits:
@@ -180,7 +181,7 @@ class RelatedNames:
         return usable
 
     def counts(self) -> dict[str, int]:
-        """Names that may be drawn, for each canonical type."""
+        """How many names may be drawn, for each canonical type that has any."""
         return {
             type: count
             for type, bit in self._bits.items()
@@ -375,7 +376,7 @@ def _names_like(
     kb: KnowledgeBase, mentions: Mapping[tuple[str, int], str]
 ) -> dict[tuple[str, int], list[int]]:
     """Numbers of the names like each mention, for ``(type, key of its normal form)``."""
-    found = {}
+    found: dict[tuple[str, int], list[int]] = {}
     for type in sorted({type for type, _ in mentions}):
         places = [place for place in mentions if place[0] == type]
         rest = [t for t in kb.types if t != type]

@@ -28,8 +28,8 @@ def log_data(gathered: Gathered, mixture: Mixture, tokenisation: Tokenisation) -
         words = sum(len(t.words) for t in source.texts)
         mentions = sum(len(t.document.spans) for t in source.texts)
         lost = f", {source.unreachable} that BIO over words cannot hold" if source.unreachable else ""
-        dropped = gathered.dropped.get(source.name)
-        dropped = f"; {dropped} documents dropped: dev or test has them" if dropped else ""
+        shared = gathered.dropped.get(source.name)
+        dropped = f"; {shared} documents dropped: dev or test has them" if shared else ""
         weight = f" x {source.weight:g}" if source.weight != 1 else ""
         log.info(
             f"train on {source.name}{weight}: {len(source.texts):,} documents, {words:,} words, "

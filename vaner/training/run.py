@@ -44,6 +44,12 @@ log = logging.getLogger(__name__)
 def run(argv: Sequence[str]) -> Path:
     """Train as the words of a command line say, and log on standard output; see `train`.
 
+    Args:
+        argv: the words, without the script's name.
+
+    Returns:
+        the folder of the finished model.
+
     Raises:
         VanerError: bad arguments or data, before anything is written.
     """

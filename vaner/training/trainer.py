@@ -12,13 +12,15 @@ import math
 import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
-from torch.optim.lr_scheduler import LambdaLR
-from torch.utils.data import SequentialSampler
-from transformers import Trainer, TrainerCallback
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+from torch.utils.data import Dataset, SequentialSampler
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import rotate_checkpoints
 
@@ -30,6 +32,9 @@ from vaner.training.clock import Clock
 from vaner.training.dev import Dev, mean_f1
 from vaner.training.mixture import Mixture
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 BEST_FOLDER = "best"
 
 log = logging.getLogger(__name__)
@@ -38,7 +43,15 @@ log = logging.getLogger(__name__)
 class Printer(TrainerCallback):
     """One short line an entry in the log, in place of Trainer's dictionaries."""
 
-    def on_log(self, args, state, control, logs=None, **kwargs) -> None:
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Write the line of an entry that has a loss or dev scores; called by Trainer."""
         if not state.is_world_process_zero or not logs:
             return
         if "loss" in logs:
@@ -70,6 +83,8 @@ class VanerTrainer(Trainer):
         best_scores: of the best model on dev, None before the first evaluation.
     """
 
+    args: VanerTrainingArguments
+
     def __init__(
         self,
         model: VanerModel,
@@ -79,7 +94,7 @@ class VanerTrainer(Trainer):
         epochs: int,
         dev: Dev,
         clock: Clock,
-        tokenizer: Any,
+        tokenizer: PreTrainedTokenizerBase,
     ) -> None:
         super().__init__(
             model, args, train_dataset=mixture, data_collator=_as_tensors, callbacks=[clock, Printer()]
@@ -94,11 +109,12 @@ class VanerTrainer(Trainer):
         self._checkpoints: Path | None = None
         self.best_scores: dict[str, dict[str, Any]] | None = None
 
-    def _get_train_sampler(self, train_dataset=None):
+    def _get_train_sampler(self, train_dataset: Dataset[Any] | None = None) -> SequentialSampler:
         # The mixture is shuffled already, by the seed and the epoch.
         return SequentialSampler(self.mixture)
 
-    def create_scheduler(self, num_training_steps: int, optimizer=None):
+    def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> LRScheduler:
+        """Trainer's schedule or, with ``--max_minutes``, a linear one by the clock, warm-up included."""
         if not self.clock.max_seconds:
             return super().create_scheduler(num_training_steps, optimizer)
         warmup = self.args.get_warmup_steps(num_training_steps) / num_training_steps
@@ -108,7 +124,8 @@ class VanerTrainer(Trainer):
             share = max(self.clock.share(step, num_training_steps), 1 / num_training_steps)
             return min(1.0, share / warmup if warmup else 1.0, (1 - share) / (1 - warmup))
 
-        self.lr_scheduler = LambdaLR(optimizer or self.optimizer, factor)
+        # Trainer makes the optimiser first.
+        self.lr_scheduler = LambdaLR(cast("Optimizer", optimizer or self.optimizer), factor)
         return self.lr_scheduler
 
     @property
@@ -121,6 +138,7 @@ class VanerTrainer(Trainer):
         return round(self.mixture.tokens * updates / self.updates_of_all)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add passes over the mix and, to an entry with a loss, tokens a second and minutes left; then log it."""
         step = self.state.global_step
         logs["passes"] = round(self.epochs * step / self.updates_of_all, 4)
         if "loss" in logs:
@@ -134,9 +152,20 @@ class VanerTrainer(Trainer):
         super().log(logs, start_time)
 
     def evaluate(
-        self, eval_dataset=None, ignore_keys=None, metric_key_prefix: str = "eval"
+        self,
+        eval_dataset: Dataset[Any] | dict[str, Dataset[Any]] | None = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
     ) -> dict[str, float]:
-        """Mean strict micro-F1 over the dev corpora, each process scoring a share of the documents."""
+        """Mean strict micro-F1 over the dev corpora, each process scoring a share of the documents.
+
+        Args:
+            eval_dataset, ignore_keys: Trainer's, of no effect: dev is scored as `Dev` says.
+            metric_key_prefix: of the names below.
+
+        Returns:
+            ``eval_f1``, the mean, and ``eval_<corpus>_f1``, all in [0, 1].
+        """
         found = self.dev.scores(self.accelerator.unwrap_model(self.model), self.tokenizer)
         values = {f"{metric_key_prefix}_{name}_f1": one["f1"] for name, one in found.items()}
         values[f"{metric_key_prefix}_f1"] = mean_f1(found)
@@ -156,21 +185,21 @@ class VanerTrainer(Trainer):
         self._logged = (self.state.global_step, self.clock.seconds())
         return values
 
-    def _gathered_state(self):
+    def _gathered_state(self) -> dict[str, torch.Tensor] | None:
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
             return self.accelerator.get_state_dict(self.model)
         return None
 
-    def _save(self, output_dir: str | None = None, state_dict=None) -> None:
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, torch.Tensor] | None = None) -> None:
         if not self.args.should_save:
             return
         model = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
         model.save_pretrained(output_dir or self.args.output_dir, self.tokenizer, state_dict=state_dict)
 
-    def _get_output_dir(self, trial=None) -> str:
+    def _get_output_dir(self, trial: Any = None) -> str:
         return str(self._checkpoints or super()._get_output_dir(trial))
 
-    def _save_checkpoint(self, model, trial=None) -> None:
+    def _save_checkpoint(self, model: nn.Module, trial: Any = None) -> None:
         # Trainer writes a checkpoint file by file, in place; a run that is killed meanwhile would leave one that
         # cannot be resumed from. Here it appears under its name when it is whole.
         folder = Path(self.args.output_dir)
@@ -187,10 +216,11 @@ class VanerTrainer(Trainer):
             rotate_checkpoints(str(folder), self.args.save_total_limit)
         self.accelerator.wait_for_everyone()
 
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model=None) -> None:
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         if not (Path(resume_from_checkpoint) / CONFIG_NAME).is_file():
             raise VanerError(f"{resume_from_checkpoint}: no whole checkpoint; resume from an earlier one")
-        (model or self.model).load_trained(resume_from_checkpoint)
+        # It was given no other kind.
+        cast("VanerModel", model or self.model).load_trained(resume_from_checkpoint)
 
 
 def _swap(new: Path, place: Path) -> None:
