@@ -185,7 +185,7 @@ def ours_typed(args: argparse.Namespace, documents: list[Document]) -> dict[str,
 
 def ours_int8(args: argparse.Namespace, documents: list[Document]) -> dict[str, contest.Work]:
     if args.device != "cpu" or not int8.is_supported() or args.quantization != "none":
-        raise contest.LeftOut("bytes are multiplied on a CPU with AVX-512 VNNI, beside --quantization none")
+        raise contest.LeftOut("int8 needs a CPU with AVX-512 VNNI, and --quantization none beside it")
     tagger = _quiet_tagger(args, quantization="int8", pack=args.pack, kernel=args.kernel)
     clock = machine.ForwardClock(tagger.model.plain_backbone, args.device)
     list(tagger.tag_documents(documents[:2], FOUR))

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vaner.cli import guarded
-from vaner.corpora.registry import Corpus, registry
+from vaner.corpora.registry import Corpus, read_registry
 from vaner.document import Document, Passage
 from vaner.errors import VanerError
 from vaner.files import replacing
@@ -77,7 +77,7 @@ def main() -> None:
         "--output", metavar="FOLDER", default=Path(__file__).parent / "samples", help="default: %(default)s"
     )
     args = parser.parse_args()
-    corpora = registry()
+    corpora = read_registry()
     for sample in SAMPLES:
         draw(sample, corpora[sample.name], corpora[sample.source], args.data_root, Path(args.output))
     names = mentioned(corpora["bc5cdr-pubtator"], args.data_root)

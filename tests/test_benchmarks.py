@@ -92,6 +92,17 @@ def test_script_runs_and_writes_its_keys(script, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "script", sorted(FOLDER.glob("*.py")) + sorted((ROOT / "data").glob("*.py")), ids=lambda path: path.name
+)
+def test_every_script_says_how_it_is_used(script):
+    if "__main__" not in script.read_text(encoding="utf-8"):
+        pytest.skip("a module of the scripts, not a script")
+    done = subprocess.run([sys.executable, str(script), "--help"], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0 and "usage" in done.stdout, done.stderr
+
+
+@pytest.mark.slow
 def test_a_wrong_number_is_one_line():
     done = run("tagging", "--documents", "100000")
     assert done.returncode == 2

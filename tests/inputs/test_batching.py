@@ -101,7 +101,7 @@ def test_a_stream_is_padded_by_two_percent_at_most(corpora_root, device):
         for d in read_registry()[name].documents("dev")
     ]
     tokens = read = 0
-    for texts, failure in tagger._texts(documents):
+    for texts, failure in tagger._stream(settings.types, None)._texts(documents):
         assert failure is None
         buffer = tagger._prepare(texts, settings.types, None)
         lengths = [len(r) for r in buffer.rows]

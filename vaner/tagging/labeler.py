@@ -255,7 +255,10 @@ class Vaner:
         """
         asked = self._asked(types, dataset)
         self.tokens = self.padded_tokens = 0
-        stream: Stream[_Buffer] = Stream(
+        return self._stream(asked, dataset).run(documents)
+
+    def _stream(self, asked: list[str], dataset: str | None) -> Stream[_Buffer]:
+        return Stream(
             device=self.model.device,
             enough=self.batch_tokens * self.buffer_batches,
             tokens=lambda text: sum(map(len, self.tokenisation.words(text.words))),
@@ -263,7 +266,6 @@ class Vaner:
             read=self._read,
             finish=lambda buffer: self._finish(buffer, asked),
         )
-        return stream.run(documents)
 
     def _asked(self, types: Sequence[str] | None, dataset: str | None) -> list[str]:
         known = self.settings.datasets

@@ -215,13 +215,13 @@ class KnowledgeArguments:
         leakage.MODES,
     )
     kb_hints: bool = _flag(
-        False, "Note in the instruction which names of --kb the text has; tagging can then do the same."
+        False, "Say in the instruction which names of --kb the text has; tagging can then do the same."
     )
     kb_hint_share: float = _flag(
-        0.5, "Share of the training rows that have these notes, so that the model reads without them too."
+        0.5, "Share of the training rows that have these hints, so that the model reads without them too."
     )
-    kb_hint_notes: int = _flag(8, "At most so many notes in a row, the longest names first.")
-    kb_hint_tokens: int = _flag(64, "At most so many tokens of a row for notes; --max_tokens includes them.")
+    kb_hint_notes: int = _flag(8, "At most so many hints in a row, the longest names first.")
+    kb_hint_tokens: int = _flag(64, "At most so many tokens of a row for hints; --max_tokens includes them.")
 
     def __post_init__(self) -> None:
         _check(self, 0, 1, "kb_hint_share")
