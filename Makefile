@@ -1,6 +1,10 @@
 # make quickstart   set up, tag abstracts with the shipped model, write a page, teach it a new type, score that
 # make test         set up, run the fast tests
 # make test-slow    the slow tests: the real backbone, whole processes, real corpora where VANER_DATA names them
+# make setup        set up only: a virtual environment with the package and its tests' packages
+# make lint         ruff and mypy
+# make examples     execute the notebooks in examples/ (a few minutes)
+# make docs         build the pages of docs/ and of the library into site/
 
 VENV ?= .venv
 PYTHON ?= python3
@@ -8,13 +12,20 @@ PY := $(VENV)/bin/python
 RUN := runs/quickstart
 READY := $(VENV)/.ready
 
-.PHONY: quickstart test test-slow lint backbone clean
+.PHONY: setup quickstart test test-slow lint examples docs backbone clean
+
+setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
 	@echo "== setting up $(VENV) (about 1 GB of packages the first time)"
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
 	@touch $(READY)
+
+# What the extra behind the dash brings, beside the rest.
+$(VENV)/.ready-%: $(READY)
+	$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$*]'
+	@touch $@
 
 backbone: $(READY)
 	@$(PY) -c "from vaner.model.catalogue import backbone_folder; print('backbone:', backbone_folder('smollm2-135m'))"
@@ -53,5 +64,11 @@ lint: $(READY)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
+examples: backbone $(VENV)/.ready-examples
+	$(PY) -m pytest -m slow tests/test_examples.py
+
+docs: $(VENV)/.ready-docs
+	$(VENV)/bin/mkdocs build --strict
+
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) build site *.egg-info

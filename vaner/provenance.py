@@ -46,13 +46,16 @@ def commit() -> str | None:
 def file_hashes(paths: Iterable[str]) -> dict[str, str]:
     """Name of each file, with the folder it lies in, and its sha256; never where on the machine it was.
 
-    Where two files share name and folder, as many more folders are named as tell them apart.
+    Where two files share name and folder, as many more folders are named as tell them apart, or a ' is added.
     """
     found: dict[str, str] = {}
     for path in dict.fromkeys(map(Path, paths)):
         depth = 2
         while "/".join(path.parts[-depth:]) in found and depth < len(path.parts):
             depth += 1
+        name = "/".join(path.parts[-depth:])
+        while name in found:
+            name += "'"
         if path.exists():
-            found["/".join(path.parts[-depth:])] = sha256(path)
+            found[name] = sha256(path)
     return found

@@ -1,4 +1,4 @@
-"""predict.py and merge: files in, files out, whole or not at all; every bad input is one line and status 2."""
+"""predict.py: files in, files out, whole or not at all; every bad input is one line and status 2."""
 
 import gzip
 import json
@@ -157,25 +157,6 @@ def test_plain_text_and_what_is_said(model, tmp_path, capsys):
     (line,) = (tmp_path / "o.jsonl").read_text().splitlines()
     assert json.loads(line)["text"] == "Aspirin reduces fever.\n"
     assert "1 documents, 23 characters" in capsys.readouterr().err
-
-
-def test_merge(model, tmp_path, capsys):
-    assert main(["merge", model, "--output", str(tmp_path / "merged"), "--dtype", "float32"]) == 0
-    for name, source in (("a", model), ("b", tmp_path / "merged")):
-        predict(
-            "--model",
-            source,
-            "--input",
-            ABSTRACTS,
-            "--output",
-            tmp_path / f"{name}.jsonl",
-            "--dtype",
-            "float32",
-        )
-    keys = [[s.key for d in read(tmp_path / f"{n}.jsonl") for s in d.spans] for n in "ab"]
-    assert keys[0] == keys[1]
-    assert main(["merge", model, "--output", str(tmp_path / "merged")]) == 2
-    assert "there already" in capsys.readouterr().err
 
 
 # --- bad input: one line, status 2, no output ---

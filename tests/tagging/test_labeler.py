@@ -1,8 +1,11 @@
 """Spans have exact offsets, come in input order, and depend neither on batch-mates nor on where a window fell."""
 
 import dataclasses
+import functools
 import itertools
+import random
 import threading
+import zlib
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ from vaner.document import Document
 from vaner.errors import VanerError
 from vaner.formats import read
 from vaner.inputs.instructions import Template
+from vaner.model.adapting import Adapter
 from vaner.tagging import decode
 from vaner.tagging.labeler import Vaner
 from vaner.tagging.loading import load
@@ -86,25 +90,119 @@ def test_a_stream_is_read_as_it_is_needed(tagger):
     assert len(seen) < 3 * tagger.batch_tokens * tagger.buffer_batches / 8
 
 
-def test_a_long_text_is_read_in_windows_that_agree_with_one_wide_read(tiny_backbones, tiny_tokenizer):
-    """One sentence of 150 words: a narrow window must give what a wide one gives wherever context suffices."""
-    words = ("fever after famotidine in rats and mice with renal disease " * 15).split()
-    document = Document("long", " ".join(words))
-    model = build(tiny_backbones["llama"])
-    wide = Vaner(model, tiny_tokenizer, batch_tokens=2000)
-    assert len(wide.tokenisation.words(words)) == 150
-    narrow_settings = dataclasses.replace(model.settings, max_tokens=200)
-    narrow = Vaner(model, tiny_tokenizer, batch_tokens=2000)
-    narrow.tokenisation.max_tokens = narrow_settings.max_tokens
-    seen = []
-    original = narrow.log_probs
-    narrow.log_probs = lambda rows: seen.extend(rows) or original(rows)
-    (spans,) = [d.spans for d in narrow.tag_documents([document])]
-    assert len(seen) > 2, "it was not windowed"
-    for span in spans:
-        assert document.text[span.start : span.end] == span.text
-    covered = sum(len(r.word_positions) for r in seen)
-    assert covered > 150, "windows must overlap"
+SHORT = random.Random(1).choices("fever after a dose in rats and mice with renal disease ( )".split(), k=200)
+# Every thirtieth word is a sequence of more tokens than are read of a word.
+LONG = [
+    word if number % 30 else "".join("ACGT"[number * place % 7 % 4] for place in range(1, 200))
+    for number, word in enumerate(SHORT, 1)
+]
+WIDE = 6000
+
+
+def read_in_windows(tagger, room, *sentences, types=("Disease", "Chemical")):
+    """Read with so many tokens for words at a time: log-probabilities of the words, the windows, the spans."""
+    questions = [types] if tagger.settings.head == "typed" else [[t] for t in types]
+    instructions = [tagger.settings.template.render(list(question)) for question in questions]
+    used = max(len(tagger.tokenisation.instruction(one)[0]) for one in instructions)
+    tagger.tokenisation.max_tokens = used + len(tagger.tokenisation.suffix) + room
+    texts = [" ".join(words) for words in sentences]
+    ends = list(itertools.accumulate(len(text) + 1 for text in texts))
+    borders = [(end - 1 - len(text), end - 1) for text, end in zip(texts, ends, strict=True)]
+    finished = []
+    finish = Vaner._finish
+    tagger._finish = lambda buffer, asked: finished.append(buffer) or finish(tagger, buffer, asked)
+    (document,) = tagger.tag_documents([Document("long", " ".join(texts), sentences=borders)], types)
+    (buffer,) = finished
+    assert max(map(len, buffer.rows)) <= tagger.tokenisation.max_tokens, "a row is longer than a window"
+    return buffer.pending[0].log_probs, [window for _, _, window in buffer.places], document.spans
+
+
+@pytest.mark.parametrize(
+    ("attention", "head"),
+    [("bidirectional", "typed"), ("bidirectional", "shared"), ("prefix", "typed"), ("causal", "shared")],
+)
+def test_a_long_text_is_read_in_windows_that_agree_with_one_wide_read(
+    tiny_backbones, tiny_tokenizer, attention, head
+):
+    """Of a backbone that is deaf to context, narrow windows must say exactly what one wide window says."""
+    model = build(tiny_backbones["llama"], head=head, attention=attention, adapter=Adapter(kind="none"))
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "o_proj" in name:
+                parameter.zero_()
+    tagger = Vaner(model, tiny_tokenizer, batch_tokens=1000)
+    sentences = ["of the patients in mice .".split(), LONG, ["renal", "disease", "."]]
+    text, size = " ".join(itertools.chain(*sentences)), sum(map(len, sentences))
+    # The three tags are made about as likely as each other, so that there are spans to compare.
+    bias = (model.head.word_bias if head == "typed" else model.head.score).bias
+    with torch.no_grad():
+        bias -= torch.from_numpy(read_in_windows(tagger, WIDE, *sentences)[0].mean(axis=(0, 1)))
+    expected, whole, spans = read_in_windows(tagger, WIDE, *sentences)
+    questions = 2 if head == "shared" else 1
+    assert len(whole) == 3 * questions, "each sentence must be read at once"
+    assert expected.shape == (2, size, 3)
+    assert len(spans) > 40 and {s.type for s in spans} == {"Disease", "Chemical"}
+    for row, kind in enumerate(("Disease", "Chemical")):
+        alone, _, _ = read_in_windows(tagger, WIDE, *sentences, types=(kind,))
+        np.testing.assert_allclose(alone[0], expected[row], atol=1e-5)
+    # The shared head knows the type from what the words have heard of the instruction: nothing here.
+    assert (np.abs(expected[0] - expected[1]).max() > 0.1) == (head == "typed")
+    for room in (96, 97, 130, 201, 344):
+        found, seen, narrow = read_in_windows(tagger, room, *sentences)
+        assert len(seen) > len(whole) + questions, "it was not windowed"
+        assert sum(w.end - w.start for w in seen) > questions * size, "windows must overlap"
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+        assert keys(narrow) == keys(spans)
+        assert [s.score for s in narrow] == pytest.approx([s.score for s in spans], abs=1e-5)
+        for span in narrow:
+            assert text[span.start : span.end] == span.text
+
+
+def test_every_word_is_read_with_the_neighbours_that_a_window_can_give_it(
+    tiny_backbones, tiny_tokenizer, monkeypatch
+):
+    """Of a model that looks three words to each side, narrow windows must say bit for bit what a wide one says."""
+    tagger = Vaner(build(tiny_backbones["llama"]), tiny_tokenizer)
+    draw = functools.cache(
+        lambda seen: np.log(np.random.default_rng(zlib.crc32(seen)).dirichlet([1.0] * 3, 2))
+    )
+
+    def looks_around(rows):
+        found = np.zeros((len(rows), 2, max(len(r.word_positions) for r in rows), 3), dtype=np.float32)
+        for row, scores in zip(rows, found, strict=True):
+            ends = [*row.word_positions[1:], len(row.input_ids)]
+            ids = [bytes(row.input_ids[a:b]) for a, b in zip(row.word_positions, ends, strict=True)]
+            padded = [b""] * 3 + ids + [b""] * 3
+            for i in range(len(ids)):
+                scores[:, i] = draw(b"|".join(padded[i : i + 7]))
+        return found
+
+    monkeypatch.setattr(tagger, "log_probs", looks_around)
+    longest = max(map(len, tagger.tokenisation.words(SHORT)))
+    expected, _, spans = read_in_windows(tagger, WIDE, SHORT)
+    assert len(spans) > 40
+    for room in range(96, 180, 7):
+        # So few words at least are in a quarter of a window, and half of them lie to each side of its middle.
+        assert (room / 4 / longest - 1) / 2 >= 3
+        found, seen, narrow = read_in_windows(tagger, room, SHORT)
+        assert len(seen) > 2
+        np.testing.assert_array_equal(found, expected)
+        assert narrow == spans
+
+
+@pytest.mark.parametrize("attention", ["causal", "bidirectional"])
+def test_a_model_that_looks_back_only_reads_the_first_window_as_the_whole(
+    tiny_backbones, tiny_tokenizer, attention
+):
+    """What follows changes nothing for it; for a model that looks both ways it does."""
+    tagger = Vaner(build(tiny_backbones["llama"], attention=attention), tiny_tokenizer, batch_tokens=1000)
+    expected, _, _ = read_in_windows(tagger, WIDE, LONG)
+    found, (first, *others), _ = read_in_windows(tagger, 200, LONG)
+    assert others
+    off = np.abs(found - expected).max(axis=(0, 2))
+    assert off[first.keep_end :].max() > 1e-2, "later windows lack what stood before them"
+    before = off[: first.keep_end].max()
+    assert before < 1e-4 if attention == "causal" else before > 1e-2
 
 
 def test_a_mention_across_a_window_border_is_found_whole(tagger, monkeypatch):

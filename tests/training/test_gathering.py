@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import yaml
 
+from tests.conftest import ROOT, TERMS
 from vaner.corpora.registry import read_registry
 from vaner.errors import OffsetError, VanerError
+from vaner.files import shipped
+from vaner.knowledge import Rules, build
+from vaner.report import Report
 from vaner.training import gathering
 from vaner.training.arguments import DataArguments
 from vaner.training.dev import sample
 from vaner.training.gathering import gather, parse_mix
+from vaner.vocabularies.terms import Term
 
 SENTENCE = "Patient number {} was given a dose of aspirin."
 
@@ -28,9 +37,8 @@ def lines(*numbers: int, sentence: str = SENTENCE, id: str = "d{}") -> str:
     return "".join(line + "\n" for line in found)
 
 
-@pytest.fixture
-def made(tmp_path, monkeypatch):
-    """Three corpora: ``a`` and ``b`` with all splits, ``c`` with train and test only; returns their folder."""
+def write_corpora(folder: Path) -> None:
+    """Three corpora: ``a`` and ``b`` with all splits, ``c`` with train and test only."""
     splits = {
         "a": {"train": lines(*range(20)), "dev": lines(100, 101), "test": lines(200)},
         "b": {"train": lines(*range(50, 60)), "dev": lines(110), "test": lines(210)},
@@ -39,7 +47,7 @@ def made(tmp_path, monkeypatch):
     entries = {}
     for name, texts in splits.items():
         for split, text in texts.items():
-            (tmp_path / f"{name}-{split}.jsonl").write_text(text)
+            (folder / f"{name}-{split}.jsonl").write_text(text)
         entries[name] = {
             "format": "jsonl",
             "files": {split: [f"{name}-{split}.jsonl"] for split in texts},
@@ -50,7 +58,13 @@ def made(tmp_path, monkeypatch):
             "citation": "none",
             "url": "none",
         }
-    (tmp_path / "corpora.yaml").write_text(yaml.safe_dump({"corpora": entries}))
+    (folder / "corpora.yaml").write_text(yaml.safe_dump({"corpora": entries}))
+
+
+@pytest.fixture
+def made(tmp_path, monkeypatch):
+    """The folder of the three corpora, which are all there are."""
+    write_corpora(tmp_path)
     monkeypatch.setattr(gathering, "read_registry", lambda: read_registry(tmp_path / "corpora.yaml"))
     return tmp_path
 
@@ -200,6 +214,143 @@ def test_documents_without_a_word_are_no_examples(made):
 def test_wrong_names_are_refused(made, more, says):
     with pytest.raises(VanerError, match=says):
         gather(DataArguments(**{"mix": ["a"], "data_root": str(made), **more}), seed=1)
+
+
+# --- which files are opened ---
+
+# Says of every file that is opened below the folder its name, and which functions of vaner opened it.
+WATCHED = """
+import json, os, sys
+from functools import partial
+from pathlib import Path
+
+root, backbone = sys.argv[1:]
+opened = []
+
+
+def watch(event, args):
+    if event == "open" and isinstance(args[0], str | bytes) and os.fsdecode(args[0]).startswith(root):
+        places, frame = [], sys._getframe(1)
+        while frame:
+            places.append(f"{frame.f_globals.get('__name__')}.{frame.f_code.co_name}")
+            frame = frame.f_back
+        opened.append([os.path.basename(os.fsdecode(args[0])), [p for p in places if p.startswith("vaner.")]])
+
+
+import vaner.training.run as training
+from vaner.corpora.registry import read_registry
+from vaner.training import gathering
+from vaner.training.arguments import DataArguments, KnowledgeArguments
+
+gathering.read_registry = partial(read_registry, Path(root) / "corpora.yaml")
+found = {}
+
+
+def gathered(mode="drop", **data):
+    data = DataArguments(mix=["a", "c"], data_root=root, held_out=["b"], **data)
+    knowledge = KnowledgeArguments(kb=f"{root}/names.idx", kb_leakage=mode)
+    gathering.gather_names(knowledge, gathering.gather(data, seed=1), data, max_words=96)
+
+
+def trained(*more):
+    words = ["--mix", "a", "c", "--data_root", root, "--backbone", backbone, "--output_dir", f"{root}/run"]
+    words += ["--kb", f"{root}/names.idx", "--max_steps", "2", "--evaluations", "2", "--num_train_epochs", "1"]
+    words += ["--lora_r", "2", "--head_rank", "4", "--max_tokens", "384", "--use_cpu", "true", *more]
+    training.run(words)
+
+
+runs = {
+    "closed": partial(gathered, open_held_out=False),
+    "closed, b chooses": partial(gathered, open_held_out=False, dev=["b"]),
+    "closed, a whole run": partial(trained, "--no_open_held_out"),
+    "open": gathered,
+    "open, a whole run": trained,
+    "open, no overlap": partial(gathered, drop_overlap=False),
+    "open, no leakage": partial(gathered, mode="off"),
+    "open, neither": partial(gathered, mode="off", drop_overlap=False),
+}
+sys.addaudithook(watch)
+for name, run in runs.items():
+    opened.clear()
+    run()
+    found[name] = list(opened)
+print("FOUND", json.dumps(found))
+"""
+OVERLAP = "vaner.corpora.overlap.held_out_fingerprints"
+LEAKAGE = "vaner.training.leakage.leaks"
+HELD_OUT = {"a-test.jsonl", "b-dev.jsonl", "b-test.jsonl", "c-test.jsonl"}
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory, tiny_backbones) -> dict[str, dict[str, list[set[str]]]]:
+    """Of each run: corpus file -> for every time that it was opened, the functions of vaner that were at it."""
+    folder = tmp_path_factory.mktemp("watched")
+    write_corpora(folder)
+    terms = [Term(*one) for one in TERMS] + [Term("C9", "aspirin", ("Chemical",), True)]
+    terms += [Term(f"C1{n}", f"{kind} aspirin", ("Chemical",), True) for n, kind in enumerate(("old", "new"))]
+    build(folder / "names.idx", [({"name": "made"}, terms)], Rules.load(shipped("kb")), Report())
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED, str(folder), tiny_backbones["llama"]],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    (said,) = [line for line in done.stdout.splitlines() if line.startswith("FOUND ")]
+    found: dict = {}
+    for name, files in json.loads(said.removeprefix("FOUND ")).items():
+        of_run = found.setdefault(name, {})
+        for file, places in files:
+            if file.endswith(".jsonl"):
+                of_run.setdefault(file, []).append(set(places))
+    return found
+
+
+def test_without_open_held_out_no_held_out_file_is_opened(opened):
+    for name in ("closed", "closed, a whole run"):
+        assert opened[name].keys() == {"a-train.jsonl", "c-train.jsonl", "a-dev.jsonl"}, name
+    # Where another corpus's dev split chooses the model, that of a is held out itself.
+    assert opened["closed, b chooses"].keys() == {"a-train.jsonl", "c-train.jsonl", "b-dev.jsonl"}
+
+
+def test_held_out_files_are_opened_to_compare_with_and_for_nothing_else(opened):
+    used = {}
+    for name in ("open", "open, a whole run", "open, no overlap", "open, no leakage"):
+        held_out = {file: found for file, found in opened[name].items() if file in HELD_OUT}
+        for file, found in held_out.items():
+            for places in found:
+                assert len(places & {OVERLAP, LEAKAGE}) == 1, (name, file, places)
+        used[name] = {one for found in held_out.values() for places in found for one in places}
+        used[name] &= {OVERLAP, LEAKAGE}
+        expected = {file for file in HELD_OUT if not file.startswith("b") or "whole run" not in name}
+        assert held_out.keys() == expected, name
+    assert used["open"] == used["open, a whole run"] == {OVERLAP, LEAKAGE}
+    assert used["open, no overlap"] == {LEAKAGE} and used["open, no leakage"] == {OVERLAP}
+    assert not opened["open, neither"].keys() & HELD_OUT
+    assert any("vaner.training.gathering.gather" in p for p in opened["open"]["a-dev.jsonl"]), "it chooses"
+
+
+def test_without_open_held_out_the_files_need_not_be_there_or_whole(made):
+    for name in ("a-test", "b-test", "c-test"):
+        (made / f"{name}.jsonl").unlink()
+    (made / "b-dev.jsonl").write_text("{broken\n")
+    closed = gather(arguments(made, "a", "c", held_out=["b"], open_held_out=False), seed=1)
+    assert ids(closed) == {"a": [f"d{i}" for i in range(20)], "c": ["d60", "d61", "d62"]}
+    assert closed.dropped == {"a": 0, "c": 0}
+    assert {(corpus.name, split) for corpus, split in closed.held_out} == {
+        (name, split) for name in "abc" for split in ("dev", "test")
+    }, "they are held out all the same"
+
+
+def test_without_open_held_out_overlap_is_looked_for_in_dev_documents_that_choose(made):
+    (made / "a-train.jsonl").write_text(lines(0, 1, 100, 110, 200))
+    (made / "b-train.jsonl").write_text(lines(50, 101))
+    closed = gather(arguments(made, "a", "b", dev=["a"], open_held_out=False), seed=1)
+    assert ids(closed) == {"a": ["d0", "d1", "d110", "d200"], "b": ["d50"]}
+    assert closed.dropped == {"a": 1, "b": 1}
+    kept = gather(arguments(made, "a", "b", dev=["a"], open_held_out=False, drop_overlap=False), seed=1)
+    assert len(ids(kept)["a"]) == 5 and kept.dropped == {}
 
 
 # --- the samples ---

@@ -270,12 +270,16 @@ def _said_of_datasets(tagger: Tagger, golds: Sequence[Gold], adaptive: bool) -> 
 
 def _tag(tagger: Tagger, gold: Gold, types: Sequence[str], adaptive: bool) -> list[Document]:
     """The documents as a tagger marks them."""
-    # It gets the text alone, so that nothing it returns can come from gold.
-    bare = [document.with_spans([]) for document in gold.documents]
+    # It gets the text alone, so that nothing it returns can come from gold: some formats keep mentions' ids and
+    # relations beside them. What they keep is put back afterwards.
+    bare = [replace(document, spans=[], metadata={}, types=None) for document in gold.documents]
     if not types:
-        return bare
+        return [document.with_spans([]) for document in gold.documents]
     tagged = tagger.tag_documents(bare, types, _dataset(tagger, gold, adaptive))
-    return list(progress(tagged, f"tagging {gold.name}", total=len(bare)))
+    found = progress(tagged, f"tagging {gold.name}", total=len(bare))
+    return [
+        replace(one, metadata=document.metadata) for one, document in zip(found, gold.documents, strict=True)
+    ]
 
 
 def _unreachable(tagger: Tagger, gold: Gold, types: Sequence[str], type_map: Mapping[str, str]) -> int:

@@ -109,7 +109,7 @@ def run_record(
     """
     return {
         "command": command_line(),
-        **({"started_from": run.model.model} if run.model.model else {}),
+        **({"started_from": _named(run.model.model)} if run.model.model else {}),
         "minutes": round(seconds / 60, 1),
         "training_minutes": round(trainer.clock.seconds() / 60, 1),
         "updates": trainer.state.global_step,
@@ -136,6 +136,11 @@ def run_record(
         ),
         "dev": scores,
     }
+
+
+def _named(model: str) -> str:
+    """A model as people call it: the last part of a place on this machine, anything else as it is."""
+    return Path(model).name if os.path.isabs(model) else model
 
 
 def _placeless(arguments: dict[str, Any]) -> dict[str, Any]:
