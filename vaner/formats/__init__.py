@@ -25,6 +25,7 @@ from vaner.document import Document
 from vaner.errors import FormatError, VanerError, near
 from vaner.files import BOM, BROKEN_GZIP, UTF16, open_bytes
 from vaner.formats import bioc, brat, conll, html, jsonl, medline, pubtator, text
+from vaner.formats.json_records import bioc_documents, shape
 from vaner.report import Report
 
 __all__ = ["READERS", "WRITERS", "Report", "check_reader", "check_writer", "detect", "read", "write"]
@@ -61,8 +62,17 @@ _EXTENSIONS = {
     ".nbib": "medline",
     ".medline": "medline",
 }
+_STANDOFF = {".ann", ".a1", ".a2"}
 _SNIFFED = 1 << 16
-_TAGGED = re.compile(rb"\S.*[\t ](?:O|[BIESLU](?:-\S+)?)[ \t]*")
+_TAGGED = re.compile(rb"\S.*[\t ](?:O|[BIESLUMW](?:-\S+)?)[ \t]*")
+# How arrays of records begin: of objects, of [text, {...}] pairs (spaCy), such a pair by itself, none.
+_JSON = {
+    ("start_array", "start_map", "map_key"),
+    ("start_array", "start_map", "end_map"),
+    ("start_array", "start_array", "string"),
+    ("start_array", "string", "start_map"),
+    ("start_array", "end_array"),
+}
 _ASK = f"name its format, one of {', '.join(READERS)}"
 
 
@@ -216,7 +226,7 @@ def detect(path: str | os.PathLike) -> str:
     extension = Path(str(path).removesuffix(".gz")).suffix.lower()
     if extension == ".zip":
         return _detect_zip(path)
-    if extension == ".ann":
+    if extension in _STANDOFF:
         raise FormatError(f"{path}: brat is read folder by folder; name {Path(path).parent}")
     with open_bytes(path) as file:
         try:
@@ -227,9 +237,11 @@ def detect(path: str | os.PathLike) -> str:
         raise FormatError(f"{path}: the file is empty; check that it was written or fetched completely")
     if start.startswith(UTF16):
         raise FormatError(f"{path}: the file is UTF-16; convert it: iconv -f UTF-16 -t UTF-8")
-    if extension in _EXTENSIONS:
+    if extension in _EXTENSIONS and _EXTENSIONS[extension] != "jsonl":
         return _EXTENSIONS[extension]
     found = _sniff(start)
+    if extension in _EXTENSIONS:
+        return "bioc" if found == "bioc" else "jsonl"  # PubTator's BioC has been called JSON Lines
     if found is None and extension in (".txt", ".text"):
         return "text"
     if found is None and extension == ".tsv":
@@ -251,7 +263,7 @@ def format_to_write(path: str | os.PathLike) -> str:
 
 def _detect_folder(path: str | os.PathLike) -> str:
     found = {file.suffix for file in Path(path).rglob("*")}
-    if ".ann" in found:
+    if found & _STANDOFF:
         return "brat"
     if ".txt" in found:
         return "text"
@@ -261,7 +273,7 @@ def _detect_folder(path: str | os.PathLike) -> str:
 def _detect_zip(path: str | os.PathLike) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
-            if any(name.endswith(".ann") for name in archive.namelist()):
+            if any(Path(name).suffix in _STANDOFF for name in archive.namelist()):
                 return "brat"
     except zipfile.BadZipFile as error:
         raise FormatError(f"{path}: no readable zip ({error}); fetch it again") from None
@@ -276,9 +288,10 @@ def _sniff(start: bytes) -> str | None:
             return "bioc"
         return "medline" if re.search(rb"<(Pubmed|Medline)\w+", head) else None
     if head.startswith((b"{", b"[")):
-        if re.search(rb'"(documents|PubTator3|passages)"\s*:\s*\[\s*\{\s*"(id|infons|offset|_id)"', head):
+        events, paths = shape(head)
+        if bioc_documents(paths) is not None:
             return "bioc"
-        return "jsonl" if head.startswith(b"{") else None
+        return "jsonl" if head.startswith(b"{") or tuple(events) in _JSON else None
     lines = [line for line in start.split(b"\n")[:200] if line.strip()]
     if pubtator.TEXT_LINE.match(lines[0]):
         return "pubtator"

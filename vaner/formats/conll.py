@@ -28,8 +28,9 @@ from vaner.report import Report
 
 SCHEMES = ("iob1", "iob2", "iobes")
 REPAIRED = "tag sequence repaired"
-_TAG = re.compile(r"([BIESLU])(?:-(.+))?")
-_SAME_ROLE = {"L": "E", "U": "S"}  # BILOU writes Last and Unit where IOBES writes End and Single
+_TAG = re.compile(r"([BIESLUMW])(?:-(.+))?")
+# IOBES writes End and Single, BILOU Last and Unit; BMES writes Middle for Inside, BMEWO Whole for Single.
+_SAME_ROLE = {"L": "E", "U": "S", "M": "I", "W": "S"}
 _START = (b"-DOCSTART-", b"###MEDLINE:")
 _NO_ID = {"", "O", "-X-", "X", "-", "_"}
 _BLANK = " \t\r"
@@ -58,7 +59,7 @@ def read(
 
     Args:
         scheme: ``iob1`` (B- only between adjacent mentions of one type), ``iob2`` (B- starts every
-            mention), ``iobes`` (also BILOU), or ``auto``: iobes if the file has an E- or S- tag; iob1 if
+            mention), ``iobes`` (also BILOU, BMES, BMEWO), or ``auto``: iobes if the file has an E- or S- tag; iob1 if
             no mention begins with B- except right after one of its type, and some begin with I-;
             else iob2. ``auto`` reads the file twice, so standard input needs the scheme named.
         tag_column: index of the tag's column; the last by default. The word is the first.
@@ -101,7 +102,7 @@ def detect_scheme(path: str | os.PathLike, tag_column: int = -1) -> str:
             continue
         tag = columns[tag_column if -len(columns) <= tag_column < len(columns) else -1]
         role, of = tag[:1], tag[2:]
-        if role in (b"E", b"S", b"L", b"U"):
+        if role in (b"E", b"S", b"L", b"U", b"M", b"W"):
             return "iobes"
         if role == b"B":
             starts_with_b = starts_with_b or before != of
@@ -158,13 +159,25 @@ class _Layout:
         self.width = width
 
     def _split(self, tag: str, number: int) -> tuple[str, str]:
-        match = _TAG.fullmatch(tag)
-        if match is None:
+        found = split_tag(tag, self.default_type)
+        if found is None:
             raise FormatError(
                 f"{self.path}:{number}: {tag!r} is no tag (O, B-Type, I-Type, E-Type, S-Type); "
                 "if the tags stand in another column, say which, as in conll:tag_column=1 (from 0)"
             )
-        return _SAME_ROLE.get(match[1], match[1]), match[2] or self.default_type
+        return found
+
+
+def split_tag(tag: str, default_type: str = "Entity") -> tuple[str, str] | None:
+    """Role (B, I, E, S or O) and type of a tag of any scheme; None where it is no tag.
+
+    Args:
+        default_type: the type of bare tags.
+    """
+    if tag == "O":
+        return "O", ""
+    match = _TAG.fullmatch(tag)
+    return None if match is None else (_SAME_ROLE.get(match[1], match[1]), match[2] or default_type)
 
 
 def _blocks(
