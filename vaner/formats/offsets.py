@@ -31,9 +31,12 @@ _SHOWN = 60
 _BOM = "\ufeff"
 _UNITS: dict[str, Callable[[str], int]] = {
     "codepoints": lambda c: 1,
-    "utf8": lambda c: 1 + (c > "\x7f") + (c > "\u07ff") + (c > "\uffff"),
     "utf16": lambda c: 1 + (c > "\uffff"),
+    "utf8": lambda c: 1 + (c > "\x7f") + (c > "\u07ff") + (c > "\uffff"),
 }
+UNITS = tuple(_UNITS)
+"""What offsets may count; code points come first."""
+
 _SAID = {
     frozenset({"crlf"}): "where a line break (\\r\\n) counts one (crlf=1)",
     frozenset({"bom"}): "where the byte order mark counts nothing (bom=0)",
