@@ -82,6 +82,7 @@ def read(
     *,
     on_error: str = "raise",
     report: Report | None = None,
+    to_tag: bool = False,
     **options: Any,
 ) -> Iterator[Document]:
     """Stream the Documents of a file (``*.gz`` too), a folder, a zip or standard input (``-``).
@@ -93,6 +94,8 @@ def read(
             count it. A file that is broken as a whole raises either way.
         report: receives what was repaired, dropped or skipped. Without one, a summary is logged as
             warnings when the reading ends.
+        to_tag: the documents' mentions will be replaced, so one that cannot be read or placed is dropped and
+            counted, unless the options say otherwise (``offsets=raise``).
         options: the format's own; see the ``read`` function of its module. They win over those in ``format``.
 
     Yields:
@@ -111,6 +114,8 @@ def read(
     if name == "auto":
         name = detect(path)
     options = {**_options(name, READERS[name], written), **options}
+    if to_tag and "offsets" in inspect.signature(READERS[name]).parameters:
+        options.setdefault("offsets", "drop")
     told = Report() if report is None else report
     documents = READERS[name](path, on_error=on_error, report=told, **options)
     return documents if report is not None else _logged(documents, path, told)
