@@ -118,6 +118,17 @@ def test_collections_and_lists_of_them_are_recognised_and_read(make, name, writt
     assert not report.counts
 
 
+def test_documents_of_another_kind_are_not_taken_for_empty_ones(make):
+    path = make(
+        "a.json", json.dumps({"documents": [{"id": "1", "text": "p53", "entities": [[0, 3, "Gene"]]}]})
+    )
+    assert detect(path) == "jsonl"
+    with pytest.raises(FormatError, match="what 'documents' holds looks like mentions"):
+        list(read(path))
+    with pytest.raises(FormatError, match=r"b\.json: document 1: has no passages"):
+        list(read(make("b.json", json.dumps({"id": "1", "text": "p53"})), "bioc"))
+
+
 def test_the_list_of_collections_that_pmc_gives(data):
     report = Report()
     (document,) = read(data / "cases/pmc.json", report=report)

@@ -41,7 +41,9 @@ def test_folder(make):
     make("f/a/c.txt", "")
     folder = make("f/note.md", "x").parent
     assert [(d.id, d.text) for d in read(folder)] == [("a/c", ""), ("b", "b")]
-    assert [d.id for d in read(folder, per="line")] == ["b-1"]
+    report = Report()
+    assert [d.id for d in read(folder, per="line", report=report)] == ["b-1"]
+    assert report.counts == {"file without text left out": 1} and "note.md" in report.messages[0]
 
 
 def test_bad_input(make):

@@ -62,6 +62,10 @@ def from_tree(
     tree = tree_of(tree)
     if not isinstance(tree, dict) or not tree.get("id"):
         raise FormatError(f"{where}: a BioC document has no id; give it one")
+    if "passages" not in tree:
+        raise FormatError(
+            f"{where}: document {tree['id']}: has no passages, so it is no BioC; name its format"
+        )
     id = str(tree["id"]).strip()
     try:
         return _builder(tree, id, where, offsets, unit, default_type, report).build()

@@ -184,7 +184,8 @@ def shape(start: bytes) -> tuple[list[str], set[str]]:
 def bioc_documents(paths: set[str]) -> str | None:
     """Where a JSON file with these paths holds BioC documents, as ijson names it; None where it holds none."""
     for collection in ("PubTator3", "documents", "item.PubTator3", "item.documents"):
-        if collection in paths and f"{collection.removesuffix('documents')}text" not in paths:
+        inside = any(path.startswith(f"{collection}.item.") for path in paths)
+        if collection in paths and (f"{collection}.item.passages" in paths or not inside):
             return f"{collection}.item"
     for document in ("", "item"):
         passages = f"{document}.passages".removeprefix(".")

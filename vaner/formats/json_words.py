@@ -114,7 +114,8 @@ def _tagged(tags: Any, length: int, key: str, reading: Reading) -> list[tuple[in
             reading.bad(f"{key!r}: tag {n} is {tag!r}; a tag is O, or B-, I-, E- or S- and a type")
             return []
         roles.append(role)
-    scheme = "iobes" if {role for role, _ in roles} & {"E", "S"} else "iob2"
+    used = {role for role, _ in roles}
+    scheme = "iobes" if "S" in used or {"B", "E"} <= used else "ioe" if "E" in used else "iob2"
     found, breaks = mentions(roles, scheme)
     for n, message in breaks:
         reading.report.warn(REPAIRED, f"{reading.where}: {key!r}, tag {n}: {message}")

@@ -21,6 +21,8 @@ _PER = ("file", "line", "block")
 def read(path: str | os.PathLike, *, on_error: str, report: Report, per: str = "file") -> Iterator[Document]:
     """Stream the Documents of a text file, or of every ``*.txt`` file below a folder, in order of name.
 
+    Other files in a folder are counted in ``report``; hidden ones are not.
+
     Args:
         per: what makes a Document. ``file``: the whole file, its id the file's name without extension (in
             a folder: the path inside it). ``line``: each line that is not blank. ``block``: each run of
@@ -33,8 +35,15 @@ def read(path: str | os.PathLike, *, on_error: str, report: Report, per: str = "
         raise VanerError(f"per={per!r} is unknown; choose one of {', '.join(_PER)}")
     files = {stem(path): path}
     if os.path.isdir(path):
-        found = sorted(p for p in Path(path).rglob("*.txt") if p.is_file())
-        files = {p.relative_to(path).with_suffix("").as_posix(): p for p in found}
+        below = sorted(p for p in Path(path).rglob("*") if p.is_file())
+        files = {p.relative_to(path).with_suffix("").as_posix(): p for p in below if p.suffix == ".txt"}
+        for other in below:
+            if other.suffix != ".txt" and not any(
+                part.startswith(".") for part in other.relative_to(path).parts
+            ):
+                report.warn(
+                    "file without text left out", f"{other}: only .txt files are read from a folder of texts"
+                )
 
     def build(_: int | None, block: tuple[str, str, bytes]) -> Document:
         id, where, data = block
