@@ -46,6 +46,14 @@ def test_folder(make):
     assert report.counts == {"file without text left out": 1} and "note.md" in report.messages[0]
 
 
+@pytest.mark.parametrize("ending", [".ann", ".a1", ".a2"])
+def test_annotations_beside_a_single_text_are_said_to_be_left_out(make, ending):
+    make(f"f/a{ending}", "T1\tX 0 1\ta\n")
+    report = Report()
+    (document,) = read(make("f/a.txt", "a"), report=report)
+    assert document.spans == [] and report.counts == {"annotations beside a text left out": 1}
+
+
 def test_bad_input(make):
     with pytest.raises(FormatError, match="holds no document"):
         list(read(make("e.txt", ""), "text"))

@@ -62,7 +62,6 @@ _EXTENSIONS = {
     ".nbib": "medline",
     ".medline": "medline",
 }
-_STANDOFF = {".ann", ".a1", ".a2"}
 _SNIFFED = 1 << 16
 _TAGGED = re.compile(rb"\S.*[\t ](?:O|[BIESLUMW](?:-\S+)?)[ \t]*")
 # How arrays of records begin: of objects, of [text, {...}] pairs (spaCy), such a pair by itself, none.
@@ -231,7 +230,7 @@ def detect(path: str | os.PathLike) -> str:
     extension = Path(str(path).removesuffix(".gz")).suffix.lower()
     if extension == ".zip":
         return _detect_zip(path)
-    if extension in _STANDOFF:
+    if extension in brat.ENDINGS:
         raise FormatError(f"{path}: brat is read folder by folder; name {Path(path).parent}")
     with open_bytes(path) as file:
         try:
@@ -268,7 +267,7 @@ def format_to_write(path: str | os.PathLike) -> str:
 
 def _detect_folder(path: str | os.PathLike) -> str:
     found = {file.suffix for file in Path(path).rglob("*")}
-    if found & _STANDOFF:
+    if found.intersection(brat.ENDINGS):
         return "brat"
     if ".txt" in found:
         return "text"
@@ -278,7 +277,7 @@ def _detect_folder(path: str | os.PathLike) -> str:
 def _detect_zip(path: str | os.PathLike) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
-            if any(Path(name).suffix in _STANDOFF for name in archive.namelist()):
+            if any(Path(name).suffix in brat.ENDINGS for name in archive.namelist()):
                 return "brat"
     except zipfile.BadZipFile as error:
         raise FormatError(f"{path}: no readable zip ({error}); fetch it again") from None
@@ -304,4 +303,8 @@ def _sniff(start: bytes) -> str | None:
         return "medline"
     # The last line may be cut by the sniffing; three tagged lines are no accident.
     tagged = [_TAGGED.fullmatch(line.rstrip(b"\r")) is not None for line in lines[:50]]
-    return "conll" if len(tagged) >= 3 and all(tagged) or lines[0].startswith(b"-DOCSTART-") else None
+    # Prose does not end its lines in " O"; what does but has other tags is for the reader to refuse.
+    outside = sum(line.rstrip().endswith((b"\tO", b" O")) for line in lines[:50])
+    if len(tagged) >= 3 and (all(tagged) or 2 * outside >= len(tagged)) or lines[0].startswith(b"-DOCSTART-"):
+        return "conll"
+    return None

@@ -36,7 +36,7 @@ _ENTITY = re.compile(r"(.+) (\d+ \d+(?:;\d+ \d+)*)", re.DOTALL)
 _REFERENCE = re.compile(r"(\S+) (T\S+) ([^:]*):(.*)", re.DOTALL)
 _TARGET = re.compile(r"\bT\d+\b")
 _HOLDS = {"fragments", "concept ids", "concept sources"}
-_ENDINGS = (".ann", ".a1", ".a2")
+ENDINGS = (".ann", ".a1", ".a2")
 _NO_SOURCE = "_"
 _LONGEST_NAME = 240
 
@@ -101,7 +101,7 @@ def _pairs(
     endings: dict[str, list[str]] = {}
     for name in sorted(names):
         stem, dot, ending = name.rpartition(".")
-        if name.startswith(inside) and dot + ending in _ENDINGS:
+        if name.startswith(inside) and dot + ending in ENDINGS:
             endings.setdefault(stem, []).append(dot + ending)
     for stem, found in endings.items():
         if ".ann" in found and len(found) > 1:
@@ -131,7 +131,7 @@ def _pairs(
 def _names(root: Path | zipfile.Path) -> Iterable[str]:
     if isinstance(root, zipfile.Path):
         return root.root.namelist()
-    wanted = (".txt", *_ENDINGS)
+    wanted = (".txt", *ENDINGS)
     return (file.relative_to(root).as_posix() for file in root.rglob("*") if file.suffix in wanted)
 
 

@@ -173,7 +173,14 @@ def refuse_others(record: Record, reading: Reading) -> None:
     for name, value in record.items():
         if name in _NO_MENTIONS or name in NATIVE and name != "spans" or not value:
             continue
-        if name in _MEANT and isinstance(value, list | dict) or looks_marked(value):
+        listed = isinstance(value, dict) and any(isinstance(inner, list | dict) for inner in value.values())
+        if (
+            name.lower() in _MEANT
+            and isinstance(value, list | dict)
+            or name.lower() in ("label", "labels")
+            and listed
+            or looks_marked(value)
+        ):
             reading.bad(
                 f"what {name!r} holds looks like mentions, but not as any tool known here writes them: "
                 f"{repr(value)[:80]}; name the key that has them (jsonl:spans=KEY; spans=none: there are none)"

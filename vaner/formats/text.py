@@ -13,6 +13,7 @@ from vaner.document import Document
 from vaner.errors import FormatError, VanerError
 from vaner.files import BOM, BROKEN_GZIP, decode, lines, open_bytes, stem
 from vaner.formats.blocks import documents
+from vaner.formats.brat import ENDINGS as STANDOFF
 from vaner.report import Report
 
 _PER = ("file", "line", "block")
@@ -21,7 +22,7 @@ _PER = ("file", "line", "block")
 def read(path: str | os.PathLike, *, on_error: str, report: Report, per: str = "file") -> Iterator[Document]:
     """Stream the Documents of a text file, or of every ``*.txt`` file below a folder, in order of name.
 
-    Other files in a folder are counted in ``report``; hidden ones are not.
+    Other files in a folder are counted in ``report``, and brat's and BioNLP's beside a file; hidden ones are not.
 
     Args:
         per: what makes a Document. ``file``: the whole file, its id the file's name without extension (in
@@ -34,6 +35,12 @@ def read(path: str | os.PathLike, *, on_error: str, report: Report, per: str = "
     if per not in _PER:
         raise VanerError(f"per={per!r} is unknown; choose one of {', '.join(_PER)}")
     files = {stem(path): path}
+    for ending in STANDOFF:
+        if os.path.exists(beside := Path(path).with_suffix(ending)) and not os.path.isdir(path):
+            report.warn(
+                "annotations beside a text left out",
+                f"{beside}: to read them, name the folder, {beside.parent}",
+            )
     if os.path.isdir(path):
         below = sorted(p for p in Path(path).rglob("*") if p.is_file())
         files = {p.relative_to(path).with_suffix("").as_posix(): p for p in below if p.suffix == ".txt"}
