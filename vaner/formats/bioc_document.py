@@ -90,12 +90,12 @@ def _builder(
             if best is None:
                 raise
             continue
-        if unit != "auto":
+        if unit != "auto" or builder.text.isascii():
             return builder
         builder.count_fitting()
         if best is None or builder.fitting > best.fitting:
             best = builder
-        if builder.fitting == builder.told or builder.text.isascii():
+        if builder.fitting == builder.told:
             break
     assert best is not None
     if best.unit != UNITS[0]:

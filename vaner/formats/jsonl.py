@@ -232,9 +232,12 @@ def _span(
     score = record.get("score")
     if score is not None and not isinstance(score, (int, float)):
         raise FormatError(f"{where}: the span at {start}-{end} has the score {score!r}; make it a number")
-    # Pieces go where their mention goes.
-    moved = start - placer.points(record["start"], record["end"])[0]
-    pieces = [placer.points(*piece) for piece in _ranges(record, "fragments", where) or ()]
+    pieces: list[tuple[int, int]] = []
+    if record.get("fragments"):
+        # They go where their mention goes.
+        moved = start - placer.points(record["start"], record["end"])[0]
+        told = [placer.points(*piece) for piece in _ranges(record, "fragments", where) or ()]
+        pieces = [(first + moved, last + moved) for first, last in told]
     return Span(
         start,
         end,
@@ -242,7 +245,7 @@ def _span(
         placer.text[start:end],
         score,
         tuple(_concept(c, where, report) for c in _objects(record, "concepts", where)),
-        tuple((first + moved, last + moved) for first, last in pieces),
+        tuple(pieces),
     )
 
 

@@ -86,6 +86,8 @@ def uncounted(
         crlf: what ``\\r\\n`` counts: ``1``, ``2`` or ``auto``.
         bom: what a byte order mark counts: ``0``, ``1`` or ``auto``.
     """
+    if "\r\n" not in text and not text.startswith(_BOM):
+        return frozenset()
     ways = {
         "crlf": {"1": (True,), "2": (False,)}.get(crlf, (False, True)) if "\r\n" in text else (False,),
         "bom": {"0": (True,), "1": (False,)}.get(bom, (False, True)) if text.startswith(_BOM) else (False,),
@@ -194,6 +196,9 @@ class Placer:
         Raises:
             OffsetError: under the policy ``raise``, where the words are not at the offsets.
         """
+        if self.starts is None and 0 <= start < end <= len(self.text):
+            if claimed is None or self.text.startswith(claimed, start) and start + len(claimed) == end:
+                return start, end  # as nearly all are
         fitting = self.fit([(start, end)], claimed)
         if fitting:
             return fitting[0]
