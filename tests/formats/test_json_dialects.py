@@ -240,6 +240,16 @@ def test_of_several_annotations_one_is_read_and_the_others_counted(make):
     }
 
 
+def test_annotations_that_were_cancelled_do_not_count(make):
+    task = {
+        "data": {"text": TEXT},
+        "annotations": [{"result": [REGION], "was_cancelled": True}, {"result": regions()}],
+    }
+    report = Report()
+    (document,) = read(make("x.json", json.dumps([task])), report=report)
+    assert content(document) == FOUND and sum(report.counts.values()) == 1
+
+
 @pytest.mark.parametrize(
     ("record", "message"),
     [

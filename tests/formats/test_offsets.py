@@ -1,5 +1,7 @@
 """In: mentions whose words are not where the offsets say. Out: that none is moved without a word."""
 
+import shutil
+
 import pytest
 
 from vaner.errors import OffsetError, VanerError
@@ -96,6 +98,24 @@ def test_offsets_that_fit_two_ways_are_said(data):
     report = Report()
     (document,) = read(data / "cases/brat_crlf_repeat", "brat:crlf=1", report=report)
     assert document.spans[0].start == 634 and not report.counts
+
+
+def test_a_document_that_fits_two_ways_is_taken_as_the_others_of_its_folder(data, make, tmp_path):
+    shutil.copytree(data / "cases/brat_crlf_repeat", tmp_path / "b")
+    make("b/z.txt", b"iron\r\nand zinc")
+    make("b/bad.txt", b"a\r\nb")
+    make("b/bad.ann", "T1 is no mention")
+    for at, start, counts in ((9, 634, {RECOUNTED: 2}), (10, 609, {})):
+        make("b/z.ann", f"T1\tChemical {at} {at + 4}\tzinc\n")
+        report = Report()
+        first, _ = read(tmp_path / "b", on_error="skip", report=report)
+        assert first.spans[0].start == start
+        assert {kind: n for kind, n in report.counts.items() if kind in (RECOUNTED, AMBIGUOUS)} == counts
+    make("b/y.txt", b"iron\r\nand zinc")
+    make("b/y.ann", "T1\tChemical 9 13\tzinc\n")
+    report = Report()
+    list(read(tmp_path / "b", on_error="skip", report=report))
+    assert report.counts[AMBIGUOUS] == 1  # they disagree
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from functools import cache, partial
 from itertools import count
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
@@ -29,7 +29,7 @@ from vaner.files import BOM, check_parent, decode, replacing
 from vaner.formats.blocks import documents
 from vaner.formats.ids import renew
 from vaner.formats.lossy import tell
-from vaner.formats.offsets import Mention, Pieces, Placer, check_options, uncounted
+from vaner.formats.offsets import Mention, Pieces, Placer, check_options, uncounted, ways
 from vaner.report import Report
 
 _ENTITY = re.compile(r"(.+) (\d+ \d+(?:;\d+ \d+)*)", re.DOTALL)
@@ -66,7 +66,8 @@ def read(
         subfolder: read only what lies below this folder of ``path``; ids are relative to it.
         offsets, unit: as for PubTator; see :mod:`vaner.formats.offsets`.
         crlf: what a line break ``\\r\\n`` counts: ``2``, as in brat; ``1``; or ``auto``: what lets most of a document's
-            mentions stand where their words are. Where that is 1, or both are as good, it is counted.
+            mentions stand where their words are, or, where both are as good, what the other documents count. Where that
+            is 1, or nothing decides, it is counted.
         bom: the same of a byte order mark: ``1``, ``0`` or ``auto``.
 
     Raises:
@@ -74,7 +75,10 @@ def read(
         OffsetError: for wrong offsets, naming file, line, document and both strings.
     """
     check_options(offsets, unit, crlf, bom)
-    build = partial(_document, offsets=offsets, unit=unit, crlf=crlf, bom=bom, report=report)
+    elsewhere = cache(partial(_left_out_by_all, path, subfolder, unit, crlf, bom))
+    build = partial(
+        _document, offsets=offsets, unit=unit, crlf=crlf, bom=bom, elsewhere=elsewhere, report=report
+    )
     return documents(path, _blocks(path, subfolder, report), build, on_error, report)
 
 
@@ -140,7 +144,14 @@ def _hidden(name: str) -> bool:
 
 
 def _document(
-    line: int | None, pair: Pair, offsets: str, unit: str, crlf: str, bom: str, report: Report
+    line: int | None,
+    pair: Pair,
+    offsets: str,
+    unit: str,
+    crlf: str,
+    bom: str,
+    elsewhere: Callable[[], frozenset[str] | None],
+    report: Report,
 ) -> Document:
     id, place, load = pair
     raw_text, files = load()
@@ -169,7 +180,7 @@ def _document(
             )
     told = [mention for _, _, mention in mentions.values()]
     where = f"{place}{files[0][0]}: document {id}"
-    left = uncounted(text, told, where, unit, report, crlf, bom)
+    left = uncounted(text, told, where, unit, report, crlf, bom, elsewhere)
     placer = Placer(text, id, offsets, unit, report, left)
     spans = {name: _span(type, *mention, placer, at) for name, (at, type, mention) in mentions.items()}
     for target, at, concept in references:
@@ -185,6 +196,26 @@ def _document(
     if kept:
         metadata["brat"] = {"lines": kept, "ids": {name: list(span.key) for name, span in found.items()}}
     return Document(id, text, list(found.values()), metadata=metadata)
+
+
+def _left_out_by_all(
+    path: str | os.PathLike, subfolder: str, unit: str, crlf: str, bom: str
+) -> frozenset[str] | None:
+    """What the offsets of a folder's documents leave out, where those that tell agree; None where they do not."""
+    found: set[frozenset[str]] = set()
+    for _, (_, place, load) in _blocks(path, subfolder, Report()):
+        with contextlib.suppress(FormatError):  # that document will say so itself
+            raw_text, files = load()
+            entries = [
+                (at, rest)
+                for at, entry in _entries(place, files)
+                for name, _, rest in [entry.partition("\t")]
+                if name.startswith("T")
+            ]
+            told = [_mention(rest, at)[1] for at, rest in entries]
+            fitting = ways(decode(raw_text, place), told, unit, crlf, bom)
+            found |= set(fitting) if len(fitting) == 1 else set()
+    return found.pop() if len(found) == 1 else None
 
 
 def _entries(place: str, files: list[tuple[str, bytes]]) -> Iterator[tuple[str, str]]:

@@ -75,6 +75,7 @@ def uncounted(
     report: Report,
     crlf: str = "auto",
     bom: str = "auto",
+    elsewhere: Callable[[], frozenset[str] | None] = lambda: None,
 ) -> frozenset[str]:
     """What of a text its file's offsets leave out: ``crlf`` (the ``\\r`` of a ``\\r\\n``), ``bom``, both or nothing.
 
@@ -85,29 +86,55 @@ def uncounted(
         where: file and document, for messages.
         crlf: what ``\\r\\n`` counts: ``1``, ``2`` or ``auto``.
         bom: what a byte order mark counts: ``0``, ``1`` or ``auto``.
+        elsewhere: what the offsets of the document's neighbours leave out, asked where its own do not tell.
     """
+    choices = _choices(text, crlf, bom)
+    if len(choices) == 1:
+        return choices[0]
+    fitting = ways(text, mentions, unit, crlf, bom)
+    left = fitting[0] if fitting else choices[0]
+    if len(fitting) > 1:
+        settled = elsewhere()
+        if settled not in fitting:
+            fit = " as well as ".join(_SAID[way] for way in fitting)
+            report.warn(AMBIGUOUS, f"{where}: the offsets fit {fit}; taken {_SAID[left]}")
+            return left
+        left = settled
+    if left:
+        report.warn(RECOUNTED, f"{where}: the offsets fit {_SAID[left]}")
+    return left
+
+
+def ways(
+    text: str, mentions: Iterable[Mention], unit: str, crlf: str = "auto", bom: str = "auto"
+) -> list[frozenset[str]]:
+    """What the offsets may leave out so that most mentions stand where their words are, each way at other places.
+
+    Empty where nothing tells: no mention stands anywhere, or all stand at the same places whatever is left out.
+    """
+    told = [mention for mention in mentions if mention[1]]
+    found = {left: _standing(text, told, unit, left) for left in _choices(text, crlf, bom)}
+    most = max(len(places) for places in found.values())
+    different: list[frozenset[str]] = []
+    for left, places in found.items():
+        if len(places) == most and all(found[other] != places for other in different):
+            different.append(left)
+    tells = most and any(places != found[different[0]] for places in found.values())
+    return different if tells else []
+
+
+def _choices(text: str, crlf: str, bom: str) -> list[frozenset[str]]:
+    """What may be left out of a text, nothing first."""
     if "\r\n" not in text and not text.startswith(_BOM):
-        return frozenset()
-    ways = {
+        return [frozenset()]
+    options = {
         "crlf": {"1": (True,), "2": (False,)}.get(crlf, (False, True)) if "\r\n" in text else (False,),
         "bom": {"0": (True,), "1": (False,)}.get(bom, (False, True)) if text.startswith(_BOM) else (False,),
     }
-    choices = [
-        frozenset(name for name, left in zip(ways, chosen, strict=True) if left)
-        for chosen in product(*ways.values())
+    return [
+        frozenset(name for name, left in zip(options, chosen, strict=True) if left)
+        for chosen in product(*options.values())
     ]
-    if len(choices) == 1:
-        return choices[0]
-    told = [mention for mention in mentions if mention[1]]
-    found = {left: _standing(text, told, unit, left) for left in choices}
-    most = max(len(places) for places in found.values())
-    best = [left for left, places in found.items() if len(places) == most]
-    if most and any(found[left] != found[best[0]] for left in best):
-        fit = " as well as ".join(_SAID[left] for left in best)
-        report.warn(AMBIGUOUS, f"{where}: the offsets fit {fit}; taken {_SAID[best[0]]}")
-    elif best[0]:
-        report.warn(RECOUNTED, f"{where}: the offsets fit {_SAID[best[0]]}")
-    return best[0]
 
 
 def _standing(text: str, mentions: Sequence[Mention], unit: str, left: frozenset[str]) -> dict[int, object]:
