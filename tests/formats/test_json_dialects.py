@@ -67,6 +67,17 @@ MATRIX = {
     },
     "Label Studio, another name of the text": {"data": {"body": TEXT}, "annotations": [{"result": regions()}]},
     "Label Studio, before 1.0": {"data": {"text": TEXT}, "completions": [{"result": regions()}]},
+    "Label Studio, a page": {
+        "data": {"text": TEXT},
+        "annotations": [
+            {
+                "result": [
+                    {"value": {"start": "/p[1]", "end": "/p[1]", "globalOffsets": {"start": s, "end": e}, "text": t,
+                               "hypertextlabels": [y]}, "type": "hypertextlabels"} for s, e, y, t in FOUND
+                ]
+            }
+        ],
+    },
     "Label Studio, predictions": {"data": {"text": TEXT}, "predictions": [{"result": regions(score=0.5)}]},
     "Label Studio, small": {"id": 7, "text": TEXT, "label": [r["value"] for r in regions()]},
     "Label Studio, small, own name": {"id": 7, "text": TEXT, "ner": [r["value"] for r in regions()]},
@@ -259,6 +270,8 @@ def test_annotations_that_were_cancelled_do_not_count(make):
         ({"text": "a b", "entities": ["a"]}, "what 'entities' holds"),
         ({"text": "a b", "entities": {"X": ["a"]}}, "what 'entities' holds"),
         ({"text": "a b", "labels": {"X": [[0, 1]]}}, "what 'labels' holds"),
+        ({"text": "a b", "entities": "[{'start': 0, 'end': 1}]"}, "what 'entities' holds"),
+        ({"text": "a b", "label": "[[0, 1, 'X']]"}, "what 'label' holds"),
         ({"text": "a b", "Entities": [{"text": "a"}]}, "what 'Entities' holds"),
         ({"tokens": ["a", "b"], "entities": [{"type": "X", "start": 0, "end": 1}]}, "what 'entities' holds"),
         ({"text": "a b", "foo": {"bar": [[0, 1, "X"]]}}, "what 'foo' holds"),
@@ -293,6 +306,8 @@ def test_mentions_that_are_not_understood_are_refused_by_the_name_of_their_key(m
     "record",
     [
         {"text": "a b", "label": ["Metadata"], "labels": ["x", "y"]},
+        {"text": "a b", "spans": {"sc": []}, "ents": []},
+        {"data": {"text": "a b"}, "total_annotations": 0, "id": None},
         {"text": "a b", "label": "positive", "tags": ["x"], "year": 2020, "cats": {"a": 1.0}},
         {"title": "a", "abstract": "b", "authors": [{"name": "x", "order": 1}], "label": []},
         {"text": "a b", "pages": [[1, 2]], "sections": {"intro": "x"}, "tokens": ["a", "b"]},

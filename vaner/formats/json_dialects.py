@@ -32,7 +32,7 @@ from vaner.formats.json_fields import (
     take,
 )
 from vaner.formats.json_words import of_words, tags_key
-from vaner.formats.label_studio import label_studio
+from vaner.formats.label_studio import is_task, label_studio
 from vaner.report import Report
 
 LEFT_OUT = "record left out by its answer"
@@ -67,7 +67,7 @@ def native(record: Any, fields: Fields, where: str, report: Report) -> Record | 
     if record.get("answer") in ("reject", "ignore") and _PRODIGY & record.keys():
         report.warn(LEFT_OUT, f"{where}: its answer is {record['answer']!r}")
         return None
-    if isinstance(record.get("data"), dict) and {"annotations", "completions", "predictions"} & record.keys():
+    if is_task(record):
         return label_studio(record, reading)
     words = fields.tokens or next((key for key in _WORDS if is_strings(record.get(key))), "")
     tags = tags_key(record, words, fields) if words else ""

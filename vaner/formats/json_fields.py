@@ -85,8 +85,8 @@ def identify(record: Record, out: Record, fields: Fields, where: str) -> None:
     """Give a record its id: the one told, its own, or that of the text at its source (PubAnnotation)."""
     if fields.id:
         out["id"] = take(record, fields.id, where)
-    elif record.get("id") is not None:
-        out["id"] = record.pop("id")
+    elif (own := record.pop("id", None)) is not None:
+        out["id"] = own
     elif isinstance(record.get("sourceid"), str | int):
         part = record.get("divid")
         out["id"] = f"{record['sourceid']}" if part in (None, "") else f"{record['sourceid']}-{part}"
@@ -173,18 +173,24 @@ def refuse_others(record: Record, reading: Reading) -> None:
     for name, value in record.items():
         if name in _NO_MENTIONS or name in NATIVE and name != "spans" or not value:
             continue
-        listed = isinstance(value, dict) and any(isinstance(inner, list | dict) for inner in value.values())
-        if (
-            name.lower() in _MEANT
-            and isinstance(value, list | dict)
-            or name.lower() in ("label", "labels")
-            and listed
-            or looks_marked(value)
-        ):
+        if _means_mentions(name.lower(), value) or looks_marked(value):
             reading.bad(
                 f"what {name!r} holds looks like mentions, but not as any tool known here writes them: "
                 f"{repr(value)[:80]}; name the key that has them (jsonl:spans=KEY; spans=none: there are none)"
             )
+
+
+def _means_mentions(name: str, value: Any) -> bool:
+    """Whether a key by its name can only have mentions; labels may be those of the whole text."""
+    labels = name in ("label", "labels")
+    if isinstance(value, str):  # of a table, where lists are written out
+        return (labels or name in _MEANT) and value.lstrip()[:1] in ("[", "{")
+    if isinstance(value, dict):
+        filled = any(value.values()) if name == "spans" else bool(value)
+        return filled and (
+            name in _MEANT or labels and any(isinstance(v, list | dict) for v in value.values())
+        )
+    return isinstance(value, list) and name in _MEANT
 
 
 def looks_marked(value: Any, depth: int = 0) -> bool:

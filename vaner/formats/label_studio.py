@@ -8,6 +8,16 @@ from typing import Any
 from vaner.errors import FormatError
 from vaner.formats.json_fields import NATIVE, Reading, Record, finish, identify, looks_marked, spans_of, take
 
+_MADE = ("annotations", "completions", "predictions")
+
+
+def is_task(record: Record) -> bool:
+    """Whether a record is a task of Label Studio, annotated or not."""
+    data = record.get("data")
+    return isinstance(data, dict) and bool(
+        set(_MADE) & record.keys() or "text" in data and "text" not in record
+    )
+
 
 def label_studio(record: Record, reading: Reading) -> Record:
     """A task with its annotations; where it has several, the first that was not cancelled."""
@@ -37,6 +47,8 @@ def label_studio(record: Record, reading: Reading) -> Record:
     spans: list[Record] = []
     for n, result in enumerate(_results(record, reading)):
         value = result.get("value") if isinstance(result, dict) else None
+        if isinstance(value, dict) and "hypertextlabels" in value:
+            value = {**value, "labels": value["hypertextlabels"]}
         if not isinstance(value, dict) or not {"labels", "start", "end"} <= value.keys():
             kind = result.get("type") if isinstance(result, dict) else None
             if kind == "relation":
@@ -76,7 +88,7 @@ def _score(result: Mapping[str, Any]) -> Record:
 
 def _results(record: Record, reading: Reading) -> list[Any]:
     """The results of the annotation that counts; where there is none, of the first prediction."""
-    for key in ("annotations", "completions", "predictions"):
+    for key in _MADE:
         made = record.get(key)
         made = [one for one in made if isinstance(one, dict)] if isinstance(made, list) else []
         cancelled = [one for one in made if one.get("was_cancelled")]
