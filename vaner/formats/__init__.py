@@ -5,8 +5,9 @@
     write("tagged.jsonl", documents, "jsonl")
 
 Formats: conll, pubtator, bioc (XML and JSON), brat (folder or zip), jsonl (and the JSON of annotation tools), and
-medline and text (read only), html (write only). Each has a module here that says what it reads, what it keeps and its options. Options may
-follow the name, as on the command line: ``pubtator:offsets=repair``, ``conll:scheme=iob2,tag_column=1``.
+medline and text (read only), html (write only). Each has a module here that says what it reads, what it keeps and its
+options. Options may follow the name, as on the command line: ``pubtator:offsets=repair``,
+``conll:scheme=iob2,tag_column=1``.
 """
 
 from __future__ import annotations
