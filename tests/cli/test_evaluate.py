@@ -158,6 +158,18 @@ def test_files_in_iob1_have_no_mention_for_the_strict_mode(files, capsys):
     assert page()["results"][0]["seqeval"]["strict"]["macro_f1"] == 0
 
 
+def test_ids_made_from_the_names_of_two_files(files, capsys):
+    cases = Path(__file__).parents[1] / "formats/data/cases"
+    words = ["--gold", cases / "eval/gold_h.conll", "--predictions", cases / "eval/pred_h.conll"]
+    assert evaluate(*words, "--json", "scores.json") == 0
+    assert page()["results"][0]["notes"]["documents_paired_by_their_order"] == 2
+    assert page()["results"][0]["overall"]["micro"]["f1"] == 0.5
+    assert "paired, their texts the same in order" in capsys.readouterr().out
+    words = ["--gold", cases / "gold_aspirin.jsonl", "--predictions", cases / "spacy.jsonl"]
+    assert evaluate(*words, "--json", "scores.json") == 0
+    assert page()["results"][0]["overall"]["micro"]["f1"] == 1
+
+
 def test_missing_and_extra_documents(files, capsys):
     one, two = formats.read("gold.pubtator")
     formats.write("one.jsonl", [one], "jsonl")

@@ -218,7 +218,7 @@ def test_broken_files(model, tmp_path, capsys):
     cases = {
         "latin1.pubtator": "1|t|Ménière\n1|a|x\n".encode("latin-1"),
         "cut.jsonl": b'{"id": "1", "text": "fever"}\n{"id": "2", "te',
-        "offsets.pubtator": b"1|t|Fever today\n1|a|Abstract.\n1\t0\t5\tfever\tDisease\n",
+        "columns.pubtator": b"1|t|Fever today\n1|a|Abstract.\n1\t0\t5\n",
         "twice.pubtator": f"{good}\n\n{good}\n".encode(),
         "ragged.conll": b"Fever\tO\ntoday\n",
         "cut.jsonl.gz": gzip.compress(b'{"id": "1", "text": "fever"}\n')[:-9],
@@ -266,9 +266,7 @@ def test_a_misspelt_model_is_told_its_neighbour(tmp_path, capsys):
 def test_a_bad_document_is_skipped_and_counted(model, tmp_path, capsys):
     source = tmp_path / "in.pubtator"
     source.write_text(
-        "1|t|Fever today\n1|a|Abstract.\n\n"
-        "2|t|Fever today\n2|a|Abstract.\n2\t0\t5\twrong\tDisease\n\n"
-        "3|t|Fever\n3|a|\n",
+        "1|t|Fever today\n1|a|Abstract.\n\n2|t|Fever today\n2|a|Abstract.\n2\t0\t5\n\n3|t|Fever\n3|a|\n",
         encoding="utf-8",
     )
     assert (
@@ -276,7 +274,44 @@ def test_a_bad_document_is_skipped_and_counted(model, tmp_path, capsys):
         == 0
     )
     assert [d.id for d in read(tmp_path / "o.jsonl")] == ["1", "3"]
-    assert f"note: document skipped: {source}:6: document 2" in capsys.readouterr().err
+    assert f"note: document skipped: {source}:6: neither a mention" in capsys.readouterr().err
+
+
+OLD = {
+    "a.pubtator": "1|t|Fever today\n1|a|Abstract.\n1\t0\t5\tfever\tDisease\n1\t0\t5\tFever\tDisease\n",
+    "a.json": json.dumps(
+        {
+            "documents": [
+                {
+                    "id": "1",
+                    "passages": [
+                        {
+                            "offset": 0,
+                            "text": "Fever and TNF-α",
+                            "annotations": [
+                                {"text": "TNF-a", "locations": [{"offset": 10, "length": 5}], "infons": {}}
+                            ],
+                        }
+                    ],
+                }
+            ]
+        }
+    ),
+    "b.jsonl": '{"text": "Fever today", "entities": [[0, 50, "X"], [0, 5, 7]]}\n',
+    "c.jsonl": '{"text": "Fever today", "mentions": [{"start": 0, "end": 5, "label": "X"}]}\n',
+    "d.jsonl": '{"text": "Fever today", "spans": [{"start": 0, "end": 5, "type": "X", "text": "fever"}]}\n',
+}
+
+
+@pytest.mark.parametrize("name", OLD)
+def test_old_mentions_that_are_wrong_do_not_keep_a_file_from_being_tagged(model, tmp_path, capsys, name):
+    (tmp_path / name).write_text(OLD[name], encoding="utf-8")
+    words = ("--model", model, "--input", tmp_path / name, "--output", tmp_path / "o.jsonl")
+    assert predict(*words) == 0
+    assert [d.text[:5] for d in read(tmp_path / "o.jsonl")] == ["Fever"]
+    assert "mention dropped" in capsys.readouterr().err
+    format = {"a.pubtator": "pubtator", "a.json": "bioc"}.get(name, "jsonl")
+    assert predict(*words, "--input_format", f"{format}:offsets=raise") == 2
 
 
 def test_the_output_may_not_be_the_input(model, tmp_path, capsys):

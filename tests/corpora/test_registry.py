@@ -1,7 +1,10 @@
 """In: the registry, its samples, the corpora below VANER_DATA. Out: offsets hold, counts are as published."""
 
+import json
 import os
+import shutil
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import yaml
@@ -347,6 +350,58 @@ def test_labels_become_canonical_and_null_ones_are_left_out(corpus, tmp_path):
     assert [(s.text, s.type) for s in document.spans] == [("Aspirin", "Drug")]
     assert document.types == {"Drug"}
     assert document.metadata == {"corpus": "x-corpus", "pmid": "9"}
+
+
+PARTIAL = """\
+corpora:
+  partial:
+    format: jsonl
+    files: {train: [train.jsonl]}
+    types: {Chem: Chemical, Chemical: Chemical, Disease: Disease, Dose: null}
+    granularity: sentence
+    licence: none
+    citation: none
+    url: none
+"""
+
+
+@pytest.mark.parametrize(
+    ("own", "annotated"),
+    [
+        (["Chemical"], {"Chemical"}),
+        (["Chem", "Dose", "Animal"], {"Chemical"}),
+        (["Dose"], set()),
+        ([], set()),
+        (None, {"Chemical", "Disease"}),
+    ],
+)
+def test_a_document_that_says_what_it_annotates_is_believed(tmp_path, own, annotated):
+    (tmp_path / "corpora.yaml").write_text(PARTIAL)
+    record = {"text": "x", **({} if own is None else {"types": own})}
+    (tmp_path / "train.jsonl").write_text(json.dumps(record))
+    (document,) = read_registry(tmp_path / "corpora.yaml")["partial"].documents("train", tmp_path)
+    assert document.types == annotated
+
+
+def test_records_with_types_of_their_own(tmp_path):
+    (tmp_path / "corpora.yaml").write_text(PARTIAL)
+    shutil.copy(
+        Path(__file__).parents[1] / "formats/data/cases/partial_train.jsonl", tmp_path / "train.jsonl"
+    )
+    documents = list(read_registry(tmp_path / "corpora.yaml")["partial"].documents("train", tmp_path))
+    assert len(documents) > 5 and {len(d.types) for d in documents} == {1}
+    assert all(d.types == {s.type for s in d.spans} for d in documents)
+
+
+def test_a_mention_of_a_type_that_its_document_does_not_name_is_an_error(tmp_path):
+    (tmp_path / "corpora.yaml").write_text(PARTIAL)
+    record = {"text": "x", "types": ["Disease"], "spans": [{"start": 0, "end": 1, "type": "Chem"}]}
+    (tmp_path / "train.jsonl").write_text(json.dumps(record))
+    corpus = read_registry(tmp_path / "corpora.yaml")["partial"]
+    with pytest.raises(
+        FormatError, match=r"document train-1: has a Chemical mention, 'x', but its types \(Disease\)"
+    ):
+        list(corpus.documents("train", tmp_path))
 
 
 def test_known_bad_documents_are_skipped_and_one_more_is_an_error(corpus, write_registry, tmp_path):

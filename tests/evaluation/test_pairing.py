@@ -83,7 +83,48 @@ def test_a_missing_prediction_is_empty_and_an_extra_one_an_error_unless_ignored(
     assert len(found.pairs[0].gold) == 1 and not found.pairs[0].predicted
     with pytest.raises(VanerError, match=r"document 'c' is not in the gold.*--ignore_extra"):
         pair(gold, [document(id="c")])
-    assert pair(gold, [document(id="c")], ignore_extra=True).notes["extra_documents_ignored"] == 1
+    predicted = [document(id="b"), document(id="c")]
+    assert pair(gold[1:], predicted, ignore_extra=True).notes["extra_documents_ignored"] == 1
+
+
+def numbered(name, *texts):
+    return [document(text, id=f"{name}-{n}") for n, text in enumerate(texts, 1)]
+
+
+@pytest.mark.parametrize(
+    ("gold", "predicted", "paired"),
+    [
+        (numbered("gold", "T - cell", "b", "b"), numbered("found", "T-cell", "b", "b"), 3),
+        (numbered("gold", "a", "b"), [document("a", id="10"), document("b", id="3")], 2),
+        ([document("a", id="10"), *numbered("gold", "b")], [*numbered("x", "b"), document("a", id="10")], 1),
+        (numbered("same", "a", "b"), numbered("same", "a", "b"), 0),
+    ],
+)
+def test_documents_with_other_ids_are_paired_where_their_texts_are_the_same_in_order(gold, predicted, paired):
+    gold, predicted = ([d.with_spans([d.span(0, 1, d.text[0])]) for d in side] for side in (gold, predicted))
+    found = pair(gold, predicted)
+    assert found.notes["documents_paired_by_their_order"] == paired
+    assert [p.id for p in found.pairs] == [d.id for d in gold]
+    assert all(p.gold == p.predicted and len(p.gold) == 1 for p in found.pairs)
+
+
+@pytest.mark.parametrize(
+    ("gold", "predicted"),
+    [
+        (("a", "b"), ("b", "a")),
+        (("a", "b"), ("a", "c")),
+        (("a", "b"), ("a",)),
+        (("a",), ("a", "b")),
+    ],
+)
+def test_documents_in_another_order_are_not_guessed_and_never_scored_as_nothing(gold, predicted):
+    sides = numbered("gold", *gold), numbered("found", *predicted)
+    with pytest.raises(
+        VanerError, match=r"'found-1' is not in the gold .*nor are the texts the same in the same order"
+    ):
+        pair(*sides)
+    with pytest.raises(VanerError, match=r"none of the \d documents is in the gold documents .*same ids"):
+        pair(*sides, ignore_extra=True)
 
 
 def test_a_type_that_gold_does_not_annotate_is_dropped_and_counted():

@@ -6,7 +6,8 @@ import pytest
 
 from vaner.document import Concept, Document, Passage, Span
 from vaner.errors import FormatError, OffsetError, VanerError
-from vaner.formats import read, write
+from vaner.formats import detect, read, write
+from vaner.formats.offsets import RECOUNTED, width
 from vaner.report import Report
 
 
@@ -80,6 +81,76 @@ def test_json_forms(make):
         read("-", "bioc")
     with pytest.raises(VanerError, match="syntax='yaml' is unknown"):
         read(make("x.json", "{}"), "bioc", syntax="yaml")
+
+
+PASSAGE = {"offset": 0, "infons": {"type": "title"}, "text": "β-catenin", "annotations": [
+    {"id": "1", "infons": {"type": "Gene"}, "text": "catenin", "locations": [{"offset": 2, "length": 7}]}
+]}  # fmt: skip
+PMC = {"bioctype": "BioCCollection", "source": "PMC", "infons": {}, "documents": [
+    {"bioctype": "BioCDocument", "id": "PMC1", "infons": {"license": "CC BY"}, "passages": [PASSAGE]}
+]}  # fmt: skip
+PUBTATOR3 = {"_id": "1|None", "id": "1", "infons": {}, "passages": [PASSAGE], "relations": [], "pmid": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("a.json", json.dumps([PMC])),
+        ("a.json", json.dumps([PMC, {**PMC, "documents": [{"id": "2", "passages": [PASSAGE]}]}])),
+        ("a.json", json.dumps([PMC], indent=1)),
+        ("a.json", json.dumps([PMC], sort_keys=True)),
+        ("a.json", f"{json.dumps([PMC])}\n{json.dumps([{'documents': []}])}\n"),
+        ("a.json", json.dumps({"PubTator3": [PUBTATOR3]})),
+        ("a.json", json.dumps({"PubTator3": [PUBTATOR3]}, indent=1, sort_keys=True)),
+        ("a.jsonl", json.dumps(PUBTATOR3) + "\n" + json.dumps({**PUBTATOR3, "id": "2"})),
+        ("a.json", json.dumps(PUBTATOR3, sort_keys=True)),
+        ("a.json", json.dumps([PUBTATOR3], sort_keys=True)),
+        ("a.json", json.dumps({**PMC, "documents": [{"passages": [PASSAGE], "id": "1"}]}, sort_keys=True)),
+    ],
+)
+def test_collections_and_lists_of_them_are_recognised_and_read(make, name, written):
+    path = make(name, written)
+    assert detect(path) == "bioc"
+    report = Report()
+    documents = list(read(path, report=report))
+    assert len(documents) == written.replace(" ", "").count('"offset":0') > 0
+    assert all([s.text for s in d.spans] == ["catenin"] for d in documents)
+    assert not report.counts
+
+
+def test_documents_of_another_kind_are_not_taken_for_empty_ones(make):
+    path = make(
+        "a.json", json.dumps({"documents": [{"id": "1", "text": "p53", "entities": [[0, 3, "Gene"]]}]})
+    )
+    assert detect(path) == "jsonl"
+    with pytest.raises(FormatError, match="what 'documents' holds looks like mentions"):
+        list(read(path))
+    with pytest.raises(FormatError, match=r"b\.json: document 1: has no passages"):
+        list(read(make("b.json", json.dumps({"id": "1", "text": "p53"})), "bioc"))
+
+
+def test_the_list_of_collections_that_pmc_gives(data):
+    report = Report()
+    (document,) = read(data / "cases/pmc.json", report=report)
+    assert document.text == "Role of α-synuclein\nBody with β-catenin."
+    assert [s.text for s in document.spans] == ["β-catenin"]
+    assert report.counts == {RECOUNTED: 1}  # its offsets count bytes
+    with pytest.raises(OffsetError):
+        list(read(data / "cases/pmc.json", "bioc:unit=codepoints"))
+
+
+@pytest.mark.parametrize(("unit", "counted"), [("codepoints", 0), ("utf16", 1), ("utf8", 1)])
+def test_what_offsets_count_is_found_from_the_words(make, unit, counted):
+    text = "😀é genes: p53"
+    at = width("😀é genes: ", unit)
+    passage = {"offset": 0, "text": text, "annotations": [
+        {"infons": {"type": "Gene"}, "text": "p53", "locations": [{"offset": at, "length": 3}]}
+    ]}  # fmt: skip
+    report = Report()
+    path = make("a.json", json.dumps({"documents": [{"id": "1", "passages": [passage]}]}))
+    (document,) = read(path, report=report)
+    assert [(s.start, s.text) for s in document.spans] == [(10, "p53")]
+    assert report.counts[RECOUNTED] == counted
 
 
 def test_passages_without_type(make):

@@ -9,6 +9,7 @@ import pytest
 from vaner.document import Concept, Document, Span
 from vaner.errors import FormatError, OffsetError, VanerError
 from vaner.formats import read, write
+from vaner.formats.offsets import RECOUNTED
 from vaner.report import Report
 
 
@@ -116,7 +117,7 @@ def test_offsets_are_repaired(make):
     report = Report()
     (document,) = read(folder, offsets="repair", report=report)
     assert [s.key for s in document.spans] == [(1, 5, "Drug")]
-    assert report.counts == {"mention offsets repaired": 1, "mention dropped": 1}
+    assert report.counts == {RECOUNTED: 1, "mention dropped": 1}
 
 
 def test_ids_become_file_names(tmp_path):

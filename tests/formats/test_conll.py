@@ -4,7 +4,7 @@ import pytest
 
 from vaner.document import Document, Passage, Span
 from vaner.errors import FormatError, VanerError
-from vaner.formats import read, write
+from vaner.formats import detect, read, write
 from vaner.formats.conll import REPAIRED, detect_scheme, mentions
 from vaner.report import Report
 
@@ -98,10 +98,41 @@ def test_tag_column(make):
         ("a\tO\n", "iob2"),
         ("a\tS-X\n", "iobes"),
         ("a\tB-X\nb\tL-X\n", "iobes"),
+        ("a\tE-X\n\nb\tB-X\nc\tE-X\n", "iobes"),
+        ("a\tM-X\n", "iobes"),
+        ("a\tW-X\n", "iobes"),
+        ("a\tI-X\nb\tE-X\n", "ioe"),
     ],
 )
 def test_scheme_is_found_from_the_whole_file(make, content, scheme):
     assert detect_scheme(make("x.tsv", content)) == scheme
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        "B I I O B B I",  # IOB2
+        "I I I O I B I",  # IOB1
+        "B I E O S B E",  # IOBES
+        "B I L O U B L",  # BILOU
+        "B M E O S B E",  # BMES
+        "B M E O W B E",  # BMEWO
+        "I I E O E I E",  # IOE2
+        "I I I O E I I",  # IOE1
+    ],
+)
+@pytest.mark.parametrize("type", ["-X", ""])
+def test_every_scheme_says_the_same(make, tags, type):
+    lines = [
+        f"{word}\t{tag if tag == 'O' else tag + type}"
+        for word, tag in zip("abcdefg", tags.split(), strict=True)
+    ]
+    path = make("x.txt", "\n".join(lines) + "\n")
+    assert detect(path) == "conll"
+    report = Report()
+    (document,) = read(path, report=report)
+    assert [text for text, _ in spans(document)] == ["a b c", "e", "f g"]
+    assert {named for _, named in spans(document)} == {type[1:] or "Entity"} and not report.counts
 
 
 def test_iob1_is_not_repaired(make):

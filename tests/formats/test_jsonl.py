@@ -118,7 +118,7 @@ def test_bad_lines(make, line, message):
 )
 def test_wrong_offsets(make, span):
     path = make("x.jsonl", json.dumps({"id": "1", "text": "abc", "spans": [span]}))
-    with pytest.raises(OffsetError, match=r"x\.jsonl:1: document 1: X span"):
+    with pytest.raises(OffsetError, match=r"x\.jsonl:1: document 1: X mention"):
         list(read(path))
 
 

@@ -73,6 +73,25 @@ def test_columns_from_four_to_seven(make):
     ]
 
 
+@pytest.mark.parametrize("more", [["CorrespondingGene:3845"], ["", "x"], ["a", "b", "c"]])
+def test_columns_after_the_seventh_are_kept_and_counted_when_they_are_not_written(make, tmp_path, more):
+    line = "\t".join(["1", "0", "1", "a", "X", "D1", "RS", *more])
+    (document,) = read(make("x.pubtator", f"1|t|a\n1|a|b\n{line}\n"))
+    kept = {"start": 0, "end": 1, "type": "X", "columns": more}
+    assert document.metadata["more_columns"] == [kept] and document.metadata["individual_names"]
+    report = Report()
+    write(tmp_path / "o.pubtator", [document], "pubtator", report=report)
+    assert report.counts == {"metadata 'more_columns' not written": 1}
+    write(tmp_path / "o.jsonl", [document], "jsonl")
+    assert list(read(tmp_path / "o.jsonl")) == [document]
+
+
+def test_the_genes_that_tmvar_names_are_kept(data):
+    (document,) = read(data / "cases/tmvar_extra.pubtator")
+    assert document.metadata["more_columns"][0]["columns"] == ["CorrespondingGene:3845"]
+    assert document.metadata["individual_names"][0]["names"] == "RSID:121913529"
+
+
 def test_tabs_inside_text_and_mention(make):
     (document,) = read(make("x.txt", "1|t|a\tb\tc\n1|a|d\n1\t0\t3\ta\tb\tGene\t7\n1\t4\t5\tc\tGene\n"))
     assert document.spans == [

@@ -41,7 +41,17 @@ def test_folder(make):
     make("f/a/c.txt", "")
     folder = make("f/note.md", "x").parent
     assert [(d.id, d.text) for d in read(folder)] == [("a/c", ""), ("b", "b")]
-    assert [d.id for d in read(folder, per="line")] == ["b-1"]
+    report = Report()
+    assert [d.id for d in read(folder, per="line", report=report)] == ["b-1"]
+    assert report.counts == {"file without text left out": 1} and "note.md" in report.messages[0]
+
+
+@pytest.mark.parametrize("ending", [".ann", ".a1", ".a2"])
+def test_annotations_beside_a_single_text_are_said_to_be_left_out(make, ending):
+    make(f"f/a{ending}", "T1\tX 0 1\ta\n")
+    report = Report()
+    (document,) = read(make("f/a.txt", "a"), report=report)
+    assert document.spans == [] and report.counts == {"annotations beside a text left out": 1}
 
 
 def test_bad_input(make):

@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
         hints=_hints(args.kb, args.model) if args.hints else None,
     )
     report = Report()
-    documents = read(args.input, args.input_format, on_error=args.on_error, report=report)
+    documents = read(args.input, args.input_format, on_error=args.on_error, report=report, to_tag=True)
     counts = _Counts()
     started = time.monotonic()
     tagged = tagger.tag_documents(documents, args.types, args.dataset)

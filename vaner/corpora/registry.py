@@ -95,8 +95,8 @@ class Corpus:
     ) -> Iterator[Document]:
         """Stream a split's Documents, their spans' types canonical.
 
-        Each document's ``types`` is what the corpus annotates; its ``metadata`` says ``corpus`` and, where
-        the corpus has them, ``pmid``.
+        Each document's ``types`` is what the corpus annotates or, where the document itself says which types it
+        annotates, those of them; its ``metadata`` says ``corpus`` and, where the corpus has them, ``pmid``.
 
         Args:
             split: ``train``, ``dev``, ``test`` or another that the registry lists.
@@ -198,10 +198,25 @@ class Corpus:
                 )
             if (canonical := self.types[span.type]) is not None:
                 spans.append(replace(span, type=canonical))
+        annotated = self._annotated_by(document)
+        for span in spans:
+            if span.type not in annotated:
+                raise FormatError(
+                    f"{path}: document {document.id}: has a {span.type} mention, {span.text[:60]!r}, but its types "
+                    f"({', '.join(sorted(document.types or ())) or 'none'}) do not name it; add it there"
+                )
         metadata = {**document.metadata, "corpus": self.name}
         if self.pmid and (match := re.match(self.pmid, document.id)):
             metadata["pmid"] = match[1]
-        return replace(document, spans=spans, types=self.annotated, metadata=metadata)
+        return replace(document, spans=spans, types=annotated, metadata=metadata)
+
+    def _annotated_by(self, document: Document) -> frozenset[str]:
+        """The canonical types that a document annotates: those that it names itself, else the corpus's."""
+        if document.types is None:
+            return self.annotated
+        return frozenset(
+            canonical for type in document.types if (canonical := self.types.get(type)) is not None
+        )
 
 
 class Registry(dict[str, Corpus]):

@@ -33,6 +33,7 @@ _ROW_NAMES = {
 }
 _NOTES = {
     "documents_without_prediction": "gold documents without a prediction: all their mentions count as misses",
+    "documents_paired_by_their_order": "documents with other ids on each side: paired, their texts the same in order",
     "extra_documents_ignored": "predicted documents that gold does not have: ignored",
     "documents_differing_in_white_space": "documents whose texts differ in white space: offsets carried over",
     "duplicate_gold_mentions": "gold mentions given more than once: counted once",

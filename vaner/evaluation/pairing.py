@@ -81,6 +81,10 @@ def pair(
 ) -> Pairing:
     """Match documents by id and bring their mentions onto the gold text.
 
+    Documents whose ids the other side does not have are matched one after the other where their texts are the same,
+    white space aside, in the same order: ids made from a file's name, and those of a file without ids, differ. Without
+    a single document in common, nothing is scored.
+
     Texts may differ in white space only (``T - cell`` against ``T-cell``); offsets are then carried
     over by counting the characters that are not white space. A mention given twice counts once.
 
@@ -96,17 +100,25 @@ def pair(
         ignore_extra: skip predicted documents whose id no gold document has, instead of raising.
 
     Raises:
-        VanerError: on an id that occurs twice, a predicted document without a gold one, texts that differ
-            in more than white space, or a type in ``types`` or ``type_map`` that nothing has.
+        VanerError: on an id that occurs twice, a predicted document without a gold one, no document in common, texts
+            that differ in more than white space, or a type in ``types`` or ``type_map`` that nothing has.
     """
     gold_by_id = _by_id(gold, "gold")
     predicted_by_id = _by_id(predicted, "predictions")
     notes: Counter[str] = Counter()
+    by_order = _same_in_order(gold_by_id, predicted_by_id)
+    predicted_by_id = {by_order.get(id, id): document for id, document in predicted_by_id.items()}
+    notes["documents_paired_by_their_order"] = len(by_order)
     extra = [id for id in predicted_by_id if id not in gold_by_id]
     if extra and not ignore_extra:
         raise VanerError(
-            f"predictions: document {extra[0]!r} is not in the gold documents ({len(extra)} such); "
-            "score against the file they were predicted on, or pass --ignore_extra"
+            f"predictions: document {extra[0]!r} is not in the gold documents ({len(extra)} such), nor are the texts "
+            "the same in the same order; score against the file they were predicted on, or pass --ignore_extra"
+        )
+    if extra and len(extra) == len(predicted_by_id) and gold_by_id:
+        raise VanerError(
+            f"predictions: none of the {len(extra)} documents is in the gold documents ({extra[0]!r} against "
+            f"{next(iter(gold_by_id))!r}), nor are the texts the same in the same order; give both sides the same ids"
         )
     notes["extra_documents_ignored"] = len(extra)
 
@@ -171,6 +183,18 @@ def _by_id(documents: Iterable[Document], side: str) -> dict[str, Document]:
             raise VanerError(f"{side}: document id {document.id!r} occurs twice; make the ids unique")
         found[document.id] = document
     return found
+
+
+def _same_in_order(gold: Mapping[str, Document], predicted: Mapping[str, Document]) -> dict[str, str]:
+    """Predicted id -> gold id of the documents that the other side does not have, where their texts are the same."""
+    lacking = [document for id, document in gold.items() if id not in predicted]
+    extra = [document for id, document in predicted.items() if id not in gold]
+    if len(lacking) != len(extra):
+        return {}
+    pairs = list(zip(lacking, extra, strict=True))
+    if any("".join(ours.text.split()) != "".join(theirs.text.split()) for ours, theirs in pairs):
+        return {}
+    return {theirs.id: ours.id for ours, theirs in pairs}
 
 
 def _present(documents: Iterable[Document]) -> set[str]:

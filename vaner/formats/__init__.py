@@ -4,9 +4,10 @@
         ...
     write("tagged.jsonl", documents, "jsonl")
 
-Formats: conll, pubtator, bioc (XML and JSON), brat (folder or zip), jsonl, and medline and text (read only),
-html (write only). Each has a module here that says what it reads, what it keeps and its options. Options may
-follow the name, as on the command line: ``pubtator:offsets=repair``, ``conll:scheme=iob2,tag_column=1``.
+Formats: conll, pubtator, bioc (XML and JSON), brat (folder or zip), jsonl (and the JSON of annotation tools), and
+medline and text (read only), html (write only). Each has a module here that says what it reads, what it keeps and its
+options. Options may follow the name, as on the command line: ``pubtator:offsets=repair``,
+``conll:scheme=iob2,tag_column=1``.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from vaner.document import Document
 from vaner.errors import FormatError, VanerError, near
 from vaner.files import BOM, BROKEN_GZIP, UTF16, open_bytes
 from vaner.formats import bioc, brat, conll, html, jsonl, medline, pubtator, text
+from vaner.formats.json_records import bioc_documents, shape
 from vaner.report import Report
 
 __all__ = ["READERS", "WRITERS", "Report", "check_reader", "check_writer", "detect", "read", "write"]
@@ -62,7 +64,15 @@ _EXTENSIONS = {
     ".medline": "medline",
 }
 _SNIFFED = 1 << 16
-_TAGGED = re.compile(rb"\S.*[\t ](?:O|[BIESLU](?:-\S+)?)[ \t]*")
+_TAGGED = re.compile(rb"\S.*[\t ](?:O|[BIESLUMW](?:-\S+)?)[ \t]*")
+# How arrays of records begin: of objects, of [text, {...}] pairs (spaCy), such a pair by itself, none.
+_JSON = {
+    ("start_array", "start_map", "map_key"),
+    ("start_array", "start_map", "end_map"),
+    ("start_array", "start_array", "string"),
+    ("start_array", "string", "start_map"),
+    ("start_array", "end_array"),
+}
 _ASK = f"name its format, one of {', '.join(READERS)}"
 
 
@@ -72,6 +82,7 @@ def read(
     *,
     on_error: str = "raise",
     report: Report | None = None,
+    to_tag: bool = False,
     **options: Any,
 ) -> Iterator[Document]:
     """Stream the Documents of a file (``*.gz`` too), a folder, a zip or standard input (``-``).
@@ -83,6 +94,8 @@ def read(
             count it. A file that is broken as a whole raises either way.
         report: receives what was repaired, dropped or skipped. Without one, a summary is logged as
             warnings when the reading ends.
+        to_tag: the documents' mentions will be replaced, so one that cannot be read or placed is dropped and
+            counted, unless the options say otherwise (``offsets=raise``).
         options: the format's own; see the ``read`` function of its module. They win over those in ``format``.
 
     Yields:
@@ -101,6 +114,8 @@ def read(
     if name == "auto":
         name = detect(path)
     options = {**_options(name, READERS[name], written), **options}
+    if to_tag and "offsets" in inspect.signature(READERS[name]).parameters:
+        options.setdefault("offsets", "drop")
     told = Report() if report is None else report
     documents = READERS[name](path, on_error=on_error, report=told, **options)
     return documents if report is not None else _logged(documents, path, told)
@@ -216,7 +231,7 @@ def detect(path: str | os.PathLike) -> str:
     extension = Path(str(path).removesuffix(".gz")).suffix.lower()
     if extension == ".zip":
         return _detect_zip(path)
-    if extension == ".ann":
+    if extension in brat.ENDINGS:
         raise FormatError(f"{path}: brat is read folder by folder; name {Path(path).parent}")
     with open_bytes(path) as file:
         try:
@@ -227,9 +242,11 @@ def detect(path: str | os.PathLike) -> str:
         raise FormatError(f"{path}: the file is empty; check that it was written or fetched completely")
     if start.startswith(UTF16):
         raise FormatError(f"{path}: the file is UTF-16; convert it: iconv -f UTF-16 -t UTF-8")
-    if extension in _EXTENSIONS:
+    if extension in _EXTENSIONS and _EXTENSIONS[extension] != "jsonl":
         return _EXTENSIONS[extension]
     found = _sniff(start)
+    if extension in _EXTENSIONS:
+        return "bioc" if found == "bioc" else "jsonl"  # PubTator's BioC has been called JSON Lines
     if found is None and extension in (".txt", ".text"):
         return "text"
     if found is None and extension == ".tsv":
@@ -251,7 +268,7 @@ def format_to_write(path: str | os.PathLike) -> str:
 
 def _detect_folder(path: str | os.PathLike) -> str:
     found = {file.suffix for file in Path(path).rglob("*")}
-    if ".ann" in found:
+    if found.intersection(brat.ENDINGS):
         return "brat"
     if ".txt" in found:
         return "text"
@@ -261,7 +278,7 @@ def _detect_folder(path: str | os.PathLike) -> str:
 def _detect_zip(path: str | os.PathLike) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
-            if any(name.endswith(".ann") for name in archive.namelist()):
+            if any(Path(name).suffix in brat.ENDINGS for name in archive.namelist()):
                 return "brat"
     except zipfile.BadZipFile as error:
         raise FormatError(f"{path}: no readable zip ({error}); fetch it again") from None
@@ -276,9 +293,10 @@ def _sniff(start: bytes) -> str | None:
             return "bioc"
         return "medline" if re.search(rb"<(Pubmed|Medline)\w+", head) else None
     if head.startswith((b"{", b"[")):
-        if re.search(rb'"(documents|PubTator3|passages)"\s*:\s*\[\s*\{\s*"(id|infons|offset|_id)"', head):
+        events, paths = shape(head)
+        if bioc_documents(paths) is not None:
             return "bioc"
-        return "jsonl" if head.startswith(b"{") else None
+        return "jsonl" if head.startswith(b"{") or tuple(events) in _JSON else None
     lines = [line for line in start.split(b"\n")[:200] if line.strip()]
     if pubtator.TEXT_LINE.match(lines[0]):
         return "pubtator"
@@ -286,4 +304,8 @@ def _sniff(start: bytes) -> str | None:
         return "medline"
     # The last line may be cut by the sniffing; three tagged lines are no accident.
     tagged = [_TAGGED.fullmatch(line.rstrip(b"\r")) is not None for line in lines[:50]]
-    return "conll" if len(tagged) >= 3 and all(tagged) or lines[0].startswith(b"-DOCSTART-") else None
+    # Prose does not end its lines in " O"; what does but has other tags is for the reader to refuse.
+    outside = sum(line.rstrip().endswith((b"\tO", b" O")) for line in lines[:50])
+    if len(tagged) >= 3 and (all(tagged) or 2 * outside >= len(tagged)) or lines[0].startswith(b"-DOCSTART-"):
+        return "conll"
+    return None

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import codecs
 import json
 import os
 import re
 from collections.abc import Iterable, Iterator
-from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -15,13 +13,12 @@ import ijson
 from lxml import etree
 
 from vaner.errors import FormatError, VanerError
-from vaner.files import BOM, BROKEN_GZIP, open_bytes, replacing, replacing_text
+from vaner.files import BOM, open_bytes, replacing, replacing_text
+from vaner.formats.json_records import bioc_documents, shape, utf8_chunks
 from vaner.report import Report
 from vaner.xml import content, elements, line_of
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_CHUNK = 1 << 16
-_FIRST = re.compile(rb'"(documents|PubTator3)"\s*:\s*\[')
 
 
 def syntax_of(path: str | os.PathLike) -> str:
@@ -85,44 +82,28 @@ def _xml_infons(element: etree._Element) -> dict[str, str]:
 
 
 def json_documents(path: str | os.PathLike) -> Iterator[tuple[None, Any]]:
-    """Each document, as the file has it."""
-    with open_bytes(path) as file:
-        try:
-            start = file.read(_CHUNK).removeprefix(BOM)
-            match = _FIRST.search(start)
-            prefix = "item" if start.lstrip()[:1] == b"[" else ""
-            prefix = f"{match[1].decode()}.item" if match else prefix
-            source = _Utf8(path, chain([start], iter(partial(file.read, _CHUNK), b"")))
-            for item in ijson.items(source, prefix, multiple_values=not prefix, use_float=True):
-                yield None, item
-        except ijson.JSONError as error:
-            message = " ".join(str(error).split())[:80]
-            raise FormatError(f"{path}: no well-formed JSON: {message}; is the file cut short?") from None
-        except BROKEN_GZIP as error:
-            raise FormatError(f"{path}: the gzip file is broken ({error}); fetch it again") from None
+    """Each document as the file has it: of a collection, a list of them, a list of documents, or one after another."""
+    chunks = utf8_chunks(path)
+    start = next(chunks, b"")
+    prefix = bioc_documents(shape(start)[1])
+    if prefix is None:
+        prefix = "item" if start.lstrip()[:1] == b"[" else ""
+    try:
+        for item in ijson.items(_File(chain([start], chunks)), prefix, multiple_values=True, use_float=True):
+            yield None, item
+    except ijson.JSONError as error:
+        message = " ".join(str(error).split())[:80]
+        raise FormatError(f"{path}: no well-formed JSON: {message}; is the file cut short?") from None
 
 
-class _Utf8:
-    """Chunks of bytes as the file that ijson reads from; says where they are not UTF-8."""
+class _File:
+    """Chunks of bytes as the file that ijson reads from."""
 
-    def __init__(self, path: str | os.PathLike, chunks: Iterator[bytes]) -> None:
-        self.path = path
+    def __init__(self, chunks: Iterator[bytes]) -> None:
         self.chunks = chunks
-        self.decoder = codecs.getincrementaldecoder("utf-8")()
-        self.passed = 0
 
     def read(self, size: int = -1) -> bytes:
-        chunk = b"" if size == 0 else next(self.chunks, b"")
-        begin = self.passed - len(self.decoder.getstate()[0])
-        try:
-            self.decoder.decode(chunk)
-        except UnicodeDecodeError as error:
-            raise FormatError(
-                f"{self.path}: byte {begin + error.start} (0x{error.object[error.start]:02x}) is not UTF-8; "
-                "convert the file, for instance: iconv -f LATIN1 -t UTF-8"
-            ) from None
-        self.passed += len(chunk)
-        return chunk
+        return b"" if size == 0 else next(self.chunks, b"")
 
 
 def write_json(path: str | os.PathLike, trees: Iterable[dict[str, Any]]) -> int:

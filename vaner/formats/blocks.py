@@ -19,7 +19,7 @@ Block = TypeVar("Block")
 def documents(
     path: str | os.PathLike,
     blocks: Iterable[tuple[int | None, Block]],
-    build: Callable[[int | None, Block], Document],
+    build: Callable[[int | None, Block], Document | None],
     on_error: str,
     report: Report,
 ) -> Iterator[Document]:
@@ -28,7 +28,8 @@ def documents(
     Args:
         path: the file, for messages.
         blocks: the line a document starts on (None where lines say nothing) and what ``build`` needs.
-        build: makes the Document; FormatError or OffsetError where it cannot.
+        build: makes the Document; FormatError or OffsetError where it cannot; None where the file itself says that
+            there is none, which ``build`` has counted.
         on_error: ``raise``, or ``skip`` to count a bad document in ``report`` and go on with the next.
         report: receives what was skipped.
 
@@ -41,6 +42,8 @@ def documents(
         empty = False
         try:
             document = build(line, block)
+            if document is None:
+                continue
             if document.id in seen:
                 first = "" if seen[document.id] is None else f" on line {seen[document.id]}"
                 raise FormatError(

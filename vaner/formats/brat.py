@@ -1,11 +1,12 @@
-"""In: brat standoff, ``.txt`` and ``.ann`` files in a folder or zip. Out: Documents; and back.
+"""In: brat or BioNLP standoff, ``.txt`` with ``.ann`` or ``.a1`` and ``.a2``; folder or zip. Out: Documents; and back.
 
     T1<TAB>Disease 10 23<TAB>breast cancer
     T2<TAB>Drug 59 66;75 79<TAB>nonheme iron               discontinuous
     N1<TAB>Reference T1 MESH:D001943<TAB>Breast Neoplasms  concept id
     R1<TAB>EFFECT Arg1:T1 Arg2:T2                          relation: kept, and written again
 
-A text is read exactly as it is, ``\\r`` and byte order mark included, because brat's offsets count them.
+A text is read exactly as it is, ``\\r`` and byte order mark included. brat's offsets count them; those of programs that
+do not are recognised by the mentions' words.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from functools import cache, partial
 from itertools import count
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
@@ -28,13 +29,14 @@ from vaner.files import BOM, check_parent, decode, replacing
 from vaner.formats.blocks import documents
 from vaner.formats.ids import renew
 from vaner.formats.lossy import tell
-from vaner.formats.offsets import Placer, check_options
+from vaner.formats.offsets import Mention, Pieces, Placer, check_options, uncounted, ways
 from vaner.report import Report
 
 _ENTITY = re.compile(r"(.+) (\d+ \d+(?:;\d+ \d+)*)", re.DOTALL)
 _REFERENCE = re.compile(r"(\S+) (T\S+) ([^:]*):(.*)", re.DOTALL)
 _TARGET = re.compile(r"\bT\d+\b")
 _HOLDS = {"fragments", "concept ids", "concept sources"}
+ENDINGS = (".ann", ".a1", ".a2")
 _NO_SOURCE = "_"
 _LONGEST_NAME = 240
 
@@ -47,8 +49,13 @@ def read(
     subfolder: str = "",
     offsets: str = "raise",
     unit: str = "codepoints",
+    crlf: str = "auto",
+    bom: str = "auto",
 ) -> Iterator[Document]:
     """Stream the Documents of a brat folder or zip, in order of name; only texts with a ``.ann`` file.
+
+    Where there is none, BioNLP's ``.a1`` (mentions that were given) and ``.a2`` (mentions, such as triggers, and events
+    that were to be found) are read together in its place.
 
     An id is the path of its text below the folder, without ``.txt``. Fragments with nothing but line
     breaks and spaces between them are one contiguous mention, which brat splits where a line ends.
@@ -58,18 +65,25 @@ def read(
     Args:
         subfolder: read only what lies below this folder of ``path``; ids are relative to it.
         offsets, unit: as for PubTator; see :mod:`vaner.formats.offsets`.
+        crlf: what a line break ``\\r\\n`` counts: ``2``, as in brat; ``1``; or ``auto``: what lets most of a document's
+            mentions stand where their words are, or, where both are as good, what the other documents count. Where that
+            is 1, or nothing decides, it is counted.
+        bom: the same of a byte order mark: ``1``, ``0`` or ``auto``.
 
     Raises:
         FormatError: for a malformed line, with file and line, or a ``.ann`` file without text.
         OffsetError: for wrong offsets, naming file, line, document and both strings.
     """
-    check_options(offsets, unit)
-    build = partial(_document, offsets=offsets, unit=unit, report=report)
+    check_options(offsets, unit, crlf, bom)
+    elsewhere = cache(partial(_left_out_by_all, path, subfolder, unit, crlf, bom))
+    build = partial(
+        _document, offsets=offsets, unit=unit, crlf=crlf, bom=bom, elsewhere=elsewhere, report=report
+    )
     return documents(path, _blocks(path, subfolder, report), build, on_error, report)
 
 
-Pair = tuple[str, str, Callable[[], tuple[bytes, bytes]]]
-"""Id, the .ann file's name, and what reads text and annotations."""
+Pair = tuple[str, str, Callable[[], tuple[bytes, list[tuple[str, bytes]]]]]
+"""Id, the text file's place without its ending, and what reads the text and the annotation files, by their endings."""
 
 
 def _blocks(path: str | os.PathLike, subfolder: str, report: Report) -> Iterator[tuple[None, Pair]]:
@@ -88,51 +102,69 @@ def _pairs(
 ) -> Iterator[tuple[None, Pair]]:
     names = {name for name in _names(root) if not _hidden(name)}
     inside = f"{subfolder.strip('/')}/" if subfolder.strip("/") else ""
-    chosen = sorted(name[:-4] for name in names if name.startswith(inside) and name.endswith(".ann"))
+    endings: dict[str, list[str]] = {}
     for name in sorted(names):
-        if name.startswith(inside) and name.endswith(".txt") and f"{name[:-4]}.ann" not in names:
+        stem, dot, ending = name.rpartition(".")
+        if name.startswith(inside) and dot + ending in ENDINGS:
+            endings.setdefault(stem, []).append(dot + ending)
+    for stem, found in endings.items():
+        if ".ann" in found and len(found) > 1:
+            report.warn(
+                "BioNLP file left out",
+                f"{path}{sep}{stem}{found[0]}: {stem}.ann beside it is read in its place",
+            )
+            endings[stem] = [".ann"]
+    for name in sorted(names):
+        if name.startswith(inside) and name.endswith(".txt") and name[:-4] not in endings:
             report.warn(
                 "text without .ann file left out", f"{path}{sep}{name}: has no {name[:-4]}.ann beside it"
             )
 
-    def load(name: str) -> tuple[bytes, bytes]:
-        if f"{name}.txt" not in names:
-            raise FormatError(f"{path}{sep}{name}.ann: has no {name}.txt beside it; add the text")
-        text, annotations = root.joinpath(f"{name}.txt"), root.joinpath(f"{name}.ann")
-        return text.read_bytes(), annotations.read_bytes()
+    def load(stem: str) -> tuple[bytes, list[tuple[str, bytes]]]:
+        if f"{stem}.txt" not in names:
+            raise FormatError(
+                f"{path}{sep}{stem}{endings[stem][0]}: has no {stem}.txt beside it; add the text"
+            )
+        text = root.joinpath(f"{stem}.txt").read_bytes()
+        return text, [(ending, root.joinpath(f"{stem}{ending}").read_bytes()) for ending in endings[stem]]
 
-    for name in chosen:
-        yield None, (name.removeprefix(inside), f"{path}{sep}{name}.ann", partial(load, name))
+    for stem in sorted(endings):
+        yield None, (stem.removeprefix(inside), f"{path}{sep}{stem}", partial(load, stem))
 
 
 def _names(root: Path | zipfile.Path) -> Iterable[str]:
     if isinstance(root, zipfile.Path):
         return root.root.namelist()
-    return (file.relative_to(root).as_posix() for file in root.rglob("*") if file.suffix in (".txt", ".ann"))
+    wanted = (".txt", *ENDINGS)
+    return (file.relative_to(root).as_posix() for file in root.rglob("*") if file.suffix in wanted)
 
 
 def _hidden(name: str) -> bool:
     return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
 
 
-def _document(line: None, pair: Pair, offsets: str, unit: str, report: Report) -> Document:
-    id, where, load = pair
-    raw_text, raw_annotations = load()
-    text = decode(raw_text, f"{where.removesuffix('.ann')}.txt")
-    placer = Placer(text, id, offsets, unit, report)
-    spans: dict[str, Span | None] = {}
+def _document(
+    line: int | None,
+    pair: Pair,
+    offsets: str,
+    unit: str,
+    crlf: str,
+    bom: str,
+    elsewhere: Callable[[], frozenset[str] | None],
+    report: Report,
+) -> Document:
+    id, place, load = pair
+    raw_text, files = load()
+    text = decode(raw_text, f"{place}.txt")
+    mentions: dict[str, tuple[str, str, Mention]] = {}
     references: list[tuple[str, str, Concept]] = []
     kept: list[str] = []
-    for number, raw in enumerate(raw_annotations.removeprefix(BOM).split(b"\n"), 1):
-        at = f"{where}:{number}"
-        entry = decode(raw.removesuffix(b"\r"), at)
-        if not entry.strip():
-            continue
+    for at, entry in _entries(place, files):
         name, _, rest = entry.partition("\t")
         if name.startswith("T"):
-            if name in spans:
+            if name in mentions:
                 raise FormatError(f"{at}: {name} was defined before; give each annotation its own number")
-            spans[name] = _span(rest, placer, at)
+            mentions[name] = (at, *_mention(rest, at))
         elif name.startswith("N"):
             match = _REFERENCE.fullmatch(rest.split("\t")[0])
             if match is None:
@@ -146,6 +178,11 @@ def _document(line: None, pair: Pair, offsets: str, unit: str, report: Report) -
             raise FormatError(
                 f"{at}: {entry[:60]!r} is no brat annotation (T, N, R, E, A, M, * or #, then a tab)"
             )
+    told = [mention for _, _, mention in mentions.values()]
+    where = f"{place}{files[0][0]}: document {id}"
+    left = uncounted(text, told, where, unit, report, crlf, bom, elsewhere)
+    placer = Placer(text, id, offsets, unit, report, left)
+    spans = {name: _span(type, *mention, placer, at) for name, (at, type, mention) in mentions.items()}
     for target, at, concept in references:
         if target not in spans:
             raise FormatError(f"{at}: refers to {target}, which does not exist; add it or delete the line")
@@ -161,13 +198,47 @@ def _document(line: None, pair: Pair, offsets: str, unit: str, report: Report) -
     return Document(id, text, list(found.values()), metadata=metadata)
 
 
-def _span(rest: str, placer: Placer, where: str) -> Span | None:
+def _left_out_by_all(
+    path: str | os.PathLike, subfolder: str, unit: str, crlf: str, bom: str
+) -> frozenset[str] | None:
+    """What the offsets of a folder's documents leave out, where those that tell agree; None where they do not."""
+    found: set[frozenset[str]] = set()
+    for _, (_, place, load) in _blocks(path, subfolder, Report()):
+        with contextlib.suppress(FormatError):  # that document will say so itself
+            raw_text, files = load()
+            entries = [
+                (at, rest)
+                for at, entry in _entries(place, files)
+                for name, _, rest in [entry.partition("\t")]
+                if name.startswith("T")
+            ]
+            told = [_mention(rest, at)[1] for at, rest in entries]
+            fitting = ways(decode(raw_text, place), told, unit, crlf, bom)
+            found |= set(fitting) if len(fitting) == 1 else set()
+    return found.pop() if len(found) == 1 else None
+
+
+def _entries(place: str, files: list[tuple[str, bytes]]) -> Iterator[tuple[str, str]]:
+    """The lines of a document's annotation files that are not blank, each with its place."""
+    for ending, content in files:
+        for number, raw in enumerate(content.removeprefix(BOM).split(b"\n"), 1):
+            at = f"{place}{ending}:{number}"
+            entry = decode(raw.removesuffix(b"\r"), at)
+            if entry.strip():
+                yield at, entry
+
+
+def _mention(rest: str, where: str) -> tuple[str, Mention]:
+    """Type, pieces and words of a T line."""
     head, _, words = rest.partition("\t")
     match = _ENTITY.fullmatch(head)
     if match is None:
         raise FormatError(f"{where}: {head[:60]!r} is no mention (T1<TAB>Type start end<TAB>words)")
-    type = match[1]
     pieces = [(int(start), int(end)) for start, end in (piece.split(" ") for piece in match[2].split(";"))]
+    return match[1], (pieces, words)
+
+
+def _span(type: str, pieces: Pieces, words: str | None, placer: Placer, where: str) -> Span | None:
     if len(pieces) == 1:
         placed = placer.place(*pieces[0], words, type, where)
         return None if placed is None else Span(*placed, type, placer.text[slice(*placed)])

@@ -26,10 +26,11 @@ from vaner.formats.blocks import documents
 from vaner.formats.lossy import tell
 from vaner.report import Report
 
-SCHEMES = ("iob1", "iob2", "iobes")
+SCHEMES = ("iob1", "iob2", "iobes", "ioe")
 REPAIRED = "tag sequence repaired"
-_TAG = re.compile(r"([BIESLU])(?:-(.+))?")
-_SAME_ROLE = {"L": "E", "U": "S"}  # BILOU writes Last and Unit where IOBES writes End and Single
+_TAG = re.compile(r"([BIESLUMW])(?:-(.+))?")
+# IOBES writes End and Single, BILOU Last and Unit; BMES writes Middle for Inside, BMEWO Whole for Single.
+_SAME_ROLE = {"L": "E", "U": "S", "M": "I", "W": "S"}
 _START = (b"-DOCSTART-", b"###MEDLINE:")
 _NO_ID = {"", "O", "-X-", "X", "-", "_"}
 _BLANK = " \t\r"
@@ -58,7 +59,8 @@ def read(
 
     Args:
         scheme: ``iob1`` (B- only between adjacent mentions of one type), ``iob2`` (B- starts every
-            mention), ``iobes`` (also BILOU), or ``auto``: iobes if the file has an E- or S- tag; iob1 if
+            mention), ``iobes`` (also BILOU, BMES, BMEWO), ``ioe`` (E- ends mentions, nothing begins them), or
+            ``auto``: iobes if the file has an S- tag, or E- and B-; ioe if it has E- and no B-; iob1 if
             no mention begins with B- except right after one of its type, and some begin with I-;
             else iob2. ``auto`` reads the file twice, so standard input needs the scheme named.
         tag_column: index of the tag's column; the last by default. The word is the first.
@@ -87,8 +89,8 @@ def read(
 
 
 def detect_scheme(path: str | os.PathLike, tag_column: int = -1) -> str:
-    """``iob1``, ``iob2`` or ``iobes``, by the rule of :func:`read`."""
-    starts_with_i = starts_with_b = False
+    """The scheme of a file, by the rule of :func:`read`."""
+    starts_with_i = starts_with_b = has_b = has_e = False
     before = None
     for _, line in lines(path):
         line = line.rstrip(b" \t\r")
@@ -101,13 +103,16 @@ def detect_scheme(path: str | os.PathLike, tag_column: int = -1) -> str:
             continue
         tag = columns[tag_column if -len(columns) <= tag_column < len(columns) else -1]
         role, of = tag[:1], tag[2:]
-        if role in (b"E", b"S", b"L", b"U"):
+        has_b, has_e = has_b or role == b"B", has_e or role in (b"E", b"L")
+        if role in (b"S", b"U", b"M", b"W") or has_b and has_e:
             return "iobes"
         if role == b"B":
             starts_with_b = starts_with_b or before != of
         elif role == b"I":
             starts_with_i = starts_with_i or before != of
         before = None if role == b"O" else of
+    if has_e:
+        return "ioe"
     return "iob1" if starts_with_i and not starts_with_b else "iob2"
 
 
@@ -158,13 +163,25 @@ class _Layout:
         self.width = width
 
     def _split(self, tag: str, number: int) -> tuple[str, str]:
-        match = _TAG.fullmatch(tag)
-        if match is None:
+        found = split_tag(tag, self.default_type)
+        if found is None:
             raise FormatError(
                 f"{self.path}:{number}: {tag!r} is no tag (O, B-Type, I-Type, E-Type, S-Type); "
                 "if the tags stand in another column, say which, as in conll:tag_column=1 (from 0)"
             )
-        return _SAME_ROLE.get(match[1], match[1]), match[2] or self.default_type
+        return found
+
+
+def split_tag(tag: str, default_type: str = "Entity") -> tuple[str, str] | None:
+    """Role (B, I, E, S or O) and type of a tag of any scheme; None where it is no tag.
+
+    Args:
+        default_type: the type of bare tags.
+    """
+    if tag == "O":
+        return "O", ""
+    match = _TAG.fullmatch(tag)
+    return None if match is None else (_SAME_ROLE.get(match[1], match[1]), match[2] or default_type)
 
 
 def _blocks(
@@ -261,7 +278,7 @@ def mentions(
 
     Args:
         tags: role (B, I, E, S, O) and type of each word.
-        scheme: ``iob1``, ``iob2`` or ``iobes``.
+        scheme: one of ``SCHEMES``.
 
     Returns:
         ``(first word, last word, type)`` of each mention, and ``(word, message)`` of each break. Mentions
@@ -289,7 +306,7 @@ def mentions(
             if role != "O":
                 begin, open_type = i, type
             before = f"after {tags[i - 1][0]}-{tags[i - 1][1]}".removesuffix("-") if i else "at the start"
-            if role in "IE" and not (scheme == "iob1" and role == "I"):
+            if role in "IE" and scheme != "ioe" and not (scheme == "iob1" and role == "I"):
                 breaks.append((i, f"{role}-{type} {before} starts a mention"))
             if role == "B" and scheme == "iob1" and touching != type:
                 breaks.append((i, f"B-{type} {before}: IOB1 writes I- there"))

@@ -1,4 +1,4 @@
-"""In: one JSON object a line. Out: Documents; and back, every field of a Document kept exactly.
+"""In: JSON Lines, or other JSON, of this project or of an annotation tool. Out: Documents; and back, one object a line.
 
     {"id": "d1", "text": "BRCA1 and breast cancer",
      "spans": [{"start": 10, "end": 23, "type": "Disease", "text": "breast cancer", "score": 0.98,
@@ -8,67 +8,104 @@
 
 Only ``text`` is needed. Offsets are code points. Plain records are read too: ``{"title", "abstract"}`` and
 ``{"title", "text"}`` without ``spans`` or ``passages`` become title, line break, abstract, with a title and
-an abstract passage, as PubTator files are read. Any other key goes to ``metadata``.
+an abstract passage, as PubTator files are read. Any other key goes to ``metadata``; every field of a Document is kept
+exactly. What other tools write is turned into such records by :mod:`vaner.formats.json_dialects`.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
 from vaner.document import Concept, Document, Passage, Span
 from vaner.errors import FormatError, VanerError
-from vaner.files import decode, lines, replacing_text, stem
+from vaner.files import replacing_text, stem
 from vaner.formats.blocks import documents
+from vaner.formats.json_dialects import native
+from vaner.formats.json_fields import NATIVE, SOURCE, Fields
+from vaner.formats.json_records import Unread, parse, records
+from vaner.formats.offsets import DROPPED, Mention, Placer, check_options, uncounted
 from vaner.report import Report
 
-_FIELDS = ("id", "text", "spans", "passages", "sentences", "words", "types", "metadata")
-_SPAN_FIELDS = {"start", "end", "type", "text", "score", "concepts", "fragments"}
+_SPAN_FIELDS = {"start", "end", "type", "text", "score", "concepts", "fragments", "_id"}
 _CONCEPT_FIELDS = {"id", "source", "score", "match"}
 
 
-def read(path: str | os.PathLike, *, on_error: str, report: Report) -> Iterator[Document]:
-    """Stream the Documents of a JSON Lines file; a record without id is called ``<file stem>-<line>``.
+def read(
+    path: str | os.PathLike,
+    *,
+    on_error: str,
+    report: Report,
+    offsets: str = "raise",
+    unit: str = "codepoints",
+    crlf: str = "2",
+    bom: str = "1",
+    id: str = "",
+    text: str = "",
+    spans: str = "",
+    tokens: str = "",
+    tags: str = "",
+    tag_names: str = "",
+) -> Iterator[Document]:
+    """Stream the Documents of JSON Lines, or of a JSON array or object.
+
+    A record without id is called ``<file stem>-<n>``: n is its line, or its number where the file is not JSON Lines.
+
+    Args:
+        offsets: what to do with a mention whose words are not at its offsets: ``raise``, ``repair`` or ``drop``, which
+            drops mentions without offsets or type too; see :mod:`vaner.formats.offsets`.
+        unit: what offsets count: ``codepoints``, ``utf16`` (JavaScript) or ``utf8``.
+        crlf: what a line break ``\\r\\n`` counts: ``2``, ``1``, or ``auto`` as for brat.
+        bom: the same of a byte order mark: ``1``, ``0`` or ``auto``.
+        id, text, spans, tokens, tags: the keys that have them, where they are not those of a tool that is known, with
+            dots for keys in keys (``data.body``); ``spans=none``: there are no mentions.
+        tag_names: what tags that are numbers mean, in order, with ``|`` between: ``O|B-Disease|I-Disease``.
 
     Raises:
-        FormatError: for a line that is no JSON object of this form, with file, line and what is missing.
+        FormatError: for a record that is no object of a known form, with file, line and key.
         OffsetError: for spans that do not select their text.
     """
-    blocks = ((number, line) for number, line in lines(path) if line.strip())
-    return documents(path, blocks, partial(_document, path=path, report=report), on_error, report)
+    check_options(offsets, unit, crlf, bom)
+    names = tuple(tag_names.split("|")) if tag_names else ()
+    fields = Fields(id, text, spans, tokens, tags, names, skip=offsets == "drop")
+    place = partial(_spans, offsets=offsets, unit=unit, crlf=crlf, bom=bom)
+    blocks = (
+        (line, (number, where, content)) for number, (line, where, content) in enumerate(records(path), 1)
+    )
+
+    def build(line: int | None, block: tuple[int, str, Unread]) -> Document | None:
+        number, where, content = block
+        record = native(parse(content, where), fields, where, report)
+        if record is None:
+            return None
+        try:
+            return _document(record, f"{stem(path)}-{line or number}", where, report, place)
+        except UnicodeEncodeError:
+            raise FormatError(
+                f"{where}: the text holds half of a surrogate pair; write the whole character"
+            ) from None
+
+    return documents(path, blocks, build, on_error, report)
 
 
-def _document(line: int, raw: bytes, path: str | os.PathLike, report: Report) -> Document:
-    where = f"{path}:{line}"
-    try:
-        record = json.loads(decode(raw, where))
-    except json.JSONDecodeError as error:
-        raise FormatError(
-            f"{where}: no JSON at character {error.pos} ({error.msg}); is the line cut short?"
-        ) from None
-    except RecursionError:
-        raise FormatError(f"{where}: JSON nested too deeply; a document is one flat object") from None
-    if not isinstance(record, dict):
-        raise FormatError(f'{where}: expected an object like {{"id": ..., "text": ...}}, found {raw[:40]!r}')
-    try:
-        return from_record(record, f"{stem(path)}-{line}", where, report)
-    except UnicodeEncodeError:
-        raise FormatError(
-            f"{where}: the text holds half of a surrogate pair; write the whole character"
-        ) from None
-
-
-def from_record(record: dict[str, Any], id: str, where: str, report: Report) -> Document:
-    """The Document of one parsed record.
+def _document(
+    record: dict[str, Any],
+    id: str,
+    where: str,
+    report: Report,
+    place: Callable[..., tuple[list[Span], dict[str, list[int | str]]]],
+) -> Document:
+    """The Document of one record.
 
     Args:
         record: what :func:`to_record` makes, or a plain record.
         id: used where the record has none.
         where: ``file:line``, for messages.
         report: receives the span fields that mean nothing here.
+        place: what finds the record's spans in its text.
 
     Raises:
         FormatError: for a field of another kind than it should have.
@@ -80,10 +117,16 @@ def from_record(record: dict[str, Any], id: str, where: str, report: Report) -> 
         if not isinstance(id, (str, int)) or isinstance(id, bool):
             raise FormatError(f"{where}: id is {id!r}; make it a string")
         id = str(id)
-    where = f"{where}: document {id}"
+    file, where = where, f"{where}: document {id}"
     if "title" in record and not {"spans", "passages"} & record.keys():
         text, passages = _title_and_abstract(record, where)
     else:
+        if "text" not in record:
+            keys = ", ".join(map(repr, record)) or "none"
+            raise FormatError(
+                f"{where}: 'text' must be a string, found nothing among its keys ({keys}); "
+                "name the key that has it, as in jsonl:text=body"
+            )
         text = _field(record, "text", str, where)
         passages = [
             Passage(
@@ -92,11 +135,13 @@ def from_record(record: dict[str, Any], id: str, where: str, report: Report) -> 
             for p in _objects(record, "passages", where)
         ]
     text.encode()  # half of a surrogate pair can be written in JSON, but in no file
-    spans = [_span(s, text, where, report) for s in _objects(record, "spans", where)]
+    spans, ids = place(_objects(record, "spans", where), text, id, file, report)
     metadata = record.get("metadata") or {}
     if not isinstance(metadata, dict):
         raise FormatError(f"{where}: metadata is {metadata!r}; make it an object")
-    others = {key: value for key, value in record.items() if key not in _FIELDS}
+    if ids:
+        metadata = {**metadata, SOURCE: {**metadata[SOURCE], "ids": ids}}
+    others = {key: value for key, value in record.items() if key not in NATIVE}
     types = record.get("types")
     if types is not None and not (isinstance(types, list) and all(isinstance(t, str) for t in types)):
         raise FormatError(f"{where}: types is {types!r}; make it a list of strings")
@@ -126,8 +171,60 @@ def _title_and_abstract(record: dict[str, Any], where: str) -> tuple[str, list[P
     return text, passages
 
 
-def _span(record: dict[str, Any], text: str, where: str, report: Report) -> Span:
+def _spans(
+    told: list[dict[str, Any]],
+    text: str,
+    id: str,
+    file: str,
+    report: Report,
+    *,
+    offsets: str,
+    unit: str,
+    crlf: str,
+    bom: str,
+) -> tuple[list[Span], dict[str, list[int | str]]]:
+    """A record's spans, and which of them its relations call how.
+
+    Args:
+        told: the spans as the record has them.
+        file: the record's place, for messages.
+    """
+    where = f"{file}: document {id}"
+    mentions: list[tuple[dict[str, Any], Mention]] = []
+    for record in told:
+        try:
+            mentions.append((record, _mention(record, where)))
+        except FormatError as error:
+            if offsets != "drop":
+                raise
+            report.warn(DROPPED, str(error))
+    left = uncounted(text, (mention for _, mention in mentions), where, unit, report, crlf, bom)
+    placer = Placer(text, id, offsets, unit, report, left)
+    spans: list[Span] = []
+    ids: dict[str, list[int | str]] = {}
+    for record, (pieces, words) in mentions:
+        placed = placer.place(*pieces[0], words, record["type"], file)
+        if placed is None:
+            continue
+        span = _span(record, placed, placer, where, report)
+        spans.append(span)
+        if "_id" in record:
+            ids[str(record["_id"])] = [*span.key]
+    return spans, ids
+
+
+def _mention(record: dict[str, Any], where: str) -> Mention:
+    """Where a span stands and its words; its type is there."""
+    _field(record, "type", str, where)
     start, end = _field(record, "start", int, where), _field(record, "end", int, where)
+    # Without its words the offsets alone say what the span is.
+    return [(start, end)], _field(record, "text", str, where) if "text" in record else None
+
+
+def _span(
+    record: dict[str, Any], placed: tuple[int, int], placer: Placer, where: str, report: Report
+) -> Span:
+    start, end = placed
     for name in record.keys() - _SPAN_FIELDS:
         report.warn(
             f"span field {name!r} ignored", f"{where}: the span at {start}-{end} has it; use metadata"
@@ -135,15 +232,20 @@ def _span(record: dict[str, Any], text: str, where: str, report: Report) -> Span
     score = record.get("score")
     if score is not None and not isinstance(score, (int, float)):
         raise FormatError(f"{where}: the span at {start}-{end} has the score {score!r}; make it a number")
+    pieces: list[tuple[int, int]] = []
+    if record.get("fragments"):
+        # They go where their mention goes.
+        moved = start - placer.points(record["start"], record["end"])[0]
+        told = [placer.points(*piece) for piece in _ranges(record, "fragments", where) or ()]
+        pieces = [(first + moved, last + moved) for first, last in told]
     return Span(
         start,
         end,
-        _field(record, "type", str, where),
-        # Without its words the offsets alone say what the span is; Document checks their range.
-        _field(record, "text", str, where) if "text" in record else text[max(start, 0) : max(end, 0)],
+        record["type"],
+        placer.text[start:end],
         score,
         tuple(_concept(c, where, report) for c in _objects(record, "concepts", where)),
-        tuple(_ranges(record, "fragments", where) or ()),
+        tuple(pieces),
     )
 
 

@@ -15,6 +15,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from functools import partial
+from typing import Any
 
 from vaner.document import Document, Passage, Span
 from vaner.errors import FormatError
@@ -43,9 +44,10 @@ def read(
 ) -> Iterator[Document]:
     """Stream the Documents of a PubTator file; a title line starts each, blank lines are optional.
 
-    Mention lines may have 4 to 7 columns: id, start, end, words; type; concept ids; the names that a
+    Mention lines have 4 columns or more: id, start, end, words; type; concept ids; the names that a
     composite mention stands for. Relation lines go to ``metadata["relations"]`` (lists of the columns
-    after the id), the seventh column to ``metadata["individual_names"]``.
+    after the id), the seventh column to ``metadata["individual_names"]``, those after it to
+    ``metadata["more_columns"]``, which is not written again.
 
     Args:
         offsets: what to do with a mention whose words are not at its offsets: ``raise``, ``repair``
@@ -94,7 +96,7 @@ def _document(
     id = decode(match[1], f"{path}:{line}")
     text, passages, rest = _text(id, block, path)
     placer = Placer(text, id, offsets, unit, report)
-    spans, relations, names = [], [], []
+    spans, relations, names, more = [], [], [], []
     for number, raw in rest:
         where = f"{path}:{number}"
         head, *columns = decode(raw, where).split("\t", 3)
@@ -114,10 +116,11 @@ def _document(
                 continue
             ids = concepts.parse(columns[1]) if len(columns) > 1 else ()
             spans.append(Span(*placed, mention_type, text[placed[0] : placed[1]], concepts=ids))
+            key: dict[str, Any] = {"start": placed[0], "end": placed[1], "type": mention_type}
             if len(columns) > 2 and columns[2]:
-                names.append(
-                    {"start": placed[0], "end": placed[1], "type": mention_type, "names": columns[2]}
-                )
+                names.append({**key, "names": columns[2]})
+            if any(columns[3:]):
+                more.append({**key, "columns": columns[3:]})
         elif len(columns) >= 2 and not _is_offset(columns[0]):
             relations.append("\t".join(columns).split("\t"))
         else:
@@ -125,7 +128,7 @@ def _document(
                 f"{where}: neither a mention (id, start, end, words, type, concept id) nor a relation "
                 "(id, type, two arguments), separated by tabs"
             )
-    metadata = {"relations": relations, "individual_names": names}
+    metadata = {"relations": relations, "individual_names": names, "more_columns": more}
     return Document(
         id.strip(), text, spans, passages, metadata={key: value for key, value in metadata.items() if value}
     )

@@ -13,6 +13,7 @@ from vaner.document import Document
 from vaner.errors import FormatError, VanerError
 from vaner.files import BOM, BROKEN_GZIP, decode, lines, open_bytes, stem
 from vaner.formats.blocks import documents
+from vaner.formats.brat import ENDINGS as STANDOFF
 from vaner.report import Report
 
 _PER = ("file", "line", "block")
@@ -20,6 +21,8 @@ _PER = ("file", "line", "block")
 
 def read(path: str | os.PathLike, *, on_error: str, report: Report, per: str = "file") -> Iterator[Document]:
     """Stream the Documents of a text file, or of every ``*.txt`` file below a folder, in order of name.
+
+    Other files in a folder are counted in ``report``, and brat's and BioNLP's beside a file; hidden ones are not.
 
     Args:
         per: what makes a Document. ``file``: the whole file, its id the file's name without extension (in
@@ -32,9 +35,22 @@ def read(path: str | os.PathLike, *, on_error: str, report: Report, per: str = "
     if per not in _PER:
         raise VanerError(f"per={per!r} is unknown; choose one of {', '.join(_PER)}")
     files = {stem(path): path}
+    for ending in STANDOFF:
+        if os.path.exists(beside := Path(path).with_suffix(ending)) and not os.path.isdir(path):
+            report.warn(
+                "annotations beside a text left out",
+                f"{beside}: to read them, name the folder, {beside.parent}",
+            )
     if os.path.isdir(path):
-        found = sorted(p for p in Path(path).rglob("*.txt") if p.is_file())
-        files = {p.relative_to(path).with_suffix("").as_posix(): p for p in found}
+        below = sorted(p for p in Path(path).rglob("*") if p.is_file())
+        files = {p.relative_to(path).with_suffix("").as_posix(): p for p in below if p.suffix == ".txt"}
+        for other in below:
+            if other.suffix != ".txt" and not any(
+                part.startswith(".") for part in other.relative_to(path).parts
+            ):
+                report.warn(
+                    "file without text left out", f"{other}: only .txt files are read from a folder of texts"
+                )
 
     def build(_: int | None, block: tuple[str, str, bytes]) -> Document:
         id, where, data = block
