@@ -31,9 +31,7 @@ def test_offsets_select_the_text_of_a_span():
     assert [s.key for s in document.spans] == [(0, 5, "Gene"), (10, 23, "Disease")]
 
 
-@pytest.mark.parametrize(
-    ("start", "end"), [(-1, 3), (0, 24), (24, 25), (5, 2), (-3, -1)]
-)
+@pytest.mark.parametrize(("start", "end"), [(-1, 3), (0, 24), (24, 25), (5, 2), (-3, -1)])
 def test_a_span_outside_the_text_is_refused_with_document_span_and_remedy(start, end):
     assert refused(Span(start, end, "Disease", "cancer")) == (
         f"document d1: Disease span 'cancer' at {start}-{end} lies outside the text of 23 characters; "

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -303,6 +304,28 @@ class Saved(nn.Module):
             for path in weight_files(folder / BACKBONE_FOLDER):
                 state |= load_file(path)
             self.backbone.load_state_dict(state)
+
+
+def copy_saved(source: Path, target: Path, settings: ModelConfig, dtype: torch.dtype | None = None) -> None:
+    """Write a saved model again, elsewhere.
+
+    Args:
+        source: what `Saved.save_pretrained` wrote.
+        target: made if missing; its ``vaner.json`` is written last.
+        settings: in place of the source's.
+        dtype: round adapter and head to this; None keeps them as they are.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    (target / CONFIG_NAME).unlink(missing_ok=True)
+    for path in sorted(source.iterdir()):
+        if path.name in (ADAPTER_WEIGHTS, HEAD_WEIGHTS):
+            _save_tensors(load_file(path), target / path.name, dtype)
+        elif path.is_dir():
+            shutil.rmtree(target / path.name, ignore_errors=True)
+            shutil.copytree(path, target / path.name)
+        elif path.name != CONFIG_NAME:
+            shutil.copyfile(path, target / path.name)
+    settings.save(target)
 
 
 def _check_whole(folder: Path, names: list[str]) -> None:

@@ -11,6 +11,8 @@ import logging
 import math
 import os
 import shutil
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -24,12 +26,12 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import rotate_checkpoints
 
-from vaner.errors import VanerError
-from vaner.model.config import CONFIG_NAME
 from vaner.model.network import VanerModel
 from vaner.training.arguments import VanerTrainingArguments
 from vaner.training.clock import Clock
+from vaner.training.continuing import write_settings
 from vaner.training.dev import Dev, mean_f1
+from vaner.training.interruption import Interruption
 from vaner.training.mixture import Mixture
 
 if TYPE_CHECKING:
@@ -78,9 +80,7 @@ class VanerTrainer(Trainer):
         dev: what chooses the model.
         clock: says how far the run is.
         tokenizer: is saved with the model.
-
-    Attributes:
-        best_scores: of the best model on dev, None before the first evaluation.
+        settings: what every checkpoint says that it was made with.
     """
 
     args: VanerTrainingArguments
@@ -95,9 +95,15 @@ class VanerTrainer(Trainer):
         dev: Dev,
         clock: Clock,
         tokenizer: PreTrainedTokenizerBase,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
+        self.interruption = Interruption()
         super().__init__(
-            model, args, train_dataset=mixture, data_collator=_as_tensors, callbacks=[clock, Printer()]
+            model,
+            args,
+            train_dataset=mixture,
+            data_collator=_as_tensors,
+            callbacks=[clock, self.interruption, Printer()],
         )
         self.remove_callback(PrinterCallback)
         self.mixture = mixture
@@ -107,7 +113,7 @@ class VanerTrainer(Trainer):
         self.tokenizer = tokenizer
         self._logged = (0, 0.0)
         self._checkpoints: Path | None = None
-        self.best_scores: dict[str, dict[str, Any]] | None = None
+        self.settings = settings or {}
 
     def _get_train_sampler(self, train_dataset: Dataset[Any] | None = None) -> SequentialSampler:
         # The mixture is shuffled already, by the seed and the epoch.
@@ -166,18 +172,13 @@ class VanerTrainer(Trainer):
         Returns:
             ``eval_f1``, the mean, and ``eval_<corpus>_f1``, all in [0, 1].
         """
-        found = self.dev.scores(self.accelerator.unwrap_model(self.model), self.tokenizer)
+        found = self.score_dev()
         values = {f"{metric_key_prefix}_{name}_f1": one["f1"] for name, one in found.items()}
         values[f"{metric_key_prefix}_f1"] = mean_f1(found)
         self.log(values)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, values)
-        if self.clock.better(values[f"{metric_key_prefix}_f1"], self.state.global_step):
-            self.best_scores = found
-            best = Path(self.args.output_dir) / BEST_FOLDER
-            writing = best.with_name(f".{BEST_FOLDER}.writing")
-            self._save(str(writing), self._gathered_state())
-            if self.args.should_save:
-                _swap(writing, best)
+        if self.clock.better(values[f"{metric_key_prefix}_f1"], self.state.global_step, found):
+            self.save_best()
         if not self.clock.is_patient:
             log.info(f"  no better dev F1 in {self.clock.patience} evaluations: stopping early")
             self.control.should_training_stop = True
@@ -185,8 +186,35 @@ class VanerTrainer(Trainer):
         self._logged = (self.state.global_step, self.clock.seconds())
         return values
 
+    def score_dev(self, dev: Dev | None = None) -> dict[str, dict[str, Any]]:
+        """Scores of the model as it is, on dev (or another `Dev`); every process must ask."""
+        dev = dev or self.dev
+        model = self.accelerator.unwrap_model(self.model)
+        if not self.is_sharded:
+            return dev.scores(model, self.tokenizer)
+        # A forward pass collects weights from all processes: all must make the same passes, one after the other.
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            return replace(dev, process=0, processes=1).scores(model, self.tokenizer)
+        finally:
+            torch.set_num_threads(threads)
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether no process has all of the weights (FSDP, ZeRO)."""
+        return bool(self.is_fsdp_enabled or self.is_deepspeed_enabled)
+
+    def save_best(self) -> None:
+        """Put the model as it is into the folder of the best; every process must ask."""
+        best = Path(self.args.output_dir) / BEST_FOLDER
+        writing = best.with_name(f".{BEST_FOLDER}.writing")
+        self._save(str(writing), self._gathered_state())
+        if self.args.should_save:
+            _swap(writing, best)
+
     def _gathered_state(self) -> dict[str, torch.Tensor] | None:
-        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+        if self.is_sharded:
             return self.accelerator.get_state_dict(self.model)
         return None
 
@@ -211,16 +239,25 @@ class VanerTrainer(Trainer):
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
             name = f"checkpoint-{self.state.global_step}"
+            write_settings(folder / ".writing" / name, self.settings)
             _swap(folder / ".writing" / name, folder / name)
             shutil.rmtree(folder / ".writing", ignore_errors=True)
             rotate_checkpoints(str(folder), self.args.save_total_limit)
         self.accelerator.wait_for_everyone()
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-        if not (Path(resume_from_checkpoint) / CONFIG_NAME).is_file():
-            raise VanerError(f"{resume_from_checkpoint}: no whole checkpoint; resume from an earlier one")
         # It was given no other kind.
         cast("VanerModel", model or self.model).load_trained(resume_from_checkpoint)
+
+    def _load_callback_state(self) -> None:
+        # Trainer makes new callbacks from what was saved; the clock that is asked here would stay as it was.
+        # transformers types what is a dictionary of saved states as a list of callbacks.
+        states = cast("dict[str, Any]", self.state.stateful_callbacks)
+        saved = states.pop(Clock.__name__, None)
+        super()._load_callback_state()
+        if saved is not None:
+            self.clock.restore(saved[-1] if isinstance(saved, list) else saved)
+            states[Clock.__name__] = saved
 
 
 def _swap(new: Path, place: Path) -> None:
