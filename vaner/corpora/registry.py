@@ -130,12 +130,12 @@ class Corpus:
                 "(splits are called train, dev, test)"
             )
         roots = self._roots(data_root)
-        if not roots:
+        found = self._find(split, roots)
+        if found is None and not self.shipped and root_folder(data_root) is None:
             raise VanerError(
                 f"corpus {self.name}: no data root; give --data_root (data_root=) or set {ROOT_VARIABLE} "
                 f"to the folder that holds {self.files[split][0][0]} (to be had from {self.url})"
             )
-        found = self._find(split, roots)
         if found is None:
             looked = " or ".join(str(roots[0] / file) for files in self.files[split] for file in files)
             raise VanerError(

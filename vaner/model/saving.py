@@ -300,10 +300,30 @@ class Saved(nn.Module):
             if missing or getattr(result, "unexpected_keys", None):
                 raise VanerError(f"{folder}: {ADAPTER_WEIGHTS} does not fit its config; copy the model again")
         elif (folder / BACKBONE_FOLDER).is_dir():
-            state: dict[str, torch.Tensor] = {}
-            for path in weight_files(folder / BACKBONE_FOLDER):
-                state |= load_file(path)
-            self.backbone.load_state_dict(state)
+            self.backbone.load_state_dict(_backbone_state(folder))
+
+    def trained_state(self, folder: str | Path) -> dict[str, torch.Tensor]:
+        """The trained weights of a folder by this model's names for them, for a model whose weights are sharded.
+
+        Raises:
+            VanerError: a file is missing, or the adapter does not fit the backbone.
+        """
+        folder = Path(folder)
+        _check_whole(folder, [HEAD_WEIGHTS] + [ADAPTER_WEIGHTS] * self.is_adapted)
+        state = {f"head.{name}": tensor for name, tensor in load_file(folder / HEAD_WEIGHTS).items()}
+        if _has_adapter(self.backbone):
+            # peft leaves the adapter's name out of the file's.
+            infix = f".{self.backbone.active_adapter}."
+            names = {name.replace(infix, "."): name for name, _ in self.named_parameters() if infix in name}
+            saved = {
+                f"backbone.{name}": tensor for name, tensor in load_file(folder / ADAPTER_WEIGHTS).items()
+            }
+            if saved.keys() != names.keys():
+                raise VanerError(f"{folder}: {ADAPTER_WEIGHTS} does not fit its config; copy the model again")
+            state |= {names[name]: tensor for name, tensor in saved.items()}
+        elif (folder / BACKBONE_FOLDER).is_dir():
+            state |= {f"backbone.{name}": tensor for name, tensor in _backbone_state(folder).items()}
+        return state
 
 
 def copy_saved(source: Path, target: Path, settings: ModelConfig, dtype: torch.dtype | None = None) -> None:
@@ -326,6 +346,13 @@ def copy_saved(source: Path, target: Path, settings: ModelConfig, dtype: torch.d
         elif path.name != CONFIG_NAME:
             shutil.copyfile(path, target / path.name)
     settings.save(target)
+
+
+def _backbone_state(folder: Path) -> dict[str, torch.Tensor]:
+    state: dict[str, torch.Tensor] = {}
+    for path in weight_files(folder / BACKBONE_FOLDER):
+        state |= load_file(path)
+    return state
 
 
 def _check_whole(folder: Path, names: list[str]) -> None:

@@ -64,9 +64,9 @@ def parse_mix(mix: Sequence[str]) -> dict[str, float]:
     """
     weights: dict[str, float] = {}
     for word in mix:
-        name, colon, weight = word.rpartition(":")
-        if not colon or os.path.exists(word):
-            name, colon, weight = word, "", ""
+        # A path may have a colon of its own; a name has none.
+        parts = word.rpartition(":") if os.path.exists(word.rpartition(":")[0]) else word.partition(":")
+        name, colon, weight = (word, "", "") if os.path.exists(word) else parts
         try:
             value = float(weight) if colon else 1.0
         except ValueError:

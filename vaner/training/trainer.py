@@ -7,6 +7,7 @@ Mixture (whole batches) -> transformers' Trainer -> checkpoint-N/, best/
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import os
@@ -23,10 +24,12 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torch.utils.data import Dataset, SequentialSampler
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer import SCHEDULER_NAME
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import rotate_checkpoints
 
 from vaner.model.network import VanerModel
+from vaner.training import sharding
 from vaner.training.arguments import VanerTrainingArguments
 from vaner.training.clock import Clock
 from vaner.training.continuing import write_settings
@@ -98,6 +101,7 @@ class VanerTrainer(Trainer):
         settings: Mapping[str, Any] | None = None,
     ) -> None:
         self.interruption = Interruption()
+        _keep_unpacked(model)
         super().__init__(
             model,
             args,
@@ -196,27 +200,63 @@ class VanerTrainer(Trainer):
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
-            return replace(dev, process=0, processes=1).scores(model, self.tokenizer)
+            if self.is_fsdp_enabled:
+                sharding.open_for_tagging(model)
+            with self.compute_loss_context_manager():
+                return replace(dev, process=0, processes=1).scores(model, self.tokenizer)
         finally:
             torch.set_num_threads(threads)
 
     @property
     def is_sharded(self) -> bool:
-        """Whether no process has all of the weights (FSDP, ZeRO)."""
-        return bool(self.is_fsdp_enabled or self.is_deepspeed_enabled)
+        """Whether no process has all of the weights (FSDP, ZeRO-3)."""
+        if self.is_deepspeed_enabled:
+            return self.accelerator.state.deepspeed_plugin.zero_stage == 3
+        return bool(self.is_fsdp_enabled)
+
+    def create_accelerator_and_postprocess(self) -> None:
+        """Called by Trainer: read what the launch says of sharding, and let every kind of it compute as one GPU does.
+
+        Raises:
+            VanerError: the launch asks for what would train otherwise than one GPU, or not at all.
+        """
+        sharding.check(self.args)
+        super().create_accelerator_and_postprocess()
+        sharding.adjust(self.accelerator.state)
+
+    def autocast_smart_context_manager(
+        self, cache_enabled: bool | None = True
+    ) -> contextlib.AbstractContextManager[Any]:
+        """Products in bfloat16 where weights are sharded; elsewhere accelerate and DeepSpeed see to that themselves."""
+        if self.is_fsdp_enabled and self.args.bf16:
+            return torch.autocast(self.args.device.type, torch.bfloat16, cache_enabled=bool(cache_enabled))
+        return super().autocast_smart_context_manager(cache_enabled)
 
     def save_best(self) -> None:
         """Put the model as it is into the folder of the best; every process must ask."""
         best = Path(self.args.output_dir) / BEST_FOLDER
         writing = best.with_name(f".{BEST_FOLDER}.writing")
-        self._save(str(writing), self._gathered_state())
+        self.save_model(str(writing))
         if self.args.should_save:
             _swap(writing, best)
 
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Write the model as it is; every process must ask.
+
+        Args:
+            output_dir: by default the run's.
+            _internal_call: Trainer's, of no effect.
+        """
+        self._save(output_dir, self._gathered_state())
+
     def _gathered_state(self) -> dict[str, torch.Tensor] | None:
-        if self.is_sharded:
-            return self.accelerator.get_state_dict(self.model)
-        return None
+        if not self.is_sharded:
+            return None
+        if self.is_deepspeed_enabled:
+            return self.accelerator.get_state_dict(self.model_wrapped)
+        # The frozen weights of an adapted backbone are not saved, and need not be gathered.
+        adapted = cast("VanerModel", self.model).is_adapted
+        return sharding.gathered(self.model, frozen=not adapted)
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, torch.Tensor] | None = None) -> None:
         if not self.args.should_save:
@@ -247,7 +287,20 @@ class VanerTrainer(Trainer):
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         # It was given no other kind.
-        cast("VanerModel", model or self.model).load_trained(resume_from_checkpoint)
+        wanted = cast("VanerModel", model or self.model)
+        if self.is_fsdp_enabled:
+            sharding.load_trained(wanted, resume_from_checkpoint)
+        else:
+            wanted.load_trained(resume_from_checkpoint)
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        if not self.is_fsdp_enabled:
+            super()._save_optimizer_and_scheduler(output_dir)
+            return
+        # Trainer would write all frozen weights into every checkpoint; the trained ones are there already.
+        sharding.save_optimizer(self.accelerator, self.optimizer, self.model, output_dir)
+        if self.args.should_save:
+            torch.save(cast("LRScheduler", self.lr_scheduler).state_dict(), Path(output_dir) / SCHEDULER_NAME)
 
     def _load_callback_state(self) -> None:
         # Trainer makes new callbacks from what was saved; the clock that is asked here would stay as it was.
@@ -268,6 +321,14 @@ def _swap(new: Path, place: Path) -> None:
         os.replace(place, old)
     os.replace(new, place)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _keep_unpacked(model: VanerModel) -> None:
+    # Once it has tagged on a CPU, a 4-bit layer of bitsandbytes keeps its weights packed for that, and hands on no
+    # gradient any more, without an error.
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
 
 
 def _as_tensors(items: list[dict[str, np.ndarray]]) -> dict[str, torch.Tensor]:

@@ -1,0 +1,107 @@
+"""In: what a launch says of FSDP or DeepSpeed. Out: training with sharded weights that computes what one GPU would.
+
+FSDP holds a part of every weight on each process, and gathers a layer's weights when it is computed; DeepSpeed ZeRO-2
+holds parts of the optimiser's states and of the gradients. Left to themselves both round adapters and head to bfloat16,
+which are to stay in float32 (the optimiser's master weights); here products are taken in bfloat16 by autocast, as on
+one GPU.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_model_state_dict,
+    set_model_state_dict,
+)
+from torch.distributed.fsdp import register_fsdp_forward_method
+
+from vaner.errors import VanerError
+
+if TYPE_CHECKING:
+    from transformers import TrainingArguments
+
+    from vaner.model.network import VanerModel
+
+_YES = {"true", "1", "yes"}
+
+
+def check(args: TrainingArguments) -> None:
+    """Refuse what would train otherwise than one GPU does.
+
+    Args:
+        args: of training; the launch speaks through the environment.
+
+    Raises:
+        VanerError: names the setting and what to write instead.
+    """
+    asked = args.fsdp_plugin_args or {}
+    if asked or os.environ.get("ACCELERATE_USE_FSDP", "").lower() in _YES:
+        if str(asked.get("fsdp_version") or os.environ.get("FSDP_VERSION", "1")) != "2":
+            raise VanerError("fsdp_version 1 cannot shard frozen and trained weights together; write 2")
+        own = str(asked.get("activation_checkpointing") or os.environ.get("FSDP_ACTIVATION_CHECKPOINTING"))
+        if own.lower() in _YES:
+            raise VanerError(
+                "fsdp_activation_checkpointing draws another dropout when it computes a layer again, so that the "
+                "gradient is of another pass; write false, and use --gradient_checkpointing true"
+            )
+
+
+def adjust(state: Any) -> None:
+    """Let adapters and head stay in float32; products in bfloat16 are autocast's.
+
+    Args:
+        state: accelerate's AcceleratorState, before anything is wrapped.
+    """
+    if getattr(state, "fsdp_plugin", None) is not None:
+        state.fsdp_plugin.mixed_precision_policy = None
+    if getattr(state, "deepspeed_plugin", None) is not None:
+        config = state.deepspeed_plugin.deepspeed_config
+        if config.get("bf16", {}).get("enabled") is True:
+            config["bf16"] = {"enabled": False}
+            config["torch_autocast"] = {
+                "enabled": True,
+                "dtype": "bfloat16",
+                "lower_precision_safe_modules": [],
+            }
+
+
+def gathered(model: nn.Module, frozen: bool) -> dict[str, torch.Tensor]:
+    """The weights of a model that FSDP holds in parts, whole, on the first process; every process must ask.
+
+    Args:
+        model: as FSDP wrapped it.
+        frozen: those that are not trained too.
+    """
+    options = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=not frozen)
+    return get_model_state_dict(model, options=options)
+
+
+def save_optimizer(accelerator: Any, optimizer: Any, model: nn.Module, folder: str) -> None:
+    """Write the optimiser's states where accelerate looks for them; every process must ask."""
+    from accelerate.utils import save_fsdp_optimizer
+
+    save_fsdp_optimizer(accelerator.state.fsdp_plugin, accelerator, optimizer, model, folder)
+
+
+def load_trained(model: VanerModel, folder: str | Path) -> None:
+    """Put the trained weights of a folder into a model that FSDP holds in parts; every process must ask.
+
+    Args:
+        model: as FSDP wrapped it.
+        folder: what its `save_pretrained` wrote.
+    """
+    options = StateDictOptions(full_state_dict=True, strict=False)
+    set_model_state_dict(model, model.trained_state(folder), options=options)
+
+
+def open_for_tagging(model: VanerModel) -> None:
+    """Let the methods that tagging calls besides `forward` gather the weights too."""
+    for name in ("read_instruction", "score_texts"):
+        if name not in vars(model):
+            register_fsdp_forward_method(model, name)
