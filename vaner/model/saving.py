@@ -142,8 +142,11 @@ class Saved(nn.Module):
             tokenizer: saved beside the weights.
             dtype: round adapter and head to this (to ship a small file); None keeps float32.
             state_dict: this model's gathered weights where they are sharded over processes.
+
+        Raises:
+            VanerError: the gathered weights hold none of the adapter.
         """
-        state = state_dict or self.state_dict()
+        state = self.state_dict() if state_dict is None else state_dict
         backbone_state = {
             k.removeprefix("backbone."): v for k, v in state.items() if k.startswith("backbone.")
         }
@@ -157,6 +160,8 @@ class Saved(nn.Module):
             from peft import get_peft_model_state_dict
 
             weights = get_peft_model_state_dict(self.backbone, state_dict=backbone_state)
+            if not weights:
+                raise VanerError(f"{folder}: the adapter was lost when its weights were gathered")
             _save_tensors(weights, folder / ADAPTER_WEIGHTS, dtype)
             config = self.backbone.peft_config[name]
             shown = dataclasses.replace(

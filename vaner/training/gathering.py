@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +92,7 @@ def gather(data: DataArguments, seed: int) -> Gathered:
     """
     corpora = all_corpora(data.registry)
     weights = {_corpus(word, corpora, data): weight for word, weight in parse_mix(data.mix).items()}
-    wanted_dev = [_corpus(word, corpora, data) for word in data.dev]
+    wanted_dev = [_corpus(word, corpora, data, only_dev=True) for word in data.dev]
     types = _trained_types(corpora, list(weights), data.skip_types)
     if "test" in data.train_splits:
         raise VanerError("--train_splits test: test splits are for the final score; train on train and dev")
@@ -154,11 +154,17 @@ def gather(data: DataArguments, seed: int) -> Gathered:
     return gathered
 
 
-def _corpus(word: str, corpora: Registry, data: DataArguments) -> str:
-    """The name of a corpus that a word names, added to the registry where the word is its path."""
+def _corpus(word: str, corpora: Registry, data: DataArguments, only_dev: bool = False) -> str:
+    """The name of a corpus that a word names, added to the registry where the word is its path.
+
+    Args:
+        only_dev: all documents of a path without splits choose the model.
+    """
     if not is_path(word, corpora):
         return corpora[word].name
     corpus = corpus_of(word, data.on_error)
+    if only_dev and "dev" not in corpus.files and corpus.name not in corpora:
+        corpus = replace(corpus, files={"dev": corpus.files["train"]})
     if corpus.name in corpora and corpora[corpus.name] != corpus:
         raise VanerError(f"{word}: another corpus is called {corpus.name} too; rename the file or folder")
     corpora[corpus.name] = corpus

@@ -9,6 +9,7 @@ one GPU.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,25 +32,36 @@ if TYPE_CHECKING:
 _YES = {"true", "1", "yes"}
 
 
-def check(args: TrainingArguments) -> None:
-    """Refuse what would train otherwise than one GPU does.
+def check(args: TrainingArguments, model: nn.Module) -> None:
+    """Refuse what FSDP would train otherwise than one GPU does, or not at all.
 
     Args:
         args: of training; the launch speaks through the environment.
+        model: that is to be sharded.
 
     Raises:
         VanerError: names the setting and what to write instead.
     """
     asked = args.fsdp_plugin_args or {}
-    if asked or os.environ.get("ACCELERATE_USE_FSDP", "").lower() in _YES:
-        if str(asked.get("fsdp_version") or os.environ.get("FSDP_VERSION", "1")) != "2":
-            raise VanerError("fsdp_version 1 cannot shard frozen and trained weights together; write 2")
-        own = str(asked.get("activation_checkpointing") or os.environ.get("FSDP_ACTIVATION_CHECKPOINTING"))
-        if own.lower() in _YES:
-            raise VanerError(
-                "fsdp_activation_checkpointing draws another dropout when it computes a layer again, so that the "
-                "gradient is of another pass; write false, and use --gradient_checkpointing true"
-            )
+    if not asked and os.environ.get("ACCELERATE_USE_FSDP", "").lower() not in _YES:
+        return
+    if str(asked.get("fsdp_version") or os.environ.get("FSDP_VERSION", "1")) != "2":
+        raise VanerError("fsdp_version 1 cannot shard frozen and trained weights together; write 2")
+    own = asked.get("activation_checkpointing") or os.environ.get("FSDP_ACTIVATION_CHECKPOINTING")
+    if str(own).lower() in _YES:
+        raise VanerError(
+            "fsdp_activation_checkpointing draws other dropout when it computes a layer again, so that the gradient "
+            "is that of no pass; write false there, and use --gradient_checkpointing true"
+        )
+    optimiser = str(getattr(args.optim, "value", args.optim))
+    if re.search("8bit|paged|bnb|lion_32bit|ademamix", optimiser):
+        raise VanerError(
+            f"--optim {optimiser}: those of bitsandbytes cannot step weights that FSDP shards; use adamw_torch"
+        )
+    if any(type(module).__name__ == "Linear8bitLt" for module in model.modules()):
+        raise VanerError(
+            "--quantization 8bit: FSDP cannot shard 8-bit weights; use 4bit, or one replica on each GPU (DDP)"
+        )
 
 
 def adjust(state: Any) -> None:

@@ -84,6 +84,9 @@ class VanerTrainer(Trainer):
         clock: says how far the run is.
         tokenizer: is saved with the model.
         settings: what every checkpoint says that it was made with.
+
+    Raises:
+        VanerError: the launch shards weights in a way that would not train them as one GPU does.
     """
 
     args: VanerTrainingArguments
@@ -101,6 +104,7 @@ class VanerTrainer(Trainer):
         settings: Mapping[str, Any] | None = None,
     ) -> None:
         self.interruption = Interruption()
+        sharding.check(args, model)
         _keep_unpacked(model)
         super().__init__(
             model,
@@ -215,12 +219,7 @@ class VanerTrainer(Trainer):
         return bool(self.is_fsdp_enabled)
 
     def create_accelerator_and_postprocess(self) -> None:
-        """Called by Trainer: read what the launch says of sharding, and let every kind of it compute as one GPU does.
-
-        Raises:
-            VanerError: the launch asks for what would train otherwise than one GPU, or not at all.
-        """
-        sharding.check(self.args)
+        """Read what the launch says of sharding, and let every kind of it compute as one GPU does; called by Trainer."""
         super().create_accelerator_and_postprocess()
         sharding.adjust(self.accelerator.state)
 
