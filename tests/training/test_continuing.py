@@ -121,7 +121,8 @@ def test_the_clock_and_the_best_score_go_on_where_they_stood(folder, tiny_backbo
     (saved,) = [v for k, v in state["stateful_callbacks"].items() if k == "Clock"]
     saved["attributes"] |= {"elapsed": 3000.0, "best": 2.0, "best_step": 7}
     (folder / "checkpoint-24" / "trainer_state.json").write_text(json.dumps(state))
-    resumed = training.run(words(tiny_backbones["llama"], folder, "--resume_from_checkpoint", "last"))
+    more = ["--resume_from_checkpoint", str(folder / "checkpoint-24")]
+    resumed = training.run(words(tiny_backbones["llama"], folder, *more))
     record = json.loads((resumed / "run.json").read_text())
     assert record["chosen_at_update"] == 7, "no later score is better than 2"
     assert record["training_minutes"] >= 50
