@@ -68,7 +68,7 @@ def what_it_knows(before: ModelConfig, gathered: Gathered, data: DataArguments, 
         for corpus in progress(found, "reading what the model knows")
         if corpus.instruction_name not in scored and "dev" in corpus.present(data.data_root)
     }
-    dev = Dev(documents, gathered.corpora, seed=seed, most=_MOST)
+    dev = Dev(documents, gathered.corpora, seed=seed, most=min(_MOST, data.eval_documents or _MOST))
     return Known(found, dev)
 
 
