@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
@@ -91,12 +91,12 @@ def gathered(model: nn.Module, frozen: bool) -> dict[str, torch.Tensor]:
         frozen: those that are not trained too.
     """
     options = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=not frozen)
-    return get_model_state_dict(model, options=options)
+    return cast("dict[str, torch.Tensor]", get_model_state_dict(model, options=options))
 
 
 def save_optimizer(accelerator: Any, optimizer: Any, model: nn.Module, folder: str) -> None:
     """Write the optimiser's states where accelerate looks for them; every process must ask."""
-    from accelerate.utils import save_fsdp_optimizer
+    from accelerate.utils import save_fsdp_optimizer  # type: ignore[import-untyped]
 
     save_fsdp_optimizer(accelerator.state.fsdp_plugin, accelerator, optimizer, model, folder)
 
@@ -109,7 +109,8 @@ def load_trained(model: VanerModel, folder: str | Path) -> None:
         folder: what its `save_pretrained` wrote.
     """
     options = StateDictOptions(full_state_dict=True, strict=False)
-    set_model_state_dict(model, model.trained_state(folder), options=options)
+    state = cast("dict[str, Any]", model.trained_state(folder))
+    set_model_state_dict(model, state, options=options)
 
 
 def open_for_tagging(model: VanerModel) -> None:

@@ -219,7 +219,7 @@ class VanerTrainer(Trainer):
         return bool(self.is_fsdp_enabled)
 
     def create_accelerator_and_postprocess(self) -> None:
-        """Read what the launch says of sharding, and let every kind of it compute as one GPU does; called by Trainer."""
+        """Read what the launch says of sharding, and let all kinds compute as one GPU does; called by Trainer."""
         super().create_accelerator_and_postprocess()
         sharding.adjust(self.accelerator.state)
 
@@ -254,8 +254,8 @@ class VanerTrainer(Trainer):
         if self.is_deepspeed_enabled:
             return self.accelerator.get_state_dict(self.model_wrapped)
         # The frozen weights of an adapted backbone are not saved, and need not be gathered.
-        adapted = cast("VanerModel", self.model).is_adapted
-        return sharding.gathered(self.model, frozen=not adapted)
+        model = cast("VanerModel", self.model)
+        return sharding.gathered(model, frozen=not model.is_adapted)
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, torch.Tensor] | None = None) -> None:
         if not self.args.should_save:
@@ -297,7 +297,8 @@ class VanerTrainer(Trainer):
             super()._save_optimizer_and_scheduler(output_dir)
             return
         # Trainer would write all frozen weights into every checkpoint; the trained ones are there already.
-        sharding.save_optimizer(self.accelerator, self.optimizer, self.model, output_dir)
+        model = cast("VanerModel", self.model)
+        sharding.save_optimizer(self.accelerator, self.optimizer, model, output_dir)
         if self.args.should_save:
             torch.save(cast("LRScheduler", self.lr_scheduler).state_dict(), Path(output_dir) / SCHEDULER_NAME)
 
@@ -327,7 +328,7 @@ def _keep_unpacked(model: VanerModel) -> None:
     # gradient any more, without an error.
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
-            module.support_avx512bf16_for_cpu = False
+            setattr(module, "support_avx512bf16_for_cpu", False)  # noqa: B010  # no field of a torch Module
 
 
 def _as_tensors(items: list[dict[str, np.ndarray]]) -> dict[str, torch.Tensor]:
