@@ -69,7 +69,7 @@ def test_repairs_are_told(capsys, tmp_path):
     [
         (["bc5dr"], "error: unknown corpus 'bc5dr'; did you mean bc5cdr"),
         (["--data_root", "/nowhere/at/all"], "is no folder"),
-        (["--registry", "/nowhere/mine.yaml"], "No such file"),
+        (["--registry", "/nowhere/mine.yaml"], "/nowhere/mine.yaml: no such file; name a YAML file"),
         (["bc2gm-sample", "--json", "/nowhere/at/all/x.json"], "does not exist; create it first"),
     ],
 )

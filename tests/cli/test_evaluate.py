@@ -13,6 +13,7 @@ import pytest
 from vaner import formats
 from vaner.cli import evaluate as command
 from vaner.cli import main
+from vaner.corpora.registry import read_registry
 from vaner.document import Document, Span
 from vaner.evaluation.agreement import agreement, read_columns
 from vaner.evaluation.metrics import MICRO, score
@@ -301,8 +302,7 @@ corpora:
 def tagger(files, monkeypatch):
     """A registry of two corpora in the current folder, and a tagger behind every model name."""
     Path("corpora.yaml").write_text(REGISTRY.format())
-    read = command.read_registry
-    monkeypatch.setattr(command, "read_registry", lambda path=None: read(path or "corpora.yaml"))
+    monkeypatch.setattr(command, "all_corpora", lambda path: read_registry(path or "corpora.yaml"))
     monkeypatch.setenv("VANER_DATA", ".")
     built, options = EveryCapital(), []
 

@@ -147,7 +147,8 @@ ABSTRACT = "{id}|t|Aspirin.\n{id}|a|Twice a day the {word} was given to them.\n{
 def write_registry(tmp_path):
     def write(**changes):
         entry = {key: value for key, value in {**ENTRY, **changes}.items() if value != "absent"}
-        path = tmp_path / "mine.yaml"
+        path = tmp_path / "registry" / "mine.yaml"
+        path.parent.mkdir(exist_ok=True)
         path.write_text(yaml.safe_dump({"corpora": {"x-corpus": entry}}), encoding="utf-8")
         return path
 

@@ -72,3 +72,20 @@ def test_backbones_are_loaded_with_it(tiny_backbones):
     for kind in ("llama", "bert"):
         model = VanerModel.build(ModelConfig(backbone=str(tiny_backbones[kind])), dtype="float32")
         assert model.config._attn_implementation == grouped.NAME
+
+
+def test_under_autocast_forward_and_backward_round_alike():
+    """--bf16 true: queries and keys come in float32 from the rotation, values in bfloat16."""
+    mask = _masks(5)["padded"]
+    exact, rounded = _inputs(5), _inputs(5)
+    expected = grouped.attend(Layer(), *exact, mask)[0]
+    expected.square().sum().backward()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        query, key, value = rounded
+        found = grouped.attend(Layer(), query, key, value.bfloat16(), mask)[0]
+    assert found.dtype == torch.bfloat16
+    found.float().square().sum().backward()
+    torch.testing.assert_close(found.float(), expected, rtol=0.05, atol=0.05)
+    for ours, theirs in zip(rounded, exact, strict=True):
+        assert ours.grad.dtype == torch.float32
+        torch.testing.assert_close(ours.grad, theirs.grad, rtol=0.1, atol=0.2)

@@ -68,3 +68,22 @@ def test_bfloat16_base_keeps_float32_adapters(tiny_backbones):
     states, gradients = _run(model)
     assert states.dtype == torch.bfloat16
     assert all(g.dtype == torch.float32 for g in gradients.values())
+
+
+def test_under_autocast_a_float32_base_gives_what_peft_gives(tiny_backbones):
+    """--bf16 true with --dtype float32: the weights stay float32, the products are bfloat16."""
+    config = LoraConfig(r=4, target_modules=["q_proj", "down_proj"], init_lora_weights=False)
+    torch.manual_seed(0)
+    model = get_peft_model(AutoModel.from_pretrained(tiny_backbones["llama"]), config)
+    ids = torch.arange(12)[None]
+
+    def step() -> list[torch.Tensor]:
+        model.zero_grad()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            model(input_ids=ids).last_hidden_state.float().square().mean().backward()
+        return [p.grad.clone() for p in model.parameters() if p.grad is not None]
+
+    expected = step()
+    assert fuse(model) > 0
+    for found, before in zip(step(), expected, strict=True):
+        assert torch.equal(found, before)

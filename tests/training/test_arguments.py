@@ -38,7 +38,8 @@ def test_a_config_is_the_flags_in_a_file(tmp_path):
         tmp_path,
         "mix: {ncbi-disease: 1, bc5cdr: 0.5}\nlearning_rate: 1e-4\n"
         "drop_overlap: false\nlora_targets: [q_proj, v_proj]\n"
-        "template: '- {types} in {dataset}:'\nlr_scheduler_kwargs: {num_cycles: 2}\ncap: 7\nrevision:\n",
+        "template: '- {types} in {dataset}:'\nlr_scheduler_type: cosine_with_restarts\n"
+        "lr_scheduler_kwargs: {num_cycles: 2}\ncap: 7\nrevision:\n",
     )
     run = parse(["--config", path, *CPU])
     assert run.data.mix == ["ncbi-disease:1", "bc5cdr:0.5"]

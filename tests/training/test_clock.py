@@ -78,7 +78,6 @@ def test_time_is_counted_from_the_first_update_on(time):
     assert clock.seconds() == 15.0 and clock.share(0, 10) == 0.25
 
 
-@pytest.mark.xfail(strict=True, reason="state() starts a clock that no training has started")
 def test_time_before_training_is_not_counted_although_the_trainer_asks_for_a_state_then(time):
     clock = Clock(5, max_minutes=1, patience=None)
     clock.state()

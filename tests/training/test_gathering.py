@@ -65,7 +65,7 @@ def write_corpora(folder: Path) -> None:
 def made(tmp_path, monkeypatch):
     """The folder of the three corpora, which are all there are."""
     write_corpora(tmp_path)
-    monkeypatch.setattr(gathering, "read_registry", lambda: read_registry(tmp_path / "corpora.yaml"))
+    monkeypatch.setattr(gathering, "all_corpora", lambda _: read_registry(tmp_path / "corpora.yaml"))
     return tmp_path
 
 
@@ -242,7 +242,7 @@ from vaner.corpora.registry import read_registry
 from vaner.training import gathering
 from vaner.training.arguments import DataArguments, KnowledgeArguments
 
-gathering.read_registry = partial(read_registry, Path(root) / "corpora.yaml")
+gathering.all_corpora = lambda _: read_registry(Path(root) / "corpora.yaml")
 found = {}
 
 
@@ -253,7 +253,8 @@ def gathered(mode="drop", **data):
 
 
 def trained(*more):
-    words = ["--mix", "a", "c", "--data_root", root, "--backbone", backbone, "--output_dir", f"{root}/run"]
+    words = ["--mix", "a", "c", "--data_root", root, "--backbone", backbone, "--overwrite_output_dir"]
+    words += ["--output_dir", f"{root}/run"]
     words += ["--kb", f"{root}/names.idx", "--max_steps", "2", "--evaluations", "2", "--num_train_epochs", "1"]
     words += ["--lora_r", "2", "--head_rank", "4", "--max_tokens", "384", "--use_cpu", "true", *more]
     training.run(words)

@@ -86,7 +86,7 @@ def root(tmp_path, monkeypatch):
             "url": "none",
         }
     (tmp_path / "corpora.yaml").write_text(yaml.safe_dump({"corpora": entries}))
-    monkeypatch.setattr(gathering, "read_registry", lambda: read_registry(tmp_path / "corpora.yaml"))
+    monkeypatch.setattr(gathering, "all_corpora", lambda _: read_registry(tmp_path / "corpora.yaml"))
     return tmp_path
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from vaner.cli.options import add_data_root, add_on_error
+from vaner.cli.options import add_data_root, add_on_error, add_registry
 
 if TYPE_CHECKING:
     from vaner.corpora.counting import Counts
@@ -33,9 +33,7 @@ _LEGEND = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="*", metavar="name", help="corpora to list; default: all")
     add_data_root(parser)
-    parser.add_argument(
-        "--registry", metavar="FILE", help="a registry of your own instead of VANER's data/corpora.yaml"
-    )
+    add_registry(parser)
     add_on_error(parser)
     parser.add_argument(
         "--json", metavar="FILE", help="write all of it, with licences and citations, as JSON"
@@ -45,13 +43,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from vaner.corpora.counting import count
-    from vaner.corpora.registry import read_registry, root_folder
+    from vaner.corpora.own import all_corpora
+    from vaner.corpora.registry import root_folder
     from vaner.files import check_parent, write_text
 
     if args.json:
         check_parent(args.json)
     root = root_folder(args.data_root)
-    known = read_registry(args.registry)
+    known = all_corpora(args.registry)
     chosen = [known[name] for name in args.names] or list(known.values())
     counted: list[Counts] = []
     expected = sum(len(corpus.present(root)) for corpus in chosen)

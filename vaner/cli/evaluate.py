@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from vaner.cli.options import add_data_root, add_on_error
-from vaner.corpora.registry import Corpus, read_registry, root_folder
+from vaner.cli.options import add_data_root, add_on_error, add_registry
+from vaner.corpora.own import all_corpora
+from vaner.corpora.registry import Corpus, Registry, root_folder
 from vaner.document import Document
 from vaner.errors import VanerError
 from vaner.evaluation import mistakes
@@ -39,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FORMAT",
         help="options may follow, as in pubtator:offsets=repair; default: %(default)s",
     )
+    add_registry(group)
     group.add_argument("--split", metavar="SPLIT", help="train, dev or test, of --corpus; default: dev")
     add_data_root(group)
 
@@ -107,7 +109,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     type_map = _check(args)
-    reading = _Reading(args.data_root, args.on_error)
+    reading = _Reading(args.data_root, args.on_error, all_corpora(args.registry))
     training, inputs = _training_documents(args.seen_in, args.train_corpus, reading)
     golds = _golds(args.gold, args.gold_format, args.corpus, args.split or "dev", reading, inputs)
     options: Options = {
@@ -204,6 +206,11 @@ class _Reading:
 
     data_root: str | None
     on_error: str
+    corpora: Registry
+
+    def named(self, names: Iterable[str]) -> list[Corpus]:
+        """Corpora of the registry."""
+        return [self.corpora[name] for name in names]
 
     def file(self, path: str, format: str, counts: dict[str, int]) -> Iterator[Document]:
         """Documents of a file; what its reader repaired or skipped is added to counts."""
@@ -246,7 +253,7 @@ def _golds(
         inputs.append(_input("gold", gold))
         return [Gold(gold, list(reading.file(gold, format, counts)), read=counts)]
     golds = []
-    for corpus in _corpora(corpora or ()):
+    for corpus in reading.named(corpora or ()):
         counts = {}
         inputs += reading.inputs("gold", corpus, split)
         documents = list(reading.corpus(corpus, split, counts))
@@ -262,14 +269,9 @@ def _training_documents(
         return reading.file(seen_in, "auto", {}), [_input("seen_in", seen_in)]
     if not names:
         return None, []
-    corpora = _corpora(names)
+    corpora = reading.named(names)
     inputs = [one for corpus in corpora for one in reading.inputs("train_corpus", corpus, "train")]
     return (d for corpus in corpora for d in reading.corpus(corpus, "train", {})), inputs
-
-
-def _corpora(names: Iterable[str]) -> list[Corpus]:
-    available = read_registry()
-    return [available[name] for name in names]
 
 
 def _tell(report: Report, source: str, counts: dict[str, int]) -> None:

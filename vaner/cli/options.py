@@ -45,6 +45,13 @@ def add_data_root(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> 
     parser.add_argument("--data_root", metavar="FOLDER", help="where the corpora are; default: $VANER_DATA")
 
 
+def add_registry(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """``--registry``."""
+    parser.add_argument(
+        "--registry", metavar="FILE", help="corpora of your own, added to those of VANER's data/corpora.yaml"
+    )
+
+
 def check_files(input: str, output: str, input_format: str, output_format: str | None) -> str:
     """Refuse what cannot work before anything long begins.
 

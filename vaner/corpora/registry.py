@@ -129,15 +129,15 @@ class Corpus:
                 f"corpus {self.name} has no {split} split; it has {', '.join(self.files)} "
                 "(splits are called train, dev, test)"
             )
-        root = self._root(data_root)
-        if root is None:
+        roots = self._roots(data_root)
+        found = self._find(split, roots)
+        if found is None and not self.shipped and root_folder(data_root) is None:
             raise VanerError(
                 f"corpus {self.name}: no data root; give --data_root (data_root=) or set {ROOT_VARIABLE} "
                 f"to the folder that holds {self.files[split][0][0]} (to be had from {self.url})"
             )
-        found = self._find(split, root)
         if found is None:
-            looked = " or ".join(str(root / file) for files in self.files[split] for file in files)
+            looked = " or ".join(str(roots[0] / file) for files in self.files[split] for file in files)
             raise VanerError(
                 f"corpus {self.name}: its {split} split is not at {looked}; get it from {self.url}, "
                 "or give another data root"
@@ -146,18 +146,22 @@ class Corpus:
 
     def present(self, data_root: str | os.PathLike | None = None) -> dict[str, tuple[Path, ...]]:
         """The splits whose files exist, and those files; empty where no root is set."""
-        root = self._root(data_root)
-        found = {split: self._find(split, root) for split in self.files} if root else {}
+        roots = self._roots(data_root)
+        found = {split: self._find(split, roots) for split in self.files}
         return {split: paths for split, paths in found.items() if paths is not None}
 
-    def _root(self, data_root: str | os.PathLike | None) -> Path | None:
-        return self.folder if self.shipped else root_folder(data_root)
+    def _roots(self, data_root: str | os.PathLike | None) -> list[Path]:
+        """Where its files may lie: below the data root, or beside a registry of one's own."""
+        root = None if self.shipped else root_folder(data_root)
+        own = self.shipped or self.folder != shipped("data")
+        return ([root] if root else []) + ([self.folder] if own else [])
 
-    def _find(self, split: str, root: Path) -> tuple[Path, ...] | None:
-        for files in self.files[split]:
-            found = [path for file in files if (path := _below(root, file)) is not None]
-            if len(found) == len(files):
-                return tuple(found)
+    def _find(self, split: str, roots: Iterable[Path]) -> tuple[Path, ...] | None:
+        for root in roots:
+            for files in self.files[split]:
+                found = [path for file in files if (path := _below(root, file)) is not None]
+                if len(found) == len(files):
+                    return tuple(found)
         return None
 
     def _logged(self, split: str, paths: Iterable[Path], on_error: str) -> Iterator[Document]:

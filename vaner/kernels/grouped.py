@@ -72,13 +72,18 @@ def attend(
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
+    if torch.is_autocast_enabled("cpu"):
+        # It would round forward and know nothing of backward: everything is rounded here, once.
+        dtype = torch.get_autocast_dtype("cpu")
+        query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
     if attention_mask is not None and attention_mask.dtype == torch.bool:
         least = torch.finfo(query.dtype).min
         attention_mask = torch.zeros_like(attention_mask, dtype=query.dtype).masked_fill_(
             ~attention_mask, least
         )
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
-    return _Attention.apply(query, key, value, attention_mask, scaling), None
+    with torch.autocast("cpu", enabled=False):
+        return _Attention.apply(query, key, value, attention_mask, scaling), None
 
 
 class _Attention(torch.autograd.Function):

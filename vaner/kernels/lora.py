@@ -55,8 +55,14 @@ class _LoraStep(torch.autograd.Function):
         return grad_x, None, None, grad_a, grad_b, None
 
 
+def _is_single(layer: LoraLinear) -> bool:
+    # Autocast then asks for another type than that of the weights; peft's own layers compute in it.
+    return bool(layer.get_base_layer().weight.dtype == torch.float32)
+
+
 def _forward(self: LoraLinear, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
-    if self.disable_adapters or self.merged or args or kwargs:
+    rounds = torch.is_autocast_enabled(x.device.type) and _is_single(self)
+    if self.disable_adapters or self.merged or args or kwargs or rounds:
         return LoraLinear.forward(self, x, *args, **kwargs)
     base = cast("nn.Linear", self.get_base_layer())  # `fuse` covers no other
     name = self.active_adapters[0]

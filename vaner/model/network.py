@@ -209,18 +209,36 @@ class VanerModel(Saved):
         rows = torch.arange(size, device=hidden.device)[:, None]
         return self.head(hidden[rows, word_positions.clamp(min=0)], prefix.types.expand(size, -1, -1))
 
-    def gradient_checkpointing_enable(
-        self, gradient_checkpointing_kwargs: dict[str, Any] | None = None
+    def activation_checkpointing_enable(
+        self,
+        activation_checkpointing_kwargs: dict[str, Any] | None = None,
+        every_n_layers: int = 1,
+        offload: bool = False,
     ) -> None:
-        """Recompute activations in the backward pass; called by Trainer.
+        """Recompute activations in the backward pass instead of keeping them; called by Trainer.
 
         Args:
-            gradient_checkpointing_kwargs: of `torch.utils.checkpoint.checkpoint`; not reentrant by default.
+            activation_checkpointing_kwargs: for `torch.utils.checkpoint.checkpoint`; by default not reentrant.
+            every_n_layers: keep the activations of the layers between.
+            offload: hold what is saved for it in host memory.
         """
-        self.backbone.enable_input_require_grads()
-        self.backbone.gradient_checkpointing_enable(
-            gradient_checkpointing_kwargs=gradient_checkpointing_kwargs or {"use_reentrant": False}
+        # Below the first adapter nothing needs a gradient; a reentrant checkpoint would then give none at all.
+        self.plain_backbone.enable_input_require_grads()
+        self.plain_backbone.activation_checkpointing_enable(
+            activation_checkpointing_kwargs or {"use_reentrant": False},
+            every_n_layers=every_n_layers,
+            offload=offload,
         )
+
+    def gradient_checkpointing_enable(
+        self, gradient_checkpointing_kwargs: dict[str, Any] | None = None, **options: Any
+    ) -> None:
+        """What transformers called `activation_checkpointing_enable` before."""
+        self.activation_checkpointing_enable(gradient_checkpointing_kwargs, **options)
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The backbone's embeddings, which Trainer asks for (NEFTune)."""
+        return self.plain_backbone.get_input_embeddings()
 
 
 def _positions(rows: torch.Tensor) -> torch.Tensor:

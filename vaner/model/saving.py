@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -141,8 +142,11 @@ class Saved(nn.Module):
             tokenizer: saved beside the weights.
             dtype: round adapter and head to this (to ship a small file); None keeps float32.
             state_dict: this model's gathered weights where they are sharded over processes.
+
+        Raises:
+            VanerError: the gathered weights hold none of the adapter.
         """
-        state = state_dict or self.state_dict()
+        state = self.state_dict() if state_dict is None else state_dict
         backbone_state = {
             k.removeprefix("backbone."): v for k, v in state.items() if k.startswith("backbone.")
         }
@@ -156,6 +160,8 @@ class Saved(nn.Module):
             from peft import get_peft_model_state_dict
 
             weights = get_peft_model_state_dict(self.backbone, state_dict=backbone_state)
+            if not weights:
+                raise VanerError(f"{folder}: the adapter was lost when its weights were gathered")
             _save_tensors(weights, folder / ADAPTER_WEIGHTS, dtype)
             config = self.backbone.peft_config[name]
             shown = dataclasses.replace(
@@ -299,10 +305,59 @@ class Saved(nn.Module):
             if missing or getattr(result, "unexpected_keys", None):
                 raise VanerError(f"{folder}: {ADAPTER_WEIGHTS} does not fit its config; copy the model again")
         elif (folder / BACKBONE_FOLDER).is_dir():
-            state: dict[str, torch.Tensor] = {}
-            for path in weight_files(folder / BACKBONE_FOLDER):
-                state |= load_file(path)
-            self.backbone.load_state_dict(state)
+            self.backbone.load_state_dict(_backbone_state(folder))
+
+    def trained_state(self, folder: str | Path) -> dict[str, torch.Tensor]:
+        """The trained weights of a folder by this model's names for them, for a model whose weights are sharded.
+
+        Raises:
+            VanerError: a file is missing, or the adapter does not fit the backbone.
+        """
+        folder = Path(folder)
+        _check_whole(folder, [HEAD_WEIGHTS] + [ADAPTER_WEIGHTS] * self.is_adapted)
+        state = {f"head.{name}": tensor for name, tensor in load_file(folder / HEAD_WEIGHTS).items()}
+        if _has_adapter(self.backbone):
+            # peft leaves the adapter's name out of the file's.
+            infix = f".{self.backbone.active_adapter}."
+            names = {name.replace(infix, "."): name for name, _ in self.named_parameters() if infix in name}
+            saved = {
+                f"backbone.{name}": tensor for name, tensor in load_file(folder / ADAPTER_WEIGHTS).items()
+            }
+            if saved.keys() != names.keys():
+                raise VanerError(f"{folder}: {ADAPTER_WEIGHTS} does not fit its config; copy the model again")
+            state |= {names[name]: tensor for name, tensor in saved.items()}
+        elif (folder / BACKBONE_FOLDER).is_dir():
+            state |= {f"backbone.{name}": tensor for name, tensor in _backbone_state(folder).items()}
+        return state
+
+
+def copy_saved(source: Path, target: Path, settings: ModelConfig, dtype: torch.dtype | None = None) -> None:
+    """Write a saved model again, elsewhere.
+
+    Args:
+        source: what `Saved.save_pretrained` wrote.
+        target: made if missing; its ``vaner.json`` is written last.
+        settings: in place of the source's.
+        dtype: round adapter and head to this; None keeps them as they are.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    (target / CONFIG_NAME).unlink(missing_ok=True)
+    for path in sorted(source.iterdir()):
+        if path.name in (ADAPTER_WEIGHTS, HEAD_WEIGHTS):
+            _save_tensors(load_file(path), target / path.name, dtype)
+        elif path.is_dir():
+            shutil.rmtree(target / path.name, ignore_errors=True)
+            shutil.copytree(path, target / path.name)
+        elif path.name != CONFIG_NAME:
+            shutil.copyfile(path, target / path.name)
+    settings.save(target)
+
+
+def _backbone_state(folder: Path) -> dict[str, torch.Tensor]:
+    state: dict[str, torch.Tensor] = {}
+    for path in weight_files(folder / BACKBONE_FOLDER):
+        state |= load_file(path)
+    return state
 
 
 def _check_whole(folder: Path, names: list[str]) -> None:

@@ -28,7 +28,7 @@ from vaner.errors import VanerError, near
 from vaner.files import read_yaml
 from vaner.inputs.instructions import PLACES, TYPE_VECTORS, Template
 from vaner.model import attention
-from vaner.training import leakage
+from vaner.training import flags, leakage
 from vaner.training.names import STYLES
 
 T = TypeVar("T")
@@ -63,9 +63,11 @@ _MAY_CHANGE = {"model", "quantization", "dtype"}
 class ModelArguments:
     """What is trained."""
 
+    _argument_group_name = "the model"
+
     model: str | None = _flag(
         None,
-        "Trained model to go on from: a folder, a model that vaner ships, or a hub id. It brings its backbone, "
+        "Trained model to continue from: a folder, a model that vaner ships, or a hub id. It brings its backbone, "
         "attention, head, adapter and row sizes; naming others is an error.",
     )
     backbone: str = _flag("smollm2-135m", "Embedded backbone, hub id or local folder.")
@@ -82,7 +84,7 @@ class ModelArguments:
     )
     head: str = _flag(
         "typed",
-        "typed: any set of types in one pass. shared: VANER's own, one type a pass.",
+        "typed: any set of types in one pass. shared: that of the original VANER, one type per pass.",
         ("typed", "shared"),
     )
     head_rank: int = _flag(128, "Size of the typed head's word-type interaction.")
@@ -143,8 +145,23 @@ class ModelArguments:
 class DataArguments:
     """What it is trained on."""
 
+    _argument_group_name = "the data"
+
     mix: list[str] = _flag(
-        [], "Corpora of the registry, each as name or name:weight (0.5 draws half per epoch)."
+        [],
+        "Corpora of the registry, or paths of your own files and folders, each as name or name:weight (0.5 draws half "
+        "per epoch). The types of a path are those that it annotates.",
+    )
+    registry: str | None = _flag(
+        None, "A file of corpora of your own, added to the shipped data/corpora.yaml."
+    )
+    dev_share: float = _flag(
+        0.1, "Of a path without a dev split: the share of its documents that is held out to choose the model."
+    )
+    rehearse: float = _flag(
+        0.0,
+        "With --model: rows of the corpora that the model knows, as far as they are here, for every row of the mix. "
+        "Without them a model forgets; 0.3 keeps most of what it knew.",
     )
     data_root: str | None = _flag(None, "Folder of the corpora; by default the variable VANER_DATA.")
     mix_temperature: float = _flag(1.0, "Above 1 draws less of the large corpora: shares follow size^(1/t).")
@@ -185,6 +202,8 @@ class DataArguments:
     )
 
     def __post_init__(self) -> None:
+        _check(self, 0, 0.9, "dev_share")
+        _check(self, 0, 100, "rehearse")
         shares = ("drop_dataset", "one_type", "all_types", "absent_types", "single_sentence", "keep_empty")
         _check(self, 0, 1, *shares)
         _check(self, 1, math.inf, "mix_temperature", "cap", "eval_documents")
@@ -195,6 +214,8 @@ class DataArguments:
 @dataclass
 class KnowledgeArguments:
     """What is learnt from a knowledge base (dense recognition, hints); nothing without ``--kb``."""
+
+    _argument_group_name = "a knowledge base"
 
     kb: str | None = _flag(
         None, "Index of names (python -m vaner kb build); rows of names are then trained on too."
@@ -237,8 +258,13 @@ class KnowledgeArguments:
 class VanerTrainingArguments(TrainingArguments):
     """transformers' TrainingArguments with other defaults, and a token budget in place of a batch size."""
 
+    _argument_group_name = "training (VANER's own, then those of transformers' TrainingArguments)"
+
     output_dir: str = _flag("runs/vaner", "Where checkpoints and the final model go.")
-    batch_tokens: int = _flag(2048, "Tokens a batch and process, padding included.")
+    overwrite_output_dir: bool = _flag(
+        False, "Remove what an earlier run wrote into --output_dir, and say what that is."
+    )
+    batch_tokens: int = _flag(2048, "Tokens in a batch of one process, padding included.")
     max_minutes: float | None = _flag(
         None,
         "Stop after so long; the learning rate then follows the clock. Such a run does not repeat exactly.",
@@ -262,21 +288,18 @@ class VanerTrainingArguments(TrainingArguments):
     dataloader_num_workers: int = _flag(0, "Processes that prepare batches.")
 
     def __post_init__(self) -> None:
-        # A batch of the dataset is a whole token-budget batch already.
-        if self.per_device_train_batch_size != 1:
-            raise VanerError(
-                "--per_device_train_batch_size: batches are measured in tokens; use --batch_tokens"
-            )
         _check(self, 1, math.inf, "batch_tokens", "patience")
         _check(self, 0, math.inf, "evaluations")
         if self.max_minutes is not None and not self.max_minutes > 0:
             raise VanerError(f"--max_minutes is {self.max_minutes:g}; choose more than 0, or leave it out")
+        flags.check(self, {one.name: _default(one) for one in fields(type(self)) if one.init})
         self.remove_unused_columns = False
         self.label_names = ["labels"]
         self.restore_callback_states_from_checkpoint = True
         # Pinned memory is of use to an accelerator only, and torch warns without one.
         self.dataloader_pin_memory = self.dataloader_pin_memory and torch.cuda.is_available()
         super().__post_init__()
+        flags.check_machine(self, self.max_minutes)
 
 
 GROUPS = (ModelArguments, DataArguments, VanerTrainingArguments, KnowledgeArguments)

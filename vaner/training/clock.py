@@ -14,6 +14,8 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
 
+from vaner.training.processes import of_first, several
+
 
 class Clock(TrainerCallback, ExportableState):
     """How far a run is, and when dev is scored; saved with every checkpoint and restored from it.
@@ -26,6 +28,7 @@ class Clock(TrainerCallback, ExportableState):
     Attributes:
         best: the best score so far, None before the first.
         best_step: update at which it was reached.
+        best_scores: of every dev corpus then, as `vaner.training.dev.Dev.scores` gives them.
     """
 
     def __init__(self, evaluations: int, max_minutes: float | None, patience: int | None) -> None:
@@ -37,12 +40,15 @@ class Clock(TrainerCallback, ExportableState):
         self.best: float | None = None
         self.best_step: int | None = None
         self.since_best = 0
+        self.best_scores: dict[str, dict[str, Any]] | None = None
         self._started: float | None = None
+        self._agreed = 0.0
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps; transformers asks for it."""
         self.elapsed = self.seconds()
-        self._started = time.monotonic()
+        if self._started is not None:
+            self._started = time.monotonic()
         return {
             "args": {
                 "evaluations": self.evaluations,
@@ -55,8 +61,14 @@ class Clock(TrainerCallback, ExportableState):
                 "best": self.best,
                 "best_step": self.best_step,
                 "since_best": self.since_best,
+                "best_scores": self.best_scores,
             },
         }
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Take up what `state` gave when the checkpoint was made; how long the run is, and its patience, may be new."""
+        for name, value in saved.get("attributes", {}).items():
+            setattr(self, name, value)
 
     def seconds(self) -> float:
         """Training time so far in seconds, over all resumed parts."""
@@ -70,18 +82,25 @@ class Clock(TrainerCallback, ExportableState):
             steps: updates of the whole run.
         """
         by_steps = step / steps if steps else 1.0
-        return max(by_steps, self.seconds() / self.max_seconds) if self.max_seconds else by_steps
+        if not self.max_seconds:
+            return by_steps
+        # Of several processes all go by what the first one's clock said after the last update.
+        seconds = self._agreed if several() else self.seconds()
+        return max(by_steps, seconds / self.max_seconds)
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Start the clock; called by Trainer."""
         self._started = time.monotonic()
+        self._agreed = of_first(self.seconds())
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Say whether dev is to be scored and whether the run is over; called by Trainer after every update."""
+        if self.max_seconds:
+            self._agreed = of_first(self.seconds())
         share = self.share(state.global_step, state.max_steps)
         if share >= 1:
             control.should_training_stop = True
@@ -89,15 +108,16 @@ class Clock(TrainerCallback, ExportableState):
             self.evaluated = int(share * self.evaluations + 1e-9)
             control.should_evaluate = True
 
-    def better(self, score: float, step: int) -> bool:
+    def better(self, score: float, step: int, scores: dict[str, dict[str, Any]] | None = None) -> bool:
         """Note an evaluation; true if it is the best so far.
 
         Args:
             score: the higher, the better.
             step: updates done.
+            scores: of every dev corpus.
         """
         if self.best is None or score > self.best:
-            self.best, self.best_step, self.since_best = score, step, 0
+            self.best, self.best_step, self.best_scores, self.since_best = score, step, scores, 0
             return True
         self.since_best += 1
         return False

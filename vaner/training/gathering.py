@@ -9,16 +9,19 @@ places: to leave out of training what its documents share (`vaner.corpora.overla
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from vaner.corpora.overlap import fingerprints, held_out_fingerprints, overlapping
-from vaner.corpora.registry import Corpus, Registry, read_registry
+from vaner.corpora.own import all_corpora, corpus_of, is_path
+from vaner.corpora.registry import Corpus, Registry
 from vaner.document import Document
 from vaner.errors import VanerError
+from vaner.files import shipped
 from vaner.inputs.hints import Hints
 from vaner.knowledge import KnowledgeBase
 from vaner.progress import progress
@@ -54,14 +57,16 @@ class Gathered:
 
 
 def parse_mix(mix: Sequence[str]) -> dict[str, float]:
-    """``name`` and ``name:weight`` words to weights.
+    """``name`` and ``name:weight`` words, or paths in place of names, to weights.
 
     Raises:
         VanerError: a weight that is no positive number, a corpus named twice.
     """
     weights: dict[str, float] = {}
     for word in mix:
-        name, colon, weight = word.partition(":")
+        # A path may have a colon of its own; a name has none.
+        parts = word.rpartition(":") if os.path.exists(word.rpartition(":")[0]) else word.partition(":")
+        name, colon, weight = (word, "", "") if os.path.exists(word) else parts
         try:
             value = float(weight) if colon else 1.0
         except ValueError:
@@ -85,13 +90,18 @@ def gather(data: DataArguments, seed: int) -> Gathered:
         VanerError: an unknown corpus or split, a missing file, a wrong mix, a dev split that is trained on.
         FormatError, OffsetError: a bad document, unless ``--on_error skip``.
     """
-    corpora = read_registry()
-    weights = parse_mix(data.mix)
+    corpora = all_corpora(data.registry)
+    weights = {_corpus(word, corpora, data): weight for word, weight in parse_mix(data.mix).items()}
+    wanted_dev = [_corpus(word, corpora, data, only_dev=True) for word in data.dev]
     types = _trained_types(corpora, list(weights), data.skip_types)
     if "test" in data.train_splits:
         raise VanerError("--train_splits test: test splits are for the final score; train on train and dev")
+    # Corpora that were named by their paths.
+    own = {name for name, corpus in corpora.items() if corpus.folder != shipped("data") and corpus.shipped}
     trained_on = {(name, split) for name in weights for split in data.train_splits}
-    dev_names = data.dev or [n for n in weights if "dev" in corpora[n].files and (n, "dev") not in trained_on]
+    dev_names = wanted_dev or [
+        n for n in weights if "dev" in corpora[n].files and (n, "dev") not in trained_on
+    ]
     for name in dev_names:
         if (name, "dev") in trained_on:
             raise VanerError(
@@ -117,6 +127,12 @@ def gather(data: DataArguments, seed: int) -> Gathered:
     sizes = []
     for number, (name, weight) in enumerate(weights.items()):
         documents = _training_documents(corpora[name], data, gathered, report)
+        if name in own and not wanted_dev and "dev" not in corpora[name].files:
+            documents, gathered.dev[name] = _held_out(documents, data.dev_share, seed)
+            if not gathered.dev[name]:
+                del gathered.dev[name]
+            elif held_out is not None:
+                held_out |= fingerprints(gathered.dev[name])
         if held_out is not None:
             # One by one: ids are unique within a file, not over all splits.
             kept = [d for d in documents if not overlapping([d], held_out)]
@@ -136,6 +152,35 @@ def gather(data: DataArguments, seed: int) -> Gathered:
         source.weight *= factor
     gathered.repaired = dict(report.counts)
     return gathered
+
+
+def _corpus(word: str, corpora: Registry, data: DataArguments, only_dev: bool = False) -> str:
+    """The name of a corpus that a word names, added to the registry where the word is its path.
+
+    Args:
+        only_dev: all documents of a path without splits choose the model.
+    """
+    if not is_path(word, corpora):
+        return corpora[word].name
+    corpus = corpus_of(word, data.on_error)
+    if only_dev and "dev" not in corpus.files and corpus.name not in corpora:
+        corpus = replace(corpus, files={"dev": corpus.files["train"]})
+    if corpus.name in corpora and corpora[corpus.name] != corpus:
+        raise VanerError(f"{word}: another corpus is called {corpus.name} too; rename the file or folder")
+    corpora[corpus.name] = corpus
+    return corpus.name
+
+
+def _held_out(documents: list[Document], share: float, seed: int) -> tuple[list[Document], list[Document]]:
+    """What is trained on, and the documents that choose the model: those of the seed, none of fewer than five."""
+    number = round(share * len(documents)) if len(documents) >= 5 else 0
+    if share and len(documents) >= 5:
+        number = max(number, 1)
+    chosen = set(np.random.default_rng(seed).permutation(len(documents))[:number].tolist())
+    return (
+        [d for i, d in enumerate(documents) if i not in chosen],
+        [d for i, d in enumerate(documents) if i in chosen],
+    )
 
 
 def _trained_types(

@@ -9,11 +9,13 @@ import contextlib
 import json
 import logging
 import shutil
+import signal
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from transformers import set_seed
@@ -26,15 +28,18 @@ from vaner.model.adapting import Adapter
 from vaner.model.catalogue import backbone_folder, model_folder
 from vaner.model.config import CONFIG_NAME, ModelConfig
 from vaner.model.network import VanerModel, describe
-from vaner.model.saving import BACKBONE_FOLDER, load_tokenizer
+from vaner.model.saving import BACKBONE_FOLDER, copy_saved, load_tokenizer
 from vaner.training import card
 from vaner.training.arguments import DataArguments, ModelArguments, Run, VanerTrainingArguments, parse
 from vaner.training.clock import Clock
+from vaner.training.continuing import check_same, checkpoint_of, overwritten, remove, settings_of
 from vaner.training.dev import Dev
 from vaner.training.gathering import Gathered, gather, gather_hints, gather_names
 from vaner.training.mixture import Drawing, Mixture
 from vaner.training.record import log_data, log_names, names_record, run_record
+from vaner.training.rehearsal import Known, compared, log_known, rehearsal, what_it_knows
 from vaner.training.trainer import BEST_FOLDER, VanerTrainer
+from vaner.training.upload import Upload
 
 RECORD = "run.json"
 
@@ -69,16 +74,30 @@ def train(asked: Run) -> Path:
     """
     started = time.monotonic()
     data, args, knowledge = asked.data, asked.training, asked.knowledge
+    # What cannot work is said before any data is read.
+    checkpoint = checkpoint_of(asked)
+    upload = Upload.of(args) if args.push_to_hub else None
+    trained = model_folder(asked.model.model) if asked.model.model else None
+    if data.rehearse and not trained:
+        raise VanerError(
+            "--rehearse is of what a model knows already; name one with --model, or leave it out"
+        )
     set_seed(args.seed)
 
     gathered = gather(data, args.seed)
-    trained = model_folder(asked.model.model) if asked.model.model else None
+    kept = None
+    if trained:
+        kept = what_it_knows(ModelConfig.load(trained), gathered, data, args.seed)
+        gathered.sources += rehearsal(kept, gathered, data)
+    made_with = settings_of(asked, gathered)
+    if checkpoint:
+        check_same(checkpoint, made_with)
     settings = _settings(asked.model, data, gathered, ModelConfig.load(trained) if trained else None)
     names = gate = hints = None
     if knowledge.kb_hints:
         hints = gather_hints(knowledge, gathered, settings.types)
-        kept = {"notes": knowledge.kb_hint_notes, "tokens": knowledge.kb_hint_tokens}
-        settings = replace(settings, hints={**kept, "share": knowledge.kb_hint_share})
+        limits = {"notes": knowledge.kb_hint_notes, "tokens": knowledge.kb_hint_tokens}
+        settings = replace(settings, hints={**limits, "share": knowledge.kb_hint_share})
     if settings.hints:
         settings = replace(settings, template=settings.template.with_hints())
     if knowledge.kb and knowledge.kb_ratio:
@@ -125,9 +144,10 @@ def train(asked: Run) -> Path:
     origin = f"{asked.model.model} on {settings.backbone}" if trained else settings.backbone
     log.info(f"model: {origin}, {settings.attention}, {settings.head} head, {describe(model)}")
 
-    # Trainer runs one long epoch: the mixture already holds all of them.
+    # Trainer runs one long epoch: the mixture already holds all of them. What is uploaded is the finished model.
     args.num_train_epochs = 1
     args.disable_tqdm = True
+    args.push_to_hub = False
     trainer = VanerTrainer(
         model,
         args,
@@ -145,13 +165,34 @@ def train(asked: Run) -> Path:
         ),
         clock=Clock(args.evaluations if gathered.dev else 0, args.max_minutes, args.patience),
         tokenizer=tokenizer,
+        settings=made_with,
     )
-    resume = _checkpoint(args)
-    if resume:
-        log.info(f"resuming from {resume}")
-    trainer.train(resume_from_checkpoint=resume)
+    if args.process_index == 0 and (old := overwritten(asked)):
+        log.info(f"removing what an earlier run wrote: {', '.join(str(path) for path in old)}")
+        remove(old)
+    if checkpoint:
+        log.info(f"resuming from {checkpoint}")
+    before = trainer.score_dev(kept.dev) if kept else {}
+    with trainer.interruption.listening():
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if trainer.interruption.signal is not None:
+        _stopped(trainer)
     kept_names = names_record(knowledge, names, mixture, gate) if names and gate else {}
-    return _finish(asked, trainer, gathered, kept_names, started)
+    folder = _finish(asked, trainer, gathered, kept_names, started, (kept, before) if kept else None)
+    if upload and args.process_index == 0:
+        log.info(f"uploaded to {upload.send(folder)}")
+    return folder
+
+
+def _stopped(trainer: VanerTrainer) -> NoReturn:
+    """Say how to go on, and end as a program does that a signal ended."""
+    came = trainer.interruption.signal or signal.SIGTERM
+    step = trainer.state.global_step
+    log.info(
+        f"stopped by {came.name} after update {step}; {trainer.args.output_dir}/checkpoint-{step} is whole: go on with "
+        "the same command and --resume_from_checkpoint last"
+    )
+    sys.exit(128 + came)
 
 
 @contextlib.contextmanager
@@ -256,54 +297,47 @@ def _model(
     return model.train()
 
 
-def _checkpoint(args: VanerTrainingArguments) -> str | None:
-    wanted = args.resume_from_checkpoint
-    if wanted in (None, "", "False", "false"):
-        return None
-    if wanted in ("True", "true", "last"):
-        found = [
-            p for p in Path(args.output_dir).glob("checkpoint-*") if (p / "trainer_state.json").is_file()
-        ]
-        if not found:
-            raise VanerError(
-                f"{args.output_dir}: no checkpoint to resume from; leave --resume_from_checkpoint out"
-            )
-        return str(max(found, key=lambda p: int(p.name.split("-")[1])))
-    if not (Path(wanted) / "trainer_state.json").is_file():
-        raise VanerError(
-            f"{wanted}: not a checkpoint; name a folder such as {args.output_dir}/checkpoint-100"
-        )
-    return wanted
-
-
 def _finish(
-    asked: Run, trainer: VanerTrainer, gathered: Gathered, names: dict[str, Any], started: float
+    asked: Run,
+    trainer: VanerTrainer,
+    gathered: Gathered,
+    names: dict[str, Any],
+    started: float,
+    kept: tuple[Known, dict[str, dict[str, Any]]] | None,
 ) -> Path:
+    """Score the chosen model where that is still to be done, and write the folder; every process must come here."""
     args = asked.training
     folder = Path(args.output_dir)
-    model = trainer.accelerator.unwrap_model(trainer.model)
     best = folder / BEST_FOLDER
-    if trainer.clock.best is not None and (best / CONFIG_NAME).is_file():
-        model.load_trained(best)
-    scores = trainer.best_scores
+    chosen = trainer.clock.best is not None and (best / CONFIG_NAME).is_file()
+    if chosen and not trainer.is_sharded:
+        trainer.accelerator.unwrap_model(trainer.model).load_trained(best)
+    scores = trainer.clock.best_scores if chosen else None
     if scores is None:
         if gathered.dev:
             log.info("scoring the chosen model on dev")
-        scores = trainer.dev.scores(model, trainer.tokenizer)
+        scores = trainer.score_dev()
+    if not chosen:
+        trainer.save_best()
+    after = trainer.score_dev(kept[0].dev) if kept and not (chosen and trainer.is_sharded) else {}
     if args.process_index == 0:
+        forgotten = compared(kept[1], after) if kept else {}
         record = run_record(asked, trainer, gathered, names, scores, time.monotonic() - started)
+        if forgotten:
+            record["known_before"] = forgotten
         shown = {k: v for k, v in record.items() if k not in ("arguments",)}
-        model.settings = replace(model.settings, training=shown)
-        dtype = torch.bfloat16 if args.save_dtype == "bfloat16" else None
-        model.save_pretrained(folder, trainer.tokenizer, dtype=dtype)
+        settings = replace(ModelConfig.load(best), training=shown)
+        copy_saved(best, folder, settings, torch.bfloat16 if args.save_dtype == "bfloat16" else None)
         history = [h for h in trainer.state.log_history if "loss" in h or "eval_f1" in h]
         write_text(folder / RECORD, json.dumps({**record, "history": history}, indent=2, default=str) + "\n")
-        write_text(folder / "README.md", card.render(model.settings))
+        write_text(folder / "README.md", card.render(settings))
         for scratch in (best, folder / ".writing"):
             shutil.rmtree(scratch, ignore_errors=True)
         for name, one in scores.items():
             log.info(f"dev {name}: F1 {one['f1']:.4f} (P {one['precision']:.4f}, R {one['recall']:.4f})")
+        log_known(forgotten, asked.data.rehearse)
         log.info(
             f"model written to {folder} ({record['minutes']:.1f} min); tag with: python predict.py --model {folder} ..."
         )
+    trainer.accelerator.wait_for_everyone()
     return folder

@@ -7,10 +7,13 @@ Mixture (whole batches) -> transformers' Trainer -> checkpoint-N/, best/
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import os
 import shutil
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,15 +24,17 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torch.utils.data import Dataset, SequentialSampler
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer import SCHEDULER_NAME
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import rotate_checkpoints
 
-from vaner.errors import VanerError
-from vaner.model.config import CONFIG_NAME
 from vaner.model.network import VanerModel
+from vaner.training import sharding
 from vaner.training.arguments import VanerTrainingArguments
 from vaner.training.clock import Clock
+from vaner.training.continuing import write_settings
 from vaner.training.dev import Dev, mean_f1
+from vaner.training.interruption import Interruption
 from vaner.training.mixture import Mixture
 
 if TYPE_CHECKING:
@@ -78,9 +83,10 @@ class VanerTrainer(Trainer):
         dev: what chooses the model.
         clock: says how far the run is.
         tokenizer: is saved with the model.
+        settings: what every checkpoint says that it was made with.
 
-    Attributes:
-        best_scores: of the best model on dev, None before the first evaluation.
+    Raises:
+        VanerError: the launch shards weights in a way that would not train them as one GPU does.
     """
 
     args: VanerTrainingArguments
@@ -95,9 +101,17 @@ class VanerTrainer(Trainer):
         dev: Dev,
         clock: Clock,
         tokenizer: PreTrainedTokenizerBase,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
+        self.interruption = Interruption()
+        sharding.check(args, model)
+        _keep_unpacked(model)
         super().__init__(
-            model, args, train_dataset=mixture, data_collator=_as_tensors, callbacks=[clock, Printer()]
+            model,
+            args,
+            train_dataset=mixture,
+            data_collator=_as_tensors,
+            callbacks=[clock, self.interruption, Printer()],
         )
         self.remove_callback(PrinterCallback)
         self.mixture = mixture
@@ -107,7 +121,7 @@ class VanerTrainer(Trainer):
         self.tokenizer = tokenizer
         self._logged = (0, 0.0)
         self._checkpoints: Path | None = None
-        self.best_scores: dict[str, dict[str, Any]] | None = None
+        self.settings = settings or {}
 
     def _get_train_sampler(self, train_dataset: Dataset[Any] | None = None) -> SequentialSampler:
         # The mixture is shuffled already, by the seed and the epoch.
@@ -166,18 +180,13 @@ class VanerTrainer(Trainer):
         Returns:
             ``eval_f1``, the mean, and ``eval_<corpus>_f1``, all in [0, 1].
         """
-        found = self.dev.scores(self.accelerator.unwrap_model(self.model), self.tokenizer)
+        found = self.score_dev()
         values = {f"{metric_key_prefix}_{name}_f1": one["f1"] for name, one in found.items()}
         values[f"{metric_key_prefix}_f1"] = mean_f1(found)
         self.log(values)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, values)
-        if self.clock.better(values[f"{metric_key_prefix}_f1"], self.state.global_step):
-            self.best_scores = found
-            best = Path(self.args.output_dir) / BEST_FOLDER
-            writing = best.with_name(f".{BEST_FOLDER}.writing")
-            self._save(str(writing), self._gathered_state())
-            if self.args.should_save:
-                _swap(writing, best)
+        if self.clock.better(values[f"{metric_key_prefix}_f1"], self.state.global_step, found):
+            self.save_best()
         if not self.clock.is_patient:
             log.info(f"  no better dev F1 in {self.clock.patience} evaluations: stopping early")
             self.control.should_training_stop = True
@@ -185,10 +194,68 @@ class VanerTrainer(Trainer):
         self._logged = (self.state.global_step, self.clock.seconds())
         return values
 
+    def score_dev(self, dev: Dev | None = None) -> dict[str, dict[str, Any]]:
+        """Scores of the model as it is, on dev (or another `Dev`); every process must ask."""
+        dev = dev or self.dev
+        model = self.accelerator.unwrap_model(self.model)
+        if not self.is_sharded:
+            return dev.scores(model, self.tokenizer)
+        # A forward pass collects weights from all processes: all must make the same passes, one after the other.
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            if self.is_fsdp_enabled:
+                sharding.open_for_tagging(model)
+            with self.compute_loss_context_manager():
+                return replace(dev, process=0, processes=1).scores(model, self.tokenizer)
+        finally:
+            torch.set_num_threads(threads)
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether no process has all of the weights (FSDP, ZeRO-3)."""
+        if self.is_deepspeed_enabled:
+            return self.accelerator.state.deepspeed_plugin.zero_stage == 3
+        return bool(self.is_fsdp_enabled)
+
+    def create_accelerator_and_postprocess(self) -> None:
+        """Read what the launch says of sharding, and let all kinds compute as one GPU does; called by Trainer."""
+        super().create_accelerator_and_postprocess()
+        sharding.adjust(self.accelerator.state)
+
+    def autocast_smart_context_manager(
+        self, cache_enabled: bool | None = True
+    ) -> contextlib.AbstractContextManager[Any]:
+        """Products in bfloat16 where weights are sharded; elsewhere accelerate and DeepSpeed see to that themselves."""
+        if self.is_fsdp_enabled and self.args.bf16:
+            return torch.autocast(self.args.device.type, torch.bfloat16, cache_enabled=bool(cache_enabled))
+        return super().autocast_smart_context_manager(cache_enabled)
+
+    def save_best(self) -> None:
+        """Put the model as it is into the folder of the best; every process must ask."""
+        best = Path(self.args.output_dir) / BEST_FOLDER
+        writing = best.with_name(f".{BEST_FOLDER}.writing")
+        self.save_model(str(writing))
+        if self.args.should_save:
+            _swap(writing, best)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Write the model as it is; every process must ask.
+
+        Args:
+            output_dir: by default the run's.
+            _internal_call: Trainer's, of no effect.
+        """
+        self._save(output_dir, self._gathered_state())
+
     def _gathered_state(self) -> dict[str, torch.Tensor] | None:
-        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
-            return self.accelerator.get_state_dict(self.model)
-        return None
+        if not self.is_sharded:
+            return None
+        if self.is_deepspeed_enabled:
+            return self.accelerator.get_state_dict(self.model_wrapped)
+        # The frozen weights of an adapted backbone are not saved, and need not be gathered.
+        model = cast("VanerModel", self.model)
+        return sharding.gathered(model, frozen=not model.is_adapted)
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, torch.Tensor] | None = None) -> None:
         if not self.args.should_save:
@@ -211,16 +278,39 @@ class VanerTrainer(Trainer):
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
             name = f"checkpoint-{self.state.global_step}"
+            write_settings(folder / ".writing" / name, self.settings)
             _swap(folder / ".writing" / name, folder / name)
             shutil.rmtree(folder / ".writing", ignore_errors=True)
             rotate_checkpoints(str(folder), self.args.save_total_limit)
         self.accelerator.wait_for_everyone()
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-        if not (Path(resume_from_checkpoint) / CONFIG_NAME).is_file():
-            raise VanerError(f"{resume_from_checkpoint}: no whole checkpoint; resume from an earlier one")
         # It was given no other kind.
-        cast("VanerModel", model or self.model).load_trained(resume_from_checkpoint)
+        wanted = cast("VanerModel", model or self.model)
+        if self.is_fsdp_enabled:
+            sharding.load_trained(wanted, resume_from_checkpoint)
+        else:
+            wanted.load_trained(resume_from_checkpoint)
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        if not self.is_fsdp_enabled:
+            super()._save_optimizer_and_scheduler(output_dir)
+            return
+        # Trainer would write all frozen weights into every checkpoint; the trained ones are there already.
+        model = cast("VanerModel", self.model)
+        sharding.save_optimizer(self.accelerator, self.optimizer, model, output_dir)
+        if self.args.should_save:
+            torch.save(cast("LRScheduler", self.lr_scheduler).state_dict(), Path(output_dir) / SCHEDULER_NAME)
+
+    def _load_callback_state(self) -> None:
+        # Trainer makes new callbacks from what was saved; the clock that is asked here would stay as it was.
+        # transformers types what is a dictionary of saved states as a list of callbacks.
+        states = cast("dict[str, Any]", self.state.stateful_callbacks)
+        saved = states.pop(Clock.__name__, None)
+        super()._load_callback_state()
+        if saved is not None:
+            self.clock.restore(saved[-1] if isinstance(saved, list) else saved)
+            states[Clock.__name__] = saved
 
 
 def _swap(new: Path, place: Path) -> None:
@@ -231,6 +321,14 @@ def _swap(new: Path, place: Path) -> None:
         os.replace(place, old)
     os.replace(new, place)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _keep_unpacked(model: VanerModel) -> None:
+    # Once it has tagged on a CPU, a 4-bit layer of bitsandbytes keeps its weights packed for that, and hands on no
+    # gradient any more, without an error.
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            setattr(module, "support_avx512bf16_for_cpu", False)  # noqa: B010  # no field of a torch Module
 
 
 def _as_tensors(items: list[dict[str, np.ndarray]]) -> dict[str, torch.Tensor]:
