@@ -56,7 +56,7 @@ quickstart: backbone
 test: $(READY)
 	$(PY) -m pytest
 
-test-slow: backbone
+test-slow: backbone $(VENV)/.ready-examples
 	$(PY) -m pytest -m slow
 
 lint: $(READY)
