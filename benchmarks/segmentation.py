@@ -21,7 +21,7 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 from vaner.cli import guarded
-from vaner.corpora.registry import Corpus, registry
+from vaner.corpora.registry import Corpus, read_registry
 from vaner.document import Document
 from vaner.errors import VanerError
 from vaner.files import replacing_text
@@ -154,7 +154,7 @@ def main() -> None:
     )
     parser.add_argument("--json", metavar="FILE", help="write every number")
     args = parser.parse_args()
-    corpora = registry()
+    corpora = read_registry()
     texts = {
         corpus.name: documents
         for corpus in corpora.values()

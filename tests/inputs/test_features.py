@@ -214,7 +214,7 @@ def test_a_very_long_word_is_read_by_its_first_tokens_and_named(kind):
     before, cut, after = one.words(["the", long, "locus"])
     assert len(cut) == MAX_WORD_TOKENS
     assert cut.tolist() == whole(kind, f"x {long}")[len(whole(kind, "x")) :][:MAX_WORD_TOKENS]
-    assert one.shortened == {long}
+    assert one.shortened == {hash(long)}
     assert (
         before.tolist() == one.words(["the"])[0].tolist()
         and after.tolist() == one.words(["locus"])[0].tolist()
