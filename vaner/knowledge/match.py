@@ -205,9 +205,11 @@ def longest(start: np.ndarray, end: np.ndarray) -> np.ndarray:
     keep = new & np.repeat(size == 1, size)
     for group, count in zip(first[size > 1].tolist(), size[size > 1].tolist(), strict=True):
         spans = [(int(start[i]), int(end[i]), i) for i in range(group, group + count)]
-        taken: list[tuple[int, int]] = []
+        origin = spans[0][0]
+        taken = bytearray(max(b for _, b, _ in spans) - origin)
         for a, b, i in sorted(spans, key=lambda s: (s[0] - s[1], s[0])):
-            if all(b <= x or a >= y for x, y in taken):
-                taken.append((a, b))
+            # Whatever was taken before is no shorter: it covers the first or the last character, or nothing.
+            if not taken[a - origin] and not taken[b - origin - 1]:
+                taken[a - origin : b - origin] = b"\1" * (b - a)
                 keep[i] = True
     return np.flatnonzero(keep)
