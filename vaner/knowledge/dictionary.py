@@ -13,6 +13,8 @@ from vaner.document import Document, Span
 from vaner.knowledge.index import KnowledgeBase
 from vaner.knowledge.match import Match
 from vaner.text.abbreviations import Abbreviation, find
+from vaner.text.markup import Readable
+from vaner.text.segment import blocks
 
 _BATCH = 64  # documents matched at once
 
@@ -70,7 +72,7 @@ class DictionaryTagger:
         asked = frozenset(self.kb.types if types is None else types)
         stream = iter(documents)
         while batch := list(islice(stream, _BATCH)):
-            pieces = [self._pieces(document) for document in batch]
+            pieces = [blocks(document.text, document.passages) for document in batch]
             texts = [d.text[a:b] for d, parts in zip(batch, pieces, strict=True) for a, b in parts]
             matches = iter(self.kb.match(texts, types))
             for document, parts in zip(batch, pieces, strict=True):
@@ -79,17 +81,12 @@ class DictionaryTagger:
                 ]
                 if self._abbreviations:
                     found = _follow_definitions(document.text, found)
+                readable = Readable(document.text)
+                found = [m for m in found if readable(m.start, m.end)]
                 spans = [document.span(m.start, m.end, m.type, score=1.0) for m in found]
                 tagged = document.with_spans(spans)
                 tagged.types = asked
                 yield tagged
-
-    @staticmethod
-    def _pieces(document: Document) -> list[tuple[int, int]]:
-        """The document's passages, or all of it: no name reaches over the end of a title."""
-        if document.passages:
-            return [(p.start, p.end) for p in document.passages]
-        return [(0, len(document.text))]
 
     def __call__(
         self,

@@ -378,7 +378,7 @@ class Vaner(Copied):
                 one.text.offsets,
                 asked,
                 one.log_probs,
-                unit_starts=one.unit_starts,
+                unit_starts=[*one.unit_starts, *one.text.block_starts],
                 decoding=self.decoding,
                 flat=self.flat,
             )
