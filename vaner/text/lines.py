@@ -1,12 +1,14 @@
 """In: a text. Out: where its blocks begin (paragraphs, items of lists, cells of tables), which no mention crosses.
 
-Patients took                 a wrapped line goes on: it was full, or the next begins with a small letter
-metformin daily.
-                              an empty line ends a paragraph
-Medication:                   a label ends with its line
-- Metformin                   a bullet or a number begins an item
-- Aspirin
-Drug<tab>Dose                 a tab parts cells; a row is a line of its own
+    Patients took                 a wrapped line goes on: it was full, or the next begins with a small letter
+    metformin daily.
+                                  an empty line ends a paragraph
+    Medication:                   a label ends with its line
+    - Metformin                   a bullet or a number begins an item
+    - Aspirin
+    Drug<tab>Dose                 a tab parts cells; a row is a line of its own
+
+The rules are those of `borders`.
 """
 
 from __future__ import annotations
