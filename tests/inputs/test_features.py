@@ -222,6 +222,14 @@ def test_a_very_long_word_is_read_by_its_first_tokens_and_named(kind):
 
 
 @KINDS
+@pytest.mark.parametrize("piece", ["ACGT", "a", "漢", "β-", "12 x"])
+def test_only_the_beginning_of_a_very_long_word_is_tokenised(kind, piece):
+    long = (piece * 40_000)[:60_000]
+    (cut,) = tokenisation(kind).words([long])
+    assert cut.tolist() == whole(kind, f"x {long}")[len(whole(kind, "x")) :][:MAX_WORD_TOKENS]
+
+
+@KINDS
 def test_half_a_surrogate_pair_is_a_word_like_any_other(kind):
     one = tokenisation(kind)
     broken, mark = one.words(["\ud83d", "\N{REPLACEMENT CHARACTER}"])

@@ -31,6 +31,8 @@ MOST_INSTRUCTIONS = 100_000
 MOST_SHORTENED = 100_000
 LONGEST_REMEMBERED = 200  # characters; a longer word, rare as it is, is tokenised anew each time
 
+# Of a longer word no more is tokenised: its first tokens do not depend on what comes so much later.
+_MOST_CHARACTERS = 20_000
 _AT_ONCE = 10_000  # words; what a tokenizer says of each takes a kilobyte until it is taken in
 _CARRIER = "x"
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -123,7 +125,7 @@ class Tokenisation:
         fresh: dict[str, np.ndarray] = {}
         for at in range(0, len(unseen), _AT_ONCE):
             some = unseen[at : at + _AT_ONCE]
-            encoded = self._encode([f"{_CARRIER} {_encodable(w)}" for w in some])
+            encoded = self._encode([f"{_CARRIER} {_encodable(w[:_MOST_CHARACTERS])}" for w in some])
             for word, ids in zip(some, encoded, strict=True):
                 ids = ids[len(self._carrier) :] or [self._unknown()]
                 if len(ids) > MAX_WORD_TOKENS and len(self.shortened) < MOST_SHORTENED:

@@ -13,6 +13,7 @@ compared, not spellings: a table of ten million keys takes a wrong run for a nam
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ from vaner.knowledge.normalise import Words, join, normal_words
 
 _WINDOW = 200_000  # code points normalised at once
 _OVERLAP = 2_000  # code points, above the longest name that an index keeps
+_SPACE = re.compile(r"\s")
 
 
 class Match(NamedTuple):
@@ -181,9 +183,8 @@ class Finder:
 
 def _word_border(text: str, at: int) -> int:
     """The first place from ``at`` on that follows white space, or the end."""
-    while at < len(text) and not text[at - 1].isspace():
-        at += 1
-    return min(at, len(text))
+    found = _SPACE.search(text, max(at - 1, 0))
+    return found.end() if found else len(text)
 
 
 def longest(start: np.ndarray, end: np.ndarray) -> np.ndarray:
