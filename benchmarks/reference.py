@@ -9,8 +9,13 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-HYPHENS = set("-_\u2010\u2011\u2012\u2013\u2212\u00ad\ufe63\uff0d")
-APOSTROPHES = set("'`\u2018\u2019\u02bc\u2032\u2033\u00b4\uff07")
+HYPHENS = set("-_\u02d7\u2010\u2011\u2012\u2013\u2043\u2212\u2796")
+APOSTROPHES = set(
+    "'`\"\u00b4\u02b9\u02ba\u02bb\u02bc\u02bd\u2018\u2019\u201b\u201c\u201d\u2032\u2033\u2035\u2036"
+)
+TRADE_MARKS = set("\u00a9\u00ae\u2117\u2120\u2122")
+FILLERS = set("\u115f\u1160\u3164\uffa0")
+SPELT = {"æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "\u2206": "δ"}
 
 
 class Word(NamedTuple):
@@ -32,15 +37,16 @@ def _kind(char: str) -> str:
         return "hyphen"
     if char in APOSTROPHES:
         return "apostrophe"
-    if char.isspace() or category in ("Zs", "Cc"):
+    if char.isspace() or category in ("Zs", "Cc") or char in TRADE_MARKS:
         return "space"
-    if category in ("Mn", "Me", "Cf", "Cs", "Cn"):
+    if category in ("Mn", "Me", "Cf", "Cs", "Cn") or char in FILLERS:
         return "ignored"
     if category == "Mc":
         return "letter"
     folded = _fold(char)
-    if category[0] not in "LN" or not folded or (category == "No" and len(folded) > 1):
-        return "sign"
+    if (category[0] not in "LN" and char != "\u2206") or not folded or (category == "No" and len(folded) > 1):
+        plain = _plain(char)
+        return "sign" if plain == char else _kind(plain)
     if _greek(folded):
         return "greek"
     return "digit" if folded.isdigit() else "letter"
@@ -48,7 +54,14 @@ def _kind(char: str) -> str:
 
 def _fold(char: str) -> str:
     decomposed = unicodedata.normalize("NFKD", char).casefold()
-    return "".join(c for c in unicodedata.normalize("NFKD", decomposed) if c.isalnum())
+    spelt = "".join(SPELT.get(c, c) for c in unicodedata.normalize("NFKD", decomposed))
+    return "".join(c for c in spelt if c.isalnum())
+
+
+def _plain(char: str) -> str:
+    """The sign that a superscript, a subscript or a wide form is one of; the prime of several in one."""
+    decomposed = unicodedata.normalize("NFKD", char)
+    return decomposed[0] if len(decomposed) == 1 or set(decomposed) <= APOSTROPHES else char
 
 
 def _greek(letter: str) -> str:
@@ -79,7 +92,7 @@ def words(text: str) -> list[Word]:
         elif kind == "greek":
             found.append((kind, _greek(_fold(char)), i, end, char))
         elif kind == "sign":
-            found.append((kind, char, i, end, char))
+            found.append((kind, _plain(char), i, end, char))
         elif kind == "break" or blank_line:
             found.append(("break", "\n", i, end, char))
         else:

@@ -33,6 +33,8 @@ def execute(tmp_path, monkeypatch):
     pytest.importorskip("ipykernel", reason=reason)
     # As a user has it, with all cores; the other tests have one thread each.
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    # What --rehearse finds: the samples, whatever corpora the machine has.
+    monkeypatch.delenv("VANER_DATA", raising=False)
     # Where others compute too, threads that spin while they wait make training six times as slow.
     monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
@@ -80,6 +82,7 @@ def test_train_on_your_corpus(execute):
     assert record["updates"] == 16 and record["started_from"] == "vaner-smollm2-135m"
     # The shipped model does not know the type.
     assert record["dev"]["anatem-sample"]["f1"] > 0.3
+    assert "train on mine: 3 documents" in printed and "known before: Disease on" in printed
     settings = json.loads((folder / "anatomy" / "vaner.json").read_text(encoding="utf-8"))
     assert "Anatomy" in settings["types"] and "Disease" in settings["types"]
     assert "anatem-sample, test split: 8 documents" in printed

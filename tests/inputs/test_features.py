@@ -214,11 +214,19 @@ def test_a_very_long_word_is_read_by_its_first_tokens_and_named(kind):
     before, cut, after = one.words(["the", long, "locus"])
     assert len(cut) == MAX_WORD_TOKENS
     assert cut.tolist() == whole(kind, f"x {long}")[len(whole(kind, "x")) :][:MAX_WORD_TOKENS]
-    assert one.shortened == {long}
+    assert one.shortened == {hash(long)}
     assert (
         before.tolist() == one.words(["the"])[0].tolist()
         and after.tolist() == one.words(["locus"])[0].tolist()
     )
+
+
+@KINDS
+@pytest.mark.parametrize("piece", ["ACGT", "a", "漢", "β-", "12 x"])
+def test_only_the_beginning_of_a_very_long_word_is_tokenised(kind, piece):
+    long = (piece * 40_000)[:60_000]
+    (cut,) = tokenisation(kind).words([long])
+    assert cut.tolist() == whole(kind, f"x {long}")[len(whole(kind, "x")) :][:MAX_WORD_TOKENS]
 
 
 @KINDS

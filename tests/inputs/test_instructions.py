@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from unicodedata import category
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from vaner.document import Document, Passage, Span
 from vaner.errors import VanerError
 from vaner.inputs.instructions import TYPE_VECTORS, Template
 from vaner.tagging import decode
+from vaner.text.segment import seen
 from vaner.text.tags import B, I, O, encode_tags
 from vaner.text.units import Text, group
 
@@ -201,12 +203,15 @@ def test_marked_sentences_that_overlap_or_are_empty_give_every_word_once():
 
 @settings(deadline=None)
 @given(st.text(max_size=60), st.data())
-def test_every_character_that_is_no_space_lies_in_one_word(text, data):
+def test_every_character_that_can_be_seen_lies_in_one_word(text, data):
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6)))
     marked = data.draw(st.sampled_from([None, list(zip(cuts, cuts[1:], strict=False))]))
     read = Text.of(Document("d", text, sentences=marked))
     covered = [at for start, end in read.offsets for at in range(start, end)]
-    assert covered == [at for at, c in enumerate(text) if not c.isspace()]
+    assert covered == sorted(set(covered))
+    assert [at for at in covered if seen(text[at])] == [
+        at for at, c in enumerate(text) if not c.isspace() and category(c) != "Cc" and seen(c)
+    ]
     assert read.sentence_starts == sorted(set(read.sentence_starts))
     assert all(a < b for a, b in read.sentence_ranges())
     assert sum(b - a for a, b in read.sentence_ranges()) == len(read.words)

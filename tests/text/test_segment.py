@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vaner.document import Passage
-from vaner.text.segment import sentences, words
+from vaner.text.segment import blocks, seen, sentences, words
 
 ANY_TEXT = st.text(
     alphabet=st.one_of(st.sampled_from(".!?()[]\"' \n\taAbB19-αé\u0301\U0001f9ec"), st.characters())
@@ -28,7 +28,8 @@ def pieces(text, offsets):
 
 
 def visible(text):
-    return "".join(text.split())
+    """What can be seen of a text."""
+    return "".join(c for c in seen(text) if not c.isspace() and unicodedata.category(c) != "Cc")
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,13 @@ def visible(text):
         ("H₂O Ca²⁺", ["H₂O", "Ca²", "⁺"]),
         ("a\U0001f9ecb", ["a", "\U0001f9ec", "b"]),
         (" \t\n\u00a0\x1c", []),
+        ("\ufeffaspirin", ["aspirin"]),
+        ("hepato\u00adcellular", ["hepato\u00adcellular"]),
+        ("IL\u200b-\u20602 \u200b \x00\x1b", ["IL", "-", "2"]),
+        ("TNF\u200c\u200dα\u200e", ["TNF\u200c\u200dα"]),
+        ("\ufe0f \u034f\u2028\u2066", []),
+        ("R&amp;D &lt;5 &#945; &#x3b1;", ["R", "&amp;", "D", "&lt;", "5", "&#945;", "&#x3b1;"]),
+        ("AT&T; &nonsense; &#; &amp", ["AT", "&", "T", ";", "&", "nonsense", ";", "&", "#", ";", "&", "amp"]),
     ],
 )
 def test_words(text, expected):
@@ -50,7 +58,8 @@ def test_words(text, expected):
 @given(ANY_TEXT)
 def test_words_cover_every_visible_character_once(text):
     found = words(text)
-    assert "".join(pieces(text, found)) == visible(text)
+    assert visible("".join(pieces(text, found))) == visible(text)
+    assert all(visible(piece) and len(piece.split()) == 1 for piece in pieces(text, found))
     assert all(a[1] <= b[0] for a, b in zip(found, found[1:], strict=False))
 
 
@@ -153,3 +162,72 @@ def test_long_monotonous_text_is_no_trap(repeated):
 def test_decomposed_letters_start_sentences():
     text = unicodedata.normalize("NFD", "Über allem. Ängste blieben. Ökonomie?")
     assert len(sentences(text)) == 3
+
+
+# --- blocks ---
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        ["Medication:", "Metformin", "Aspirin"],
+        ["metformin", "aspirin", "ibuprofen 400 mg"],
+        ["Drug", "Dose", "metformin", "500 mg", "nausea"],
+        ["He was given the following drugs, of which\nthe first was stopped:", "- metformin", "- aspirin"],
+        ["We gave them one of\nthese in turn", "1. metformin", "2. insulin"],
+        ["The patient was seen in March and\nagain in May.", "Allergies: penicillin", "Smoking: none"],
+        [
+            "Patients were seen at the outpatient clinic of the hospital and were\nthen sent home with these drugs",
+            "Metformin",
+            "Aspirin",
+            "Insulin glargine at night and insulin lispro with every meal of the\nday, as before",
+        ],
+    ],
+)
+@pytest.mark.parametrize("between", ["\n", "\r\n", "\n\n"])
+def test_items_of_lists_are_blocks(expected, between):
+    text = between.join(expected)
+    assert pieces(text, blocks(text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Drug\tDose\nmetformin\t500 mg\tnausea", ["Drug", "Dose", "metformin", "500 mg", "nausea"]),
+        (
+            "a fall in the dose\nof insulin\t5 IU\nwas seen",
+            ["a fall in the dose", "of insulin", "5 IU", "was seen"],
+        ),
+        ("\tindented", ["indented"]),
+        ("renal\t\t\tfailure", ["renal", "failure"]),
+    ],
+)
+def test_cells_of_tables_are_blocks(text, expected):
+    assert pieces(text, blocks(text)) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The first line\nis wrapped.",
+        "familial adenomatous\npolyposis (FAP) was\nseen in all of them",
+        "Growth was seen in 12 of the patients who had been treated with the\n"
+        "IL-2 receptor antagonist, which is a monoclonal antibody against the T\n"
+        "cell, and 5 of those who had not been given any of these, as Alzheimer\n"
+        "disease was not excluded.",
+        "All those patients with (n =\n5) renal failure\nwere left out",
+    ],
+)
+def test_wrapped_lines_hold_together(text):
+    assert pieces(text, blocks(text)) == [text]
+
+
+@given(ANY_TEXT, st.data())
+def test_every_sentence_lies_in_a_block(text, data):
+    cut = data.draw(st.integers(0, len(text)))
+    passages = [Passage(0, cut, "title"), Passage(cut, len(text), "abstract")]
+    found = blocks(text, passages)
+    assert "".join(visible(piece) for piece in pieces(text, found)) == visible(text)
+    for start, end in sentences(text, passages):
+        assert any(a <= start and end <= b for a, b in found)
+    assert not any("\t" in piece or "\n\n" in piece for piece in pieces(text, found))

@@ -210,10 +210,6 @@ def test_the_clock_ends_a_run(tiny_backbones, tmp_path, monkeypatch):
     assert [h["minutes_left"] for h in logged] == pytest.approx([1 - n / 10 for n in range(1, 11)])
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="transformers restores a Clock of its own; the trainer goes on with the one it was given",
-)
 def test_what_was_best_before_an_interruption_stays_the_best(tiny_backbones, tmp_path, monkeypatch):
     scores = iter([0.5, 0.4, 0.3, 0.2])
     real = Dev.scores

@@ -314,3 +314,83 @@ def test_taxonomy(make, tmp_path):
     (tmp_path / "nodes.dmp").unlink()
     with pytest.raises(VanerError, match="no nodes.dmp in it"):
         list(read_taxonomy(tmp_path, Report(), types={}))
+
+
+def test_ids_from_another_table_without_a_column_of_the_preferred_name(make):
+    names = make("names.tsv", "term\nAspirin\nibuprofen\n")
+    ids = make("ids.tsv", "id\tlabel\nC1\taspirin\n")
+    report = Report()
+    layout = Table(
+        name="term", types={"*": "Chemical"}, id_by_name={"file": str(ids), "name": "label", "id": "id"}
+    )
+    assert [(t.id, t.name) for t in read_table(names, layout, report)] == [
+        ("C1", "Aspirin"),
+        ("", "ibuprofen"),
+    ]
+    assert report.counts["name without an id in the other table"] == 1
+
+
+def test_json_lines_of_no_wanted_type_are_left_out(make):
+    path = make("x.jsonl", '{"i": "1", "n": "aspirin", "s": ["ASA"]}\n')
+    report = Report()
+    fields = {"id": "i", "name": "n", "synonyms": "s"}
+    assert list(read_jsonl(path, report, **fields, types={"*": None})) == []
+    assert report.counts["left out: row of no wanted type"] == 1
+    with pytest.raises(FormatError, match="the type of all its names"):
+        list(read_jsonl(path, report, **fields, types={}))
+
+
+QUOTES = """id,name,type
+C1,5"-deoxy thing,Chemical
+C2,"adenosine, cyclic",Chemical
+C3,"5"-phosphate of x,Chemical
+C4,aspirin tablet,Chemical
+C5,"unclosed name,Chemical
+C6,paracetamol,Chemical
+C7,ibuprofen,Chemical
+C8,"naproxen",Chemical
+C9,ketoprofen,Chemical
+"""
+
+
+def test_an_open_quote_swallows_no_row(make):
+    report = Report()
+    found = {t.id: t.name for t in read_plain(make("q.csv", QUOTES), report)}
+    assert found == {
+        "C1": '5"-deoxy thing',
+        "C2": "adenosine, cyclic",
+        "C4": "aspirin tablet",
+        "C6": "paracetamol",
+        "C7": "ibuprofen",
+        "C8": "naproxen",
+        "C9": "ketoprofen",
+    }
+    assert report.counts["row with a stray quote"] == 2
+    assert any("q.csv:4: " in one for one in report.messages) and any(
+        "q.csv:6: " in one for one in report.messages
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "names", "counts"),
+    [
+        ('C1,"a\nb",X\nC2,c,X\n', ["a b", "c"], {"row over several lines": 1}),
+        ('C1,"a ""b"" c",X\n', ['a "b" c'], {}),
+        ('C1,"a,X\n' + "C2,b,X\n" * 3, ["b"] * 3, {"row with a stray quote": 1, "duplicate id": 2}),
+        ('C1,a,X\nC2,"b,X', ["a"], {"row with a stray quote": 1}),
+        ('C1,"a" b,X\nC2,"c",X\n', ["c"], {"row with a stray quote": 1}),
+        ('C1,"a,X\nC2,"b,X\nC3,c,X\n', ["c"], {"row with a stray quote": 2}),
+        ('C1,"' + "\n" * 60 + '",X\nC2,c,X\n', ["c"], {"row with a stray quote": 2}),
+    ],
+)
+def test_rows_with_quotes_are_read_or_counted(make, rows, names, counts):
+    report = Report()
+    assert [t.name for t in read_plain(make("q.csv", rows), report)] == names
+    assert dict(report.counts) == counts
+
+
+def test_many_open_quotes_take_linear_time(make):
+    report = Report()
+    rows = "".join(f'C{i},"name {i},X\n' for i in range(20_000)) + "Z,last,X\n"
+    assert [t.name for t in read_plain(make("q.csv", rows), report)] == ["last"]
+    assert report.counts["row with a stray quote"] == 20_000

@@ -181,3 +181,62 @@ def test_graphs(make):
     assert [(i, n) for i, n, _, _ in terms] == [("X:1", "disease"), ("X:2", "cough"), ("X:2", "tussis")]
     terms = read(path, branches={"X:1": "Disease"}, references=["MESH"])
     assert [(i, n) for i, n, _, _ in terms] == [("MESH:D3", "cough"), ("MESH:D3", "tussis")]
+
+
+OLD = """format-version: 1.0
+
+[Term]
+id: DOID:9
+name: renal carcinoma
+exact_synonym: "kidney cancer" [NCI:1]
+related_synonym: "hypernephroma" [NCI:2]
+narrow_synonym: "clear cell renal cancer" []
+broad_synonym: "cancer" []
+synonym: "Grawitz tumour" []
+xref_analog: MESH:D2
+"""
+
+
+def test_synonyms_of_obo_1_0_have_their_scope_in_the_tag(make):
+    path = make("x.obo", OLD)
+    assert {name for _, name, _, _ in read(path, prefixes={"*": "Disease"})} == {
+        "renal carcinoma",
+        "kidney cancer",
+        "hypernephroma",
+        "Grawitz tumour",
+    }
+    exact = read(path, prefixes={"*": "Disease"}, scopes=["EXACT", "BROAD"])
+    assert {name for _, name, _, _ in exact} == {"renal carcinoma", "kidney cancer", "cancer"}
+    assert {id for id, *_ in read(path, prefixes={"*": "Disease"}, references=["MESH"])} == {"MESH:D2"}
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        (
+            '"3,3\',3"-phosphanetriyltripropanoic acid" EXACT IUPAC_NAME [IUPAC:]',
+            "3,3',3\"-phosphanetriyltripropanoic acid",
+        ),
+        ('"5"-deoxy-5"-thio" EXACT []', '5"-deoxy-5"-thio'),
+        ('"a" EXACT [X:1 "a note", Y:2]', "a"),
+        ('"with \\"escaped\\" ones" EXACT', 'with "escaped" ones'),
+        ('"brackets [3H] of 2"" EXACT abbreviation []', 'brackets [3H] of 2"'),
+        ('"cut off" EXACT [X:1', "cut off"),
+        ('"no scope"EXACT[]', "no scope"),
+    ],
+)
+def test_a_synonym_is_read_whole_whatever_its_quotes(make, written, name):
+    report = Report()
+    path = make("x.obo", f"[Term]\nid: X:1\nname: n\nsynonym: {written}\n")
+    assert read(path, report, prefixes={"*": "Chemical"}, scopes=["EXACT"])[1:] == [
+        ("X:1", name, ("Chemical",), False)
+    ]
+    assert not report.counts
+
+
+@pytest.mark.parametrize("written", ["no quotes EXACT []", '"open EXACT []', "'single' EXACT []"])
+def test_a_synonym_that_cannot_be_read_is_counted(make, written):
+    report = Report()
+    path = make("x.obo", f"[Term]\nid: X:1\nname: n\nsynonym: {written}\n")
+    assert len(read(path, report, prefixes={"*": "Chemical"})) == 1
+    assert report.counts["synonym that cannot be read"] == 1

@@ -10,6 +10,7 @@ The command line (``python -m vaner evaluate``) and the trainer's dev scores com
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -283,15 +284,19 @@ def _tag(tagger: Tagger, gold: Gold, types: Sequence[str], adaptive: bool) -> li
 
 
 def _unreachable(tagger: Tagger, gold: Gold, types: Sequence[str], type_map: Mapping[str, str]) -> int:
-    """How many gold mentions cut a word of the model, share words, or cross from one unit to the next."""
+    """How many gold mentions cut a word of the model, share words, or cross from one unit or block to the next."""
     if tagger.max_words is None:
         return 0
     count = 0
     for document in gold.documents:
         text = Text.of(document)
         spans = [replace(span, type=type_map.get(span.type, span.type)) for span in document.spans]
-        _, lost = encode_tags(text.offsets, spans, types)
+        _, lost = encode_tags(text.offsets, spans, types, text.block_starts)
         borders = [text.offsets[first][0] for first, _ in text.units(tagger.max_words)]
-        across = {s for s in spans if s.type in types and any(s.start < border < s.end for border in borders)}
+        across = {
+            s
+            for s in spans
+            if s.type in types and bisect_right(borders, s.start) < bisect_left(borders, s.end)
+        }
         count += len(across.union(lost))
     return count

@@ -363,7 +363,14 @@ def _tagged_sentences(
     # Imported here: reading files must not wait for the segmenter.
     from vaner.text import segment
 
-    words = document.words if document.words is not None else segment.words(document.text)
+    words = document.words
+    if words is None:
+        words = segment.words(document.text)
+        if hidden := sum(map(len, document.text.split())) - sum(end - start for start, end in words):
+            report.warn(
+                "character that is never seen left out",
+                f"{path}: document {document.id}: {hidden} outside of words, such as a zero-width space",
+            )
     borders = document.sentences
     if borders is None:
         borders = segment.sentences(document.text, document.passages)

@@ -20,6 +20,7 @@ import numpy as np
 
 from vaner.errors import VanerError
 from vaner.inputs.instructions import Instruction
+from vaner.inputs.remembered import Remembered
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -28,6 +29,15 @@ if TYPE_CHECKING:
 # window and push its neighbours out, so only its beginning is read.
 MAX_WORD_TOKENS = 48
 
+# Bounds of what is remembered, so that any number of different words takes bounded memory.
+MOST_WORDS = 500_000
+MOST_INSTRUCTIONS = 100_000
+MOST_SHORTENED = 100_000
+LONGEST_REMEMBERED = 200  # characters; a longer word, rare as it is, is tokenised anew each time
+
+# Of a longer word no more is tokenised: its first tokens do not depend on what comes so much later.
+_MOST_CHARACTERS = 20_000
+_AT_ONCE = 10_000  # words; what a tokenizer says of each takes a kilobyte until it is taken in
 _CARRIER = "x"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -82,12 +92,14 @@ class Tokenisation:
     Every word of the text stands behind one space, so what tokenizers do at its borders is always the same
     (byte-level BPE puts the space into the word's first token, SentencePiece its mark, WordPiece neither).
 
+    Any number of threads may use one.
+
     Args:
         tokenizer: a fast tokenizer.
         max_tokens: the longest row, instruction and special tokens included.
 
     Attributes:
-        shortened: words that were read by their first MAX_WORD_TOKENS tokens only.
+        shortened: hashes of the words that were read by their first tokens only, MOST_SHORTENED at most.
         prefix, suffix: int32, the special tokens in front of a row and behind it.
         pad_id: of the padding.
 
@@ -100,9 +112,11 @@ class Tokenisation:
             raise VanerError("the tokenizer gives no character offsets; use a fast one (tokenizer.json)")
         self.tokenizer = tokenizer
         self.max_tokens = max_tokens
-        self.shortened: set[str] = set()
-        self._words: dict[str, np.ndarray] = {}
-        self._instructions: dict[Instruction, tuple[np.ndarray, np.ndarray]] = {}
+        self.shortened: set[int] = set()
+        self._words: Remembered[str, np.ndarray] = Remembered(MOST_WORDS)
+        self._instructions: Remembered[Instruction, tuple[np.ndarray, np.ndarray]] = Remembered(
+            MOST_INSTRUCTIONS
+        )
         with_specials = self._encode([_CARRIER], specials=True)[0]
         self._carrier = self._encode([_CARRIER])[0]
         at = _find(with_specials, self._carrier)
@@ -118,18 +132,21 @@ class Tokenisation:
     def words(self, words: Iterable[str]) -> list[np.ndarray]:
         """Token ids of each word as it stands behind a space; int32, at most MAX_WORD_TOKENS of them."""
         words = list(words)
-        unseen = list({w for w in words if w not in self._words})
-        if unseen:
-            encoded = self._encode([f"{_CARRIER} {_encodable(w)}" for w in unseen])
-            for word, ids in zip(unseen, encoded, strict=True):
+        known = self._words.now
+        unseen = list({w for w in words if w not in known})
+        if not unseen:
+            return [known[w] for w in words]
+        fresh: dict[str, np.ndarray] = {}
+        for at in range(0, len(unseen), _AT_ONCE):
+            some = unseen[at : at + _AT_ONCE]
+            encoded = self._encode([f"{_CARRIER} {_encodable(w[:_MOST_CHARACTERS])}" for w in some])
+            for word, ids in zip(some, encoded, strict=True):
                 ids = ids[len(self._carrier) :] or [self._unknown()]
-                if len(ids) > MAX_WORD_TOKENS:
-                    self.shortened.add(word)
-                self._words[word] = np.array(ids[:MAX_WORD_TOKENS], dtype=np.int32)
-        found = [self._words[w] for w in words]
-        if len(self._words) > 500_000:
-            self._words.clear()
-        return found
+                if len(ids) > MAX_WORD_TOKENS and len(self.shortened) < MOST_SHORTENED:
+                    self.shortened.add(hash(word))
+                fresh[word] = np.array(ids[:MAX_WORD_TOKENS], dtype=np.int32)
+        self._words.add({w: ids for w, ids in fresh.items() if len(w) <= LONGEST_REMEMBERED})
+        return [fresh[w] if w in fresh else known[w] for w in words]
 
     def _unknown(self) -> int:
         # Some tokenizers drop control characters entirely; the word still needs a position.
@@ -142,7 +159,8 @@ class Tokenisation:
             ids: int32 ``(tokens,)``; positions: int32 ``(types, tokens)``, places in ``ids``, -1 where a type has
             fewer.
         """
-        if instruction not in self._instructions:
+        known = self._instructions.now.get(instruction)
+        if known is None:
             # After the words it stands as they do, behind a space.
             lead, cut = (f"{_CARRIER} ", len(self._carrier)) if instruction.place == "after" else ("", 0)
             encoded = self.tokenizer(
@@ -159,10 +177,9 @@ class Tokenisation:
             for line, (first, last) in zip(positions, ranges, strict=True):
                 line[: last - first + 1] = np.arange(first, last + 1) + len(self.prefix)
             ids = np.concatenate([self.prefix, np.array(encoded["input_ids"][cut:], dtype=np.int32)])
-            if len(self._instructions) > 100_000:
-                self._instructions.clear()
-            self._instructions[instruction] = (ids, positions)
-        return self._instructions[instruction]
+            known = ids, positions
+            self._instructions.add({instruction: known})
+        return known
 
     def room(self, instruction: Instruction) -> int:
         """Tokens left for words in one row.

@@ -117,7 +117,8 @@ class Hints:
         places: dict[str, int] = {}
         kinds: dict[str, set[str]] = {}
         lengths: dict[str, int] = {}
-        for first, last, type in names[bisect_left(names, (start,)) :]:
+        for at in range(bisect_left(names, (start,)), len(names)):
+            first, last, type = names[at]
             if first >= end:
                 break
             if last <= end and type in types:

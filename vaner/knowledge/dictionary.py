@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from types import MappingProxyType
@@ -11,9 +12,15 @@ from types import MappingProxyType
 from vaner.document import Document, Span
 from vaner.knowledge.index import KnowledgeBase
 from vaner.knowledge.match import Match
-from vaner.text.abbreviations import find
+from vaner.text.abbreviations import Abbreviation, find
+from vaner.text.markup import Readable
+from vaner.text.segment import blocks
 
 _BATCH = 64  # documents matched at once
+
+# A short form begins with a letter or digit, and no letter, digit or underscore touches it.
+_SHORT_FORM_BEGINS = re.compile(r"(?<!\w)[^\W_]")
+_IN_WORD = re.compile(r"\w")
 
 
 class DictionaryTagger:
@@ -65,7 +72,7 @@ class DictionaryTagger:
         asked = frozenset(self.kb.types if types is None else types)
         stream = iter(documents)
         while batch := list(islice(stream, _BATCH)):
-            pieces = [self._pieces(document) for document in batch]
+            pieces = [blocks(document.text, document.passages) for document in batch]
             texts = [d.text[a:b] for d, parts in zip(batch, pieces, strict=True) for a, b in parts]
             matches = iter(self.kb.match(texts, types))
             for document, parts in zip(batch, pieces, strict=True):
@@ -74,17 +81,12 @@ class DictionaryTagger:
                 ]
                 if self._abbreviations:
                     found = _follow_definitions(document.text, found)
+                readable = Readable(document.text)
+                found = [m for m in found if readable(m.start, m.end)]
                 spans = [document.span(m.start, m.end, m.type, score=1.0) for m in found]
                 tagged = document.with_spans(spans)
                 tagged.types = asked
                 yield tagged
-
-    @staticmethod
-    def _pieces(document: Document) -> list[tuple[int, int]]:
-        """The document's passages, or all of it: no name reaches over the end of a title."""
-        if document.passages:
-            return [(p.start, p.end) for p in document.passages]
-        return [(0, len(document.text))]
 
     def __call__(
         self,
@@ -101,29 +103,79 @@ class DictionaryTagger:
 
 def _follow_definitions(text: str, matches: list[Match]) -> list[Match]:
     """Give every occurrence of a defined short form the types of its long form, and no others."""
-    definitions = find(text)
+    definitions: dict[str, list[Abbreviation]] = {}
+    for definition in find(text):
+        definitions.setdefault(definition.short, []).append(definition)
     if not definitions:
         return matches
     by_end: dict[int, list[Match]] = {}
     for match in matches:
         by_end.setdefault(match.end, []).append(match)
-    followed: dict[tuple[int, int, str], Match] = {(m.start, m.end, m.type): m for m in matches}
-    for short in dict.fromkeys(d.short for d in definitions):
+    followed = _Marks(matches)
+    places = _places(text, definitions)
+    for short, defined in definitions.items():
         # The long form is marked if a name ends where it ends and covers most of it.
         types: dict[str, Match] = {}
-        for d in definitions:
-            if d.short == short:
-                end = d.long_start + len(d.long)
-                for match in by_end.get(end, ()):
-                    if 2 * (end - max(match.start, d.long_start)) > len(d.long):
-                        types[match.type] = match
-        places = [m.span() for m in re.finditer(rf"(?<!\w){re.escape(short)}(?!\w)", text)]
-        for start, end in places:
-            for key in [k for k in followed if k[0] == start and k[1] == end and k[2] not in types]:
-                del followed[key]
+        for d in defined:
+            end = d.long_start + len(d.long)
+            for match in by_end.get(end, ()):
+                if 2 * (end - max(match.start, d.long_start)) > len(d.long):
+                    types[match.type] = match
+        for start, end in places.get(short, ()):
+            followed.keep_only(start, end, types)
             for type_, match in types.items():
-                if not any(
-                    k[2] == type_ and k[0] < end and start < k[1] and k[:2] != (start, end) for k in followed
-                ):
-                    followed[start, end, type_] = Match(start, end, type_, match.number)
-    return sorted(followed.values())
+                followed.put(Match(start, end, type_, match.number))
+    return followed.sorted()
+
+
+def _places(text: str, shorts: Collection[str]) -> dict[str, list[tuple[int, int]]]:
+    """Where each short form stands between characters that are of no word; the places of one do not overlap.
+
+    All are looked for at once, in the time that the text's length takes, however many there are.
+    """
+    lengths = sorted({len(short) for short in shorts})
+    found: dict[str, list[tuple[int, int]]] = {}
+    for begin in _SHORT_FORM_BEGINS.finditer(text):
+        start = begin.start()
+        for length in lengths:
+            end = start + length
+            short = text[start:end]
+            if short in shorts and not _IN_WORD.match(text, end):
+                before = found.setdefault(short, [])
+                if not before or before[-1][1] <= start:
+                    before.append((start, end))
+    return found
+
+
+class _Marks:
+    """Matches, of which those of one type do not overlap."""
+
+    def __init__(self, matches: Iterable[Match]) -> None:
+        self._by_type: dict[str, list[Match]] = {}
+        for match in sorted(matches):
+            self._by_type.setdefault(match.type, []).append(match)
+
+    def _at(self, type_: str, start: int) -> int:
+        return bisect_left(self._by_type.get(type_, []), start, key=lambda match: match.start)
+
+    def keep_only(self, start: int, end: int, types: Collection[str]) -> None:
+        """Of those from ``start`` to ``end``, drop all whose type is none of these."""
+        for type_, matches in self._by_type.items():
+            at = self._at(type_, start)
+            if type_ not in types and matches[at : at + 1] and matches[at][:2] == (start, end):
+                del matches[at]
+
+    def put(self, match: Match) -> None:
+        """Add one where none of its type overlaps; it takes the place of one that is where it is."""
+        matches = self._by_type.setdefault(match.type, [])
+        at = self._at(match.type, match.start)
+        same = at < len(matches) and matches[at][:2] == match[:2]
+        after = at + same
+        if at and matches[at - 1].end > match.start:
+            return
+        if after < len(matches) and matches[after].start < match.end:
+            return
+        matches[at : at + same] = [match]
+
+    def sorted(self) -> list[Match]:
+        return sorted(match for matches in self._by_type.values() for match in matches)

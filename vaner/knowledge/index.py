@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,12 +14,14 @@ from vaner.errors import FormatError, VanerError
 from vaner.knowledge.arrays import ranges
 from vaner.knowledge.compile import LISTED, Compiler
 from vaner.knowledge.match import Finder, Match
-from vaner.knowledge.normalise import NORMAL_FORM, normal_words
+from vaner.knowledge.normalise import NORMAL_FORM, OLDER_FORMS, normal_words
 from vaner.knowledge.rules import CAPITALS, LAST, MUTED, Rules
 from vaner.knowledge.similar import Similar
 from vaner.knowledge.store import Store, Strings
 from vaner.report import Report
 from vaner.vocabularies.terms import Term
+
+log = logging.getLogger(__name__)
 
 _NO_NAME = 0xFFFFFFFF
 
@@ -89,10 +92,16 @@ class KnowledgeBase:
         self.path = self._store.path
         self.fingerprint: str = self._store.fingerprint
         self.description: dict[str, Any] = self._store.description
-        if self.description["normal_form"] != NORMAL_FORM:
+        form = self.description["normal_form"]
+        if form in OLDER_FORMS:
+            log.warning(
+                "%s: built by an earlier version; its names with quotes, raised signs, trade marks or ligatures may be "
+                "missed until it is built again (python -m vaner kb build)",
+                path,
+            )
+        elif form != NORMAL_FORM:
             raise FormatError(
-                f"{path}: its names were normalised by version {self.description['normal_form']}, this program "
-                f"uses {NORMAL_FORM}; build it again"
+                f"{path}: its names were normalised by version {form}, this program uses {NORMAL_FORM}; build it again"
             )
         self._arrays = arrays = self._store.arrays
         self.types: tuple[str, ...] = tuple(self.description["types"])

@@ -13,6 +13,7 @@ compared, not spellings: a table of ten million keys takes a wrong run for a nam
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ from vaner.knowledge.normalise import Words, join, normal_words
 
 _WINDOW = 200_000  # code points normalised at once
 _OVERLAP = 2_000  # code points, above the longest name that an index keeps
+_SPACE = re.compile(r"\s")
 
 
 class Match(NamedTuple):
@@ -181,9 +183,8 @@ class Finder:
 
 def _word_border(text: str, at: int) -> int:
     """The first place from ``at`` on that follows white space, or the end."""
-    while at < len(text) and not text[at - 1].isspace():
-        at += 1
-    return min(at, len(text))
+    found = _SPACE.search(text, max(at - 1, 0))
+    return found.end() if found else len(text)
 
 
 def longest(start: np.ndarray, end: np.ndarray) -> np.ndarray:
@@ -205,9 +206,11 @@ def longest(start: np.ndarray, end: np.ndarray) -> np.ndarray:
     keep = new & np.repeat(size == 1, size)
     for group, count in zip(first[size > 1].tolist(), size[size > 1].tolist(), strict=True):
         spans = [(int(start[i]), int(end[i]), i) for i in range(group, group + count)]
-        taken: list[tuple[int, int]] = []
+        origin = spans[0][0]
+        taken = bytearray(max(b for _, b, _ in spans) - origin)
         for a, b, i in sorted(spans, key=lambda s: (s[0] - s[1], s[0])):
-            if all(b <= x or a >= y for x, y in taken):
-                taken.append((a, b))
+            # Whatever was taken before is no shorter: it covers the first or the last character, or nothing.
+            if not taken[a - origin] and not taken[b - origin - 1]:
+                taken[a - origin : b - origin] = b"\1" * (b - a)
                 keep[i] = True
     return np.flatnonzero(keep)

@@ -7,10 +7,12 @@ A name and a mention are the same when their normal words are the same, one afte
     start   0   4       6       10                      22
     end     3   5       9       19                      30
 
-What makes two spellings one: case and accents (NFKD, then case folding, combining marks dropped), Greek
-letters spelt out, hyphens and apostrophes dropped, letters and digits split (``IL-2``, ``IL 2``, ``IL2``), the
-possessive *s* dropped, the plural taken off by the S stemmer (D. Harman, How effective is suffixing?, JASIS
-42, 1991; here without its rule for *-es*, which English medical nouns do not need). Every other sign is a word.
+What makes two spellings one: case and accents (NFKD, then case folding, combining marks and strokes dropped),
+ligatures apart, Greek letters spelt out, hyphens, minus signs, apostrophes, primes and quotes dropped, super- and
+subscripts and wide forms on the line (``Ca²⁺``, ``Ca2+``), trade marks (``®``) and what is never seen (soft hyphens,
+zero-width characters) dropped, letters and digits split (``IL-2``, ``IL 2``, ``IL2``), the possessive *s* dropped, the
+plural taken off by the S stemmer (D. Harman, How effective is suffixing?, JASIS 42, 1991; here without its rule for
+*-es*, which English medical nouns do not need). Every other sign is a word.
 
 The work is done for many texts at once on numpy arrays, since one Python step per word is too slow for ten
 million names.
@@ -24,8 +26,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-#: Goes up whenever the normal form changes: an index built with another one must be built again.
-NORMAL_FORM = 1
+#: Goes up whenever the normal form changes. 2: ligatures, strokes, quotes, raised signs, trade marks.
+NORMAL_FORM = 2
+#: Forms before, whose indexes are read still: all but names with the signs above are found as they were.
+OLDER_FORMS = (1,)
 
 #: Between texts that are normalised together; no name reaches over it.
 BREAK = "\x1e"
@@ -33,8 +37,16 @@ BREAK = "\x1e"
 # Kinds of characters; the first three make words of several, signs and breaks words of one.
 LETTERS, DIGITS, GREEK, _SIGN, _BREAK, _SPACE, _HYPHEN, _APOSTROPHE, _NEWLINE, _IGNORED = range(1, 11)
 
-_HYPHENS = "-_\u2010\u2011\u2012\u2013\u2212\u00ad\ufe63\uff0d"
-_APOSTROPHES = "'`\u2018\u2019\u02bc\u2032\u2033\u00b4\uff07"
+_HYPHENS = "-_\u02d7\u2010\u2011\u2012\u2013\u2043\u2212\u2796"
+_APOSTROPHES = (
+    "'`\"\u00b4\u02b9\u02ba\u02bb\u02bc\u02bd\u2018\u2019\u201b\u201c\u201d\u2032\u2033\u2035\u2036"
+)
+# A word ends there, but they are none: trade marks behind a name.
+_MARKS = "\u00a9\u00ae\u2117\u2120\u2122"
+# Letters, by their category, that are never seen: fillers of Hangul.
+_UNSEEN = "\u115f\u1160\u3164\uffa0"
+# What Unicode does not take apart: ligatures that are letters, letters with a stroke, an increment for a delta.
+_SPELT = str.maketrans({"æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "\u2206": "δ"})
 _PAGE = 256
 _CODE_POINTS = 0x110000
 
@@ -102,20 +114,25 @@ def _classify(char: str) -> tuple[int, str]:
         return _HYPHEN, ""
     if char in _APOSTROPHES:
         return _APOSTROPHE, ""
-    if char.isspace() or unicodedata.category(char) in ("Zs", "Cc"):
+    if char.isspace() or char in _MARKS or unicodedata.category(char) in ("Zs", "Cc"):
         return _SPACE, ""
     category = unicodedata.category(char)
-    if category in ("Mn", "Me", "Cf", "Cs", "Cn"):
+    if category in ("Mn", "Me", "Cf", "Cs", "Cn") or char in _UNSEEN:
         return _IGNORED, ""
     if category == "Mc":
         return LETTERS, char
     decomposed = unicodedata.normalize("NFKD", char)
-    folded = "".join(c for c in unicodedata.normalize("NFKD", decomposed.casefold()) if c.isalnum())
-    if category[0] in "LN" and folded and not (category == "No" and len(folded) > 1):
+    folded = unicodedata.normalize("NFKD", decomposed.casefold()).translate(_SPELT)
+    folded = "".join(c for c in folded if c.isalnum())
+    if (category[0] in "LN" or char == "\u2206") and folded and not (category == "No" and len(folded) > 1):
         greek = _greek_name(folded)
         if greek:
             return GREEK, greek
         return (DIGITS if folded.isdigit() else LETTERS), folded
+    # Superscripts, subscripts and wide forms of signs are the signs; a triple prime is three.
+    plain = set(decomposed)
+    if decomposed != char and (len(decomposed) == 1 or plain <= set(_APOSTROPHES)):
+        return _classify(decomposed[0])
     return _SIGN, char
 
 
@@ -133,20 +150,28 @@ _characters = _Characters()
 
 
 class _Powers:
-    """Powers of an odd number and of its inverse modulo 2**64, as many as were asked for so far."""
+    """Powers of an odd number and of its inverse modulo 2**64, as many as were asked for so far.
+
+    Threads may ask at once: who got powers keeps them, whatever others put in their place.
+    """
 
     def __init__(self, base: int) -> None:
-        self._base, self._inverse = base, pow(base, -1, 1 << 64)
-        self.up = np.ones(1, np.uint64)
-        self.down = np.ones(1, np.uint64)
+        self._bases = base, pow(base, -1, 1 << 64)
+        self._now = np.ones(1, np.uint64), np.ones(1, np.uint64)
 
-    def reach(self, count: int) -> None:
-        if len(self.up) < count:
-            count = max(count, 1 << 16)
-            for name, base in (("up", self._base), ("down", self._inverse)):
-                powers = np.full(count, base, np.uint64)
-                powers[0] = 1
-                setattr(self, name, np.multiply.accumulate(powers))
+    def reach(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Powers of the number and of its inverse, at least ``count`` of each."""
+        up, down = self._now
+        if len(up) < count:
+            up, down = (self._powers(base, max(count, 1 << 16)) for base in self._bases)
+            self._now = up, down
+        return up, down
+
+    @staticmethod
+    def _powers(base: int, count: int) -> np.ndarray:
+        powers = np.full(count, base, np.uint64)
+        powers[0] = 1
+        return np.multiply.accumulate(powers)
 
 
 _char_powers = _Powers(_BASE)
@@ -188,8 +213,8 @@ class Words:
     _ies: np.ndarray
 
     def __post_init__(self) -> None:
-        _word_powers.reach(len(self.hash) + 1)
-        self._sums = _sums(self.hash * _word_powers.up[: len(self.hash)])
+        up, self._down = _word_powers.reach(len(self.hash) + 1)
+        self._sums = _sums(self.hash * up[: len(self.hash)])
 
     def __len__(self) -> int:
         return len(self.hash)
@@ -205,7 +230,7 @@ class Words:
         Equal runs have equal keys. Two different ones agree with probability near 2**-64.
         """
         total = self._sums[first + count] - self._sums[first]
-        total *= _word_powers.down[first]
+        total *= self._down[first]
         total += np.asarray(count, np.uint64) * np.uint64(_BASE)
         return _mix(total)
 
@@ -304,13 +329,13 @@ def normal_words(text: str) -> Words:
     word_to[long[is_s]] -= 1
 
     # Polynomial hash of each word from running sums, so that no step is taken per word.
-    _char_powers.reach(len(chars) + 1)
-    sums = _sums(table.value[chars] * _char_powers.up[: len(chars)])
+    up, down = _char_powers.reach(len(chars) + 1)
+    sums = _sums(table.value[chars] * up[: len(chars)])
     hashes = sums[word_to] - sums[word_from]
-    hashes *= _char_powers.down[word_from]
+    hashes *= down[word_from]
     if ies.any():
         at = np.flatnonzero(ies)
-        hashes[at] += table.value[_Y] * _char_powers.up[word_to[at] - word_from[at]]
+        hashes[at] += table.value[_Y] * up[word_to[at] - word_from[at]]
     # A break is a word that no name has.
     hashes[word_kind == _BREAK] = np.uint64(_MASK)
     hashes = _mix(hashes)
@@ -375,12 +400,10 @@ def surface_keys(texts: Sequence[str]) -> np.ndarray:
     """64-bit hashes of the texts exactly as written, shape ``(len(texts),)``."""
     joined, starts = join(texts)
     codes = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32)
-    _char_powers.reach(len(codes) + 1)
-    sums = _sums(
-        _mix((codes.astype(np.uint64) + np.uint64(1)) * np.uint64(_BASE)) * _char_powers.up[: len(codes)]
-    )
+    up, down = _char_powers.reach(len(codes) + 1)
+    sums = _sums(_mix((codes.astype(np.uint64) + np.uint64(1)) * np.uint64(_BASE)) * up[: len(codes)])
     first, end = starts[:-1], starts[1:] - 1
-    return _mix((sums[end] - sums[first]) * _char_powers.down[first] + (end - first).astype(np.uint64))
+    return _mix((sums[end] - sums[first]) * down[first] + (end - first).astype(np.uint64))
 
 
 def join(texts: Sequence[str]) -> tuple[str, np.ndarray]:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from vaner.document import Document, Span
+from vaner.text.markup import Readable
 from vaner.text.tags import B, I, O
 
 
@@ -110,14 +111,16 @@ def spans(
         offsets: ``(start, end)`` of each word in ``document.text``.
         types: row names of ``log_probs``.
         log_probs: shape ``(len(types), len(offsets), 3)``.
-        unit_starts: indices of words that begin a unit. No mention runs from one unit into the next: they were
-            read apart.
+        unit_starts: indices of words that begin a unit or a block. No mention runs from one unit into the next: they
+            were read apart; nor from one block into the next.
         decoding: ``viterbi``, or ``argmax``, in which an I that follows no B of its unit starts a mention.
         flat: keep only the best-scored of overlapping spans.
 
     Returns:
-        spans sorted by offset; ``score`` is the geometric mean of the probabilities of the span's tags.
+        spans sorted by offset; ``score`` is the geometric mean of the probabilities of the span's tags. What holds
+        nothing but markup is none.
     """
+    readable = Readable(document.text)
     starts = list(unit_starts)
     if decoding == "argmax":
         tags = argmax(log_probs)
@@ -136,6 +139,8 @@ def spans(
         if not tags[row].any():
             continue
         for first, last in mentions(tags[row]):
+            if not readable(offsets[first][0], offsets[last - 1][1]):
+                continue
             chosen = log_probs[row, np.arange(first, last), tags[row, first:last]]
             score = round(float(np.exp(np.mean(chosen, dtype=np.float64))), 6)
             found.append(document.span(offsets[first][0], offsets[last - 1][1], kind, score=score))

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -33,6 +32,8 @@ from vaner.model.config import DEFAULT_MODEL
 from vaner.model.network import Prefix, VanerModel
 from vaner.model.saving import load_tokenizer
 from vaner.tagging import decode
+from vaner.tagging.copying import Copied
+from vaner.tagging.forking import ForkedLock
 from vaner.tagging.stream import Batch, Stream
 from vaner.text.units import Text
 
@@ -74,8 +75,10 @@ class _Buffer:
     batches: list[Batch]
 
 
-class Vaner:
+class Vaner(Copied):
     """A loaded tagger (VANER: Bian et al. 2024, arXiv:2404.17835).
+
+    Threads may share one; it works on in a forked process, and pickles (`vaner.tagging.copying`).
 
     Args:
         model: the model, in evaluation mode.
@@ -134,9 +137,9 @@ class Vaner:
         self.pack = pack
         self.hints = None if hints is None else self._hints(hints)
         self._prefixes: dict[bytes, Prefix] = {}
-        self._reading_prefix = Lock()
+        self._reading_prefix = ForkedLock()
         # What the last run did; `predict.py` prints it. Threads count together.
-        self._counting = Lock()
+        self._counting = ForkedLock()
         self.tokens = 0
         self.padded_tokens = 0
 
@@ -185,7 +188,14 @@ class Vaner:
             to_int8(model.backbone)
         elif fuse and merge and quantization == "none":
             to_fused(model.plain_backbone)
-        return cls(model, load_tokenizer(folder), **options)
+        how: dict[str, Any] = {
+            "dtype": dtype,
+            "device": device,
+            "quantization": quantization,
+            "revision": revision,
+        }
+        how |= {"merge": merge, "fuse": fuse}
+        return cls(model, load_tokenizer(folder), **options)._loaded_as(name, how, options)
 
     def _hints(self, kb: KnowledgeBase | str | PathLike) -> Hints:
         trained = self.settings.hints
@@ -387,7 +397,7 @@ class Vaner:
                 one.text.offsets,
                 asked,
                 one.log_probs,
-                unit_starts=one.unit_starts,
+                unit_starts=[*one.unit_starts, *one.text.block_starts],
                 decoding=self.decoding,
                 flat=self.flat,
             )

@@ -22,6 +22,7 @@ from typing import Generic, Protocol, TypeVar
 import torch
 
 from vaner.document import Document
+from vaner.tagging.forking import forks
 from vaner.tagging.threads import use_threads, workers
 from vaner.text.units import Text
 
@@ -115,7 +116,8 @@ class Stream(Generic[B]):
         for batch in batches:
             if stop.is_set():
                 return
-            self.read(buffer, batch)
+            with forks.held_off():
+                self.read(buffer, batch)
 
     def _finished(self, buffer: B, read: list[Future[None]]) -> Iterable[Document]:
         for one in read:

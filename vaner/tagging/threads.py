@@ -16,6 +16,8 @@ from threading import Thread
 
 import torch
 
+from vaner.tagging.forking import forks
+
 # Every batch under way takes memory; more than this are no faster than fewer with several threads each.
 MOST = 8
 
@@ -34,8 +36,10 @@ def use_threads(number: int) -> None:
     """Let the calling thread share its torch operations out over ``number`` threads, and no other thread.
 
     `torch.set_num_threads` sets the calling thread's number, and also the number that threads begin with which have
-    not used torch yet: that one is put back.
+    not used torch yet: that one is put back. In a forked process it is always one thread: those that OpenMP keeps to
+    share work out to stayed in the parent, and whoever asks for them may wait for ever.
     """
+    number = 1 if forks.forked else number
     # A thread takes the common number when it first asks: before this, what is set would be overwritten by it.
     before = torch.get_num_threads()
     if before == number:
@@ -47,6 +51,10 @@ def use_threads(number: int) -> None:
 
 
 def _alone(work: Callable[[], None]) -> None:
-    thread = Thread(target=work)
+    def held_off() -> None:
+        with forks.held_off():
+            work()
+
+    thread = Thread(target=held_off)
     thread.start()
     thread.join()

@@ -6,6 +6,8 @@ found from right to left in the words beside it, the first one at the start of a
 
     familial adenomatous polyposis (FAP) is ...
     ^        ^           ^          FAP
+
+Only the last words before a bracket are looked at, so time grows with the length of the text, however long its lines.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ from vaner.text.segment import sentences
 
 _BRACKETS = re.compile(r"\(([^()\[\]]{2,200})\)|\[([^()\[\]]{2,200})\]")
 _WORD = re.compile(r"\S+")
+_SPACE = re.compile(r"[\s-]")
 _LONGEST_SHORT_FORM = 10
+_LONGEST_LONG_FORM = 1_000  # characters
 
 
 class Abbreviation(NamedTuple):
@@ -42,17 +46,21 @@ def find(text: str) -> list[Abbreviation]:
         inside, start = inside.strip(), start + left
         # (FAP; see text) and (FAP, n = 3) define FAP.
         head = re.split(r"[;,] ", inside, maxsplit=1)[0]
-        # A long form lies in the sentence of its short form.
+        # A long form lies in the sentence of its short form, behind the last white space out of reach.
         sentence = borders[bisect_right(borders, match.start()) - 1]
-        before = text[sentence : match.start()].rstrip()
+        offset = max(sentence, match.start() - _LONGEST_LONG_FORM)
+        before = text[offset : match.start()].rstrip()
+        if offset > sentence and not text[offset - 1].isspace():
+            cut = _WORD.match(before)
+            offset, before = offset + (cut.end() if cut else 0), before[cut.end() if cut else 0 :]
         if _is_short_form(head):
-            pair = _pair(head, start, before, sentence)
+            pair = _pair(head, start, before, offset)
         else:
             # SF (long form)
-            word = re.search(r"\S+$", before)
+            word = before.split()[-1:]
             if not word or not _is_short_form(word[0]):
                 continue
-            pair = _pair(word[0], sentence + word.start(), inside, start)
+            pair = _pair(word[0], offset + len(before) - len(word[0]), inside, start)
         if pair:
             found.append(pair)
     return found
@@ -93,7 +101,7 @@ def _pair(short: str, short_start: int, beside: str, offset: int) -> Abbreviatio
     if (
         len(long) <= len(short)
         or number > min(letters + 5, letters * 2)
-        or short in re.split(r"[\s-]", long)
+        or short in _SPACE.split(long)
         or long.count("(") != long.count(")")
     ):
         return None

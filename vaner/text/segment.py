@@ -7,9 +7,18 @@ from collections.abc import Iterable
 import regex
 
 from vaner.document import Passage
+from vaner.text import lines, markup
 
-# \x1c-\x1f are white space to str.isspace, and to us, but not to the regex module.
-_WORD = regex.compile(r"[\p{L}\p{N}\p{M}]+|[^\s\x1c-\x1f]")
+# What is never seen (soft hyphens, zero-width spaces and joiners, byte order marks, control characters) is no word.
+# It may stand in the middle of one. \x1c-\x1f are white space to str.isspace, and to us, but not to the regex module.
+_HIDDEN = r"\p{Default_Ignorable_Code_Point}"
+_LETTERS = rf"[[\p{{L}}\p{{N}}\p{{M}}]--{_HIDDEN}]++"
+_WORD = regex.compile(
+    rf"{_LETTERS}(?:{_HIDDEN}++{_LETTERS})*+|{markup.REFERENCE}|[^\s\p{{Cc}}{_HIDDEN}]",
+    regex.VERSION1,
+    entities=markup.NAMES,
+)
+_IS_HIDDEN = regex.compile(rf"{_HIDDEN}++")
 
 
 def words(text: str) -> list[tuple[int, int]]:
@@ -20,13 +29,20 @@ def words(text: str) -> list[tuple[int, int]]:
 
         T-cell 11p15.5   ->   T - cell 11p15 . 5
 
+    A character reference (``&amp;``) is one word. Characters that are never seen are none, and part none.
+
     Args:
         text: any text.
 
     Returns:
-        ``(start, end)`` in code points, in order; together they cover every non-space character.
+        ``(start, end)`` in code points, in order; together they cover every character that can be seen.
     """
     return [match.span() for match in _WORD.finditer(text)]
+
+
+def seen(text: str) -> str:
+    """The text without the characters that are never seen: what is read of a word."""
+    return _IS_HIDDEN.sub("", text)
 
 
 #   ... (Feder et al. 1996) given i.v. to mice (n = 5). We then ...
@@ -42,7 +58,6 @@ _STOP = regex.compile(
     )""",
     regex.VERBOSE,
 )
-_LINE_BREAK = regex.compile(r"\n\s*+")
 
 # What a sentence begins with: a capital, a digit, something that opens, or a name in lower case that no
 # ordinary word looks like (p53, mRNA, c-Myc, alpha-synuclein).
@@ -107,18 +122,35 @@ def _ends_sentence(text: str, stop: int, after: int) -> bool:
     return not _MAYBE.search(text, first, stop + 1) or bool(_OPENER.match(text, after))
 
 
-def _lines(text: str) -> list[int]:
-    """Where lines start that are headings or paragraphs of their own, not the rest of a wrapped one.
+def blocks(text: str, passages: Iterable[Passage] = ()) -> list[tuple[int, int]]:
+    """Offsets of what no mention leaves: passages, and in them paragraphs, items of lists, cells of tables.
 
-    A blank line always ends a paragraph. Single line breaks are all of one kind in a text: where more than
-    a third of them go on with a small letter, it is wrapped to a width and they mean no more than a space.
+    Args: as `sentences`.
+
+    Returns:
+        ``(start, end)`` in code points, in order, without white space at either end; together they cover every
+        non-space character. Each sentence lies in one of them.
     """
-    after_blank: list[int] = []
-    after_single: list[int] = []
-    for match in _LINE_BREAK.finditer(text):
-        (after_blank if match[0].count("\n") > 1 else after_single).append(match.end())
-    wrapped = 3 * sum(text[start : start + 1].islower() for start in after_single) > len(after_single)
-    return after_blank if wrapped else after_blank + after_single
+    return _pieces(text, _borders(text, passages))
+
+
+def _borders(text: str, passages: Iterable[Passage]) -> set[int]:
+    borders = {0, len(text), *lines.borders(text)}
+    for passage in passages:
+        borders |= {passage.start, passage.end}
+    return borders
+
+
+def _pieces(text: str, borders: Iterable[int]) -> list[tuple[int, int]]:
+    """What lies between neighbouring borders, without white space at either end."""
+    ordered = sorted(borders)
+    found = []
+    for start, end in zip(ordered, ordered[1:], strict=False):
+        piece = text[start:end]
+        left, right = len(piece) - len(piece.lstrip()), len(piece.rstrip())
+        if left < right:
+            found.append((start + left, start + right))
+    return found
 
 
 def sentences(text: str, passages: Iterable[Passage] = ()) -> list[tuple[int, int]]:
@@ -132,18 +164,8 @@ def sentences(text: str, passages: Iterable[Passage] = ()) -> list[tuple[int, in
         ``(start, end)`` in code points, in order, without white space at either end; together they
         cover every non-space character.
     """
-    cuts = {0, len(text)}
-    for passage in passages:
-        cuts |= {passage.start, passage.end}
-    cuts.update(_lines(text))
+    cuts = _borders(text, passages)
     for match in _STOP.finditer(text):
         if match["stop"] and _ends_sentence(text, match.start(), match.end()):
             cuts.add(match.end())
-    borders = sorted(cuts)
-    found = []
-    for start, end in zip(borders, borders[1:], strict=False):
-        piece = text[start:end]
-        left, right = len(piece) - len(piece.lstrip()), len(piece.rstrip())
-        if left < right:
-            found.append((start + left, start + right))
-    return found
+    return _pieces(text, cuts)

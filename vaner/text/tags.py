@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,7 +16,10 @@ IGNORED = -100
 
 
 def encode_tags(
-    offsets: Sequence[tuple[int, int]], spans: Sequence[Span], types: Sequence[str]
+    offsets: Sequence[tuple[int, int]],
+    spans: Sequence[Span],
+    types: Sequence[str],
+    block_starts: Sequence[int] = (),
 ) -> tuple[np.ndarray, list[Span]]:
     """BIO tags of a document's words, one row a type.
 
@@ -27,6 +31,7 @@ def encode_tags(
         offsets: ``(start, end)`` of each word, in order.
         spans: gold mentions; those of other types are passed over.
         types: the rows.
+        block_starts: words that begin a block, in order; a mention that runs from one into the next is out of reach.
 
     Returns:
         tags: int8, shape ``(len(types), len(offsets))``, values O, B, I.
@@ -47,7 +52,8 @@ def encode_tags(
         first = int(np.searchsorted(word_ends, span.start, side="right"))
         last = int(np.searchsorted(word_starts, span.end, side="left"))
         line = tags[row[span.type]]
-        if first >= last or line[first:last].any():
+        crosses = bisect_right(block_starts, first) < bisect_left(block_starts, last)
+        if first >= last or crosses or line[first:last].any():
             unreachable.append(span)
             continue
         line[first] = B

@@ -7,11 +7,16 @@ its offsets in the document.
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vaner.document import Document, Passage
-from vaner.text.segment import sentences, words
+from vaner.text import lines
+from vaner.text.segment import seen, sentences, words
+
+_TAB = re.compile("\t")
 
 
 @dataclass
@@ -23,12 +28,15 @@ class Text:
         words: the words as strings.
         offsets: ``(start, end)`` of each in ``document.text``.
         sentence_starts: index of the first word of each sentence; every sentence has at least one word.
+        block_starts: index of the first word of each paragraph, item of a list and cell of a table; no mention runs
+            from one into the next (`vaner.text.lines`).
     """
 
     document: Document
     words: list[str]
     offsets: list[tuple[int, int]]
     sentence_starts: list[int]
+    block_starts: list[int] = field(default_factory=list)
 
     @classmethod
     def of(cls, document: Document) -> Text:
@@ -46,8 +54,13 @@ class Text:
             if piece:
                 starts.append(len(offsets))
                 offsets += [(start + s, start + e) for s, e in piece]
-        found = [text[s:e] for s, e in offsets]
-        return cls(document, found, offsets, starts)
+        found = [seen(text[s:e]) for s, e in offsets]
+        # Where the file marks sentences, its lines are those.
+        borders = [m.end() for m in _TAB.finditer(text)] if document.sentences else lines.borders(text)
+        borders += [at for passage in document.passages for at in (passage.start, passage.end)]
+        ends = [end for _, end in offsets]
+        begins = sorted({bisect_right(ends, border) for border in borders} - {0, len(offsets)})
+        return cls(document, found, offsets, starts, begins)
 
     def sentence_ranges(self) -> list[tuple[int, int]]:
         """``(first word, one past the last word)`` of each sentence."""

@@ -148,7 +148,9 @@ class Mixture:
             tags = []
             source.unreachable = 0
             for text in source.texts:
-                row, unreachable = encode_tags(text.offsets, text.document.spans, source.types)
+                row, unreachable = encode_tags(
+                    text.offsets, text.document.spans, source.types, text.block_starts
+                )
                 source.unreachable += len(unreachable)
                 tags.append(row)
             self._tags.append(tags)

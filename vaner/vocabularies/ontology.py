@@ -29,7 +29,16 @@ logging.getLogger("obonet").setLevel(logging.ERROR)
 SCOPES = ("EXACT", "RELATED")
 
 # synonym: "dry, hacking cough" EXACT abbreviation [ORCID:1]
-_SYNONYM = re.compile(r'^"((?:[^"\\]|\\.)*)"\s*([A-Z]*)')
+# Quotes in the name should be escaped and often are not (3,3',3"-...): it goes to the last that such an end follows.
+_SYNONYM = re.compile(r'"(.*)"\s*(?:([A-Z]+)\b)?[^"\[\]]*(?:\[.*)?')
+# OBO 1.0 wrote the scope into the tag; of a plain synonym it was as unsaid as today.
+_SYNONYM_TAGS = {
+    "synonym": "",
+    "exact_synonym": "EXACT",
+    "narrow_synonym": "NARROW",
+    "broad_synonym": "BROAD",
+    "related_synonym": "RELATED",
+}
 _ESCAPE = re.compile(r"\\(.)")
 _ESCAPED = {"n": " ", "W": " ", "t": " "}
 _PURL = re.compile(r"^https?://.*[/#]([A-Za-z][A-Za-z0-9]*)_([A-Za-z0-9]+)$")
@@ -58,7 +67,7 @@ def read_ontology(
 
     Args:
         path: ``.obo`` or ``.json`` (OBO graphs), possibly with ``.gz``.
-        report: counts obsolete, nameless and untyped terms, duplicate ids, missing parents and cycles.
+        report: counts obsolete, nameless and untyped terms, unread synonyms, duplicate ids, missing parents, cycles.
         branches: id of a term -> canonical type of it and everything below (None: left out); the nearest
             such ancestor decides.
         prefixes: what stands before the colon of an id -> canonical type, for terms in no such branch; ``*`` for all
@@ -71,7 +80,7 @@ def read_ontology(
         FormatError: if the file is not what its name says.
     """
     branches, prefixes = dict(branches or {}), dict(prefixes or {})
-    nodes = _unique(_read(path), path, report)
+    nodes = _unique(_read(path, report), path, report)
     graph = networkx.DiGraph()
     graph.add_nodes_from(nodes)
     for node in nodes.values():
@@ -137,12 +146,14 @@ def _unique(nodes: Iterable[_Node], path: Path, report: Report) -> dict[str, _No
     return unique
 
 
-def _read(path: Path) -> Iterator[_Node]:
+def _read(path: Path, report: Report) -> Iterator[_Node]:
     try:
         with open_bytes(path) as binary:
             file = io.TextIOWrapper(binary, encoding="utf-8-sig")
-            read = _read_graphs if ".json" in path.suffixes else _read_obo
-            yield from read(file, path)
+            if ".json" in path.suffixes:
+                yield from _read_graphs(file, path)
+            else:
+                yield from _read_obo(file, path, report)
     except BROKEN_GZIP as error:
         raise FormatError(f"{path}: the gzip file is broken ({error}); fetch it again") from None
     except UnicodeDecodeError as error:
@@ -152,7 +163,7 @@ def _read(path: Path) -> Iterator[_Node]:
         ) from None
 
 
-def _read_obo(file: IO[str], path: Path) -> Iterator[_Node]:
+def _read_obo(file: IO[str], path: Path, report: Report) -> Iterator[_Node]:
     line = 0
 
     def counted() -> Iterator[str]:
@@ -176,16 +187,22 @@ def _read_obo(file: IO[str], path: Path) -> Iterator[_Node]:
         if "id" not in term:
             raise FormatError(f"{path}: a [Term] named {term.get('name')!r} has no id; mend it")
         synonyms = []
-        for written in term.get("synonym", ()):
-            match = _SYNONYM.match(written)
-            if match:
-                synonyms.append((match[2] or "RELATED", _unescape(match[1])))
+        for tag, scope in _SYNONYM_TAGS.items():
+            for written in term.get(tag, ()):
+                match = _SYNONYM.fullmatch(written)
+                if match:
+                    synonyms.append((scope or match[2] or "RELATED", _unescape(match[1])))
+                else:
+                    report.warn(
+                        "synonym that cannot be read",
+                        f"{path}: {term['id']} has {tag} {written[:60]!r}, which is no name in quotes; left out",
+                    )
         yield _Node(
             id=term["id"],
             name=_unescape(term.get("name") or ""),
             synonyms=synonyms,
             parents=[p.split()[0] for p in term.get("is_a", ()) if p],
-            references=[x.split()[0] for x in term.get("xref", ()) if x],
+            references=[x.split()[0] for t in ("xref", "xref_analog") for x in term.get(t, ()) if x],
             obsolete=term.get("is_obsolete") == "true",
         )
 

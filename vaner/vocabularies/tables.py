@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,6 +12,7 @@ from vaner.errors import FormatError, VanerError, place
 from vaner.files import lines
 from vaner.report import Report
 from vaner.vocabularies.mesh import tree_types
+from vaner.vocabularies.quoting import quoted_rows
 from vaner.vocabularies.terms import Term, utf8
 
 _PROBE = 1_000
@@ -227,15 +227,9 @@ def _rows(path: Path, layout: Table, report: Report) -> Iterator[tuple[int, list
         if (text := utf8(line, path, number, report)) is not None
     )
     if layout.quote:
-        reader = csv.reader(
-            (f"{line}\n" for _, line in numbered), delimiter=layout.delimiter, quotechar=layout.quote
-        )
-        try:
-            for row in reader:
-                if row and not (comment and row[0].startswith(comment)):
-                    yield reader.line_num, row
-        except csv.Error as error:
-            raise FormatError(f"{place(path, reader.line_num)}: {error}; mend the line") from None
+        for number, row in quoted_rows(numbered, layout.delimiter, layout.quote, path, report):
+            if row and not (comment and row[0].startswith(comment)):
+                yield number, row
         return
     for number, line in numbered:
         if line and not (comment and line.startswith(comment)):
@@ -294,16 +288,19 @@ def read_jsonl(
         path: the file, possibly ``.gz``.
         report: counts ids that come twice.
         id, name, synonyms: names of the fields.
-        types: ``*`` -> canonical type of all terms.
+        types: ``*`` -> canonical type of all terms; None leaves all of them out.
 
     Raises:
-        FormatError: if a line is no JSON object with these fields.
+        FormatError: if a line is no JSON object with these fields, or no type is given.
     """
+    if "*" not in types:
+        raise FormatError(f"{path}: types says nothing of '*', the type of all its names; add it")
+    kind = types["*"]
     seen: set[str] = set()
     for number, line in lines(path):
         try:
             record = json.loads(line)
-            term = Term(str(record[id]), str(record[name]), (str(types["*"]),), True)
+            term = Term(str(record[id]), str(record[name]), () if kind is None else (kind,), True)
             further = [str(synonym) for synonym in record[synonyms]]
         except (ValueError, KeyError, TypeError) as error:
             raise FormatError(
@@ -312,6 +309,9 @@ def read_jsonl(
         if term.id in seen:
             report.warn("duplicate id", f"{place(path, number)}: {term.id} again; its names are put together")
         seen.add(term.id)
+        if not term.types:
+            report.counts["left out: row of no wanted type"] += 1
+            continue
         yield term
         yield from (term._replace(name=synonym, preferred=False) for synonym in further)
 
