@@ -188,12 +188,7 @@ class Vaner(Copied):
             to_int8(model.backbone)
         elif fuse and merge and quantization == "none":
             to_fused(model.plain_backbone)
-        how: dict[str, Any] = {
-            "dtype": dtype,
-            "device": device,
-            "quantization": quantization,
-            "revision": revision,
-        }
+        how: dict[str, Any] = dict(dtype=dtype, device=device, quantization=quantization, revision=revision)
         how |= {"merge": merge, "fuse": fuse}
         return cls(model, load_tokenizer(folder), **options)._loaded_as(name, how, options)
 
