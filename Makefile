@@ -56,6 +56,9 @@ quickstart: backbone
 test: $(READY)
 	$(PY) -m pytest
 
+# Several processes share the cores there: threads that spin while they wait would take them from each other.
+test-slow examples: export OMP_WAIT_POLICY ?= PASSIVE
+
 test-slow: backbone $(VENV)/.ready-examples
 	$(PY) -m pytest -m slow
 

@@ -362,6 +362,17 @@ def test_the_page_can_be_shown_and_written():
             dict(gold=[Gold("a", GOLD), Gold("b", GOLD)], predicted={"a": FOUND}),
             "predictions: none for the gold set b; give a list for each",
         ),
+        (
+            dict(gold=[Gold("a", GOLD), Gold("b", GOLD[1:])], types=["Chemical", "Disease"]),
+            "--types: no document has the entity type 'Chemical'; there are: Disease",
+        ),
+        (dict(type_map={"Gnee": "Gene"}), "--type_map: no document has the entity type 'Gnee'"),
+        (dict(gold=[Gold("a", GOLD), Gold("a", GOLD)]), "two gold sets are named 'a'"),
+        (dict(compared=FOUND), "a comparison is drawn by bootstrap, of one gold set"),
+        (
+            dict(gold=[Gold("a", GOLD), Gold("b", GOLD)], compared=FOUND, bootstrap=10),
+            "a comparison is drawn",
+        ),
     ],
 )
 def test_what_cannot_be_scored_is_said_before_anything_is_tagged(arguments, says):
@@ -370,6 +381,40 @@ def test_what_cannot_be_scored_is_said_before_anything_is_tagged(arguments, says
         evaluate(**{"gold": GOLD, "predicted": tagger, "bootstrap": 0, **arguments})
     assert str(caught.value).startswith(says)
     assert not tagger.asked and not tagger.shown
+
+
+def test_types_that_change_places_change_once():
+    swapped = {"Chemical": "Disease", "Disease": "Chemical"}
+    tagger = Lookup({word: swapped.get(type, type) for word, type in KNOWN.items()})
+    page = evaluate(GOLD, tagger, baseline=tagger, type_map=swapped, bootstrap=0)
+    assert micro(page) == micro(evaluate(GOLD, Lookup(), bootstrap=0))
+    assert page.results[0]["baseline"]["overall"] == page.results[0]["overall"]
+
+
+def test_a_tagger_that_looks_empty_is_asked_all_the_same():
+    class Empty(Lookup):
+        def __len__(self):
+            return 0
+
+    assert micro(evaluate(GOLD, Empty(), bootstrap=0)) == micro(evaluate(GOLD, Lookup(), bootstrap=0))
+
+
+@pytest.mark.parametrize(
+    ("order", "says"),
+    [
+        ([0, 1], "gold: document 3 that the tagger gave back is missing, where 3 was due"),
+        ([0, 2, 1], "gold: document 2 that the tagger gave back is 3, where 2 was due"),
+        ([0, 1, 2, 2], "gold: document 4 that the tagger gave back is 3, where none was due"),
+    ],
+)
+def test_a_tagger_that_gives_back_other_documents_is_an_error(order, says):
+    class Other(Lookup):
+        def tag_documents(self, documents, types=None, dataset=None):
+            given = list(super().tag_documents(documents, types, dataset))
+            yield from (given[i] for i in order)
+
+    with pytest.raises(VanerError, match=says):
+        evaluate(GOLD, Other(), bootstrap=0)
 
 
 def test_a_tagger_that_changes_the_text_is_an_error():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -198,7 +199,16 @@ def test_help_lists_flags_and_config(capsys):
 def test_the_command_is_recorded_without_where_it_lies(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", [str(tmp_path / "train.py"), "--template", "{types} in {dataset}"])
-    assert command_line() == "python train.py --template '{types} in {dataset}'"
+    assert command_line(sys.argv[1:]) == "python train.py --template '{types} in {dataset}'"
+
+
+def test_a_run_that_a_program_asked_for_is_recorded_as_the_command_that_does_it(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["/site/ipykernel_launcher.py", "-f", "/tmp/kernel.json"])
+    assert command_line(parse(["--mix", "a", "--output_dir", "/tmp/b"]).words) == (
+        "python train.py --mix a --output_dir b"
+    )
+    monkeypatch.setattr("sys.argv", ["/site/vaner/__main__.py", "train", "--mix", "a"])
+    assert command_line(["--mix", "a"]) == "python -m vaner train --mix a"
 
 
 @pytest.mark.parametrize(
@@ -213,4 +223,4 @@ def test_the_command_is_recorded_without_where_it_lies(tmp_path, monkeypatch):
 )
 def test_paths_of_this_machine_are_not_recorded(typed, shown, monkeypatch):
     monkeypatch.setattr("sys.argv", ["train.py", *typed])
-    assert command_line() == f"python train.py {shown}"
+    assert command_line(typed) == f"python train.py {shown}"

@@ -13,6 +13,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import Any
 
 from vaner import provenance
@@ -24,7 +25,7 @@ from vaner.evaluation.bootstrap import compare, intervals
 from vaner.evaluation.metrics import Scores, mention_keys, score
 from vaner.evaluation.mistakes import Mistake, mistakes
 from vaner.evaluation.page import Page
-from vaner.evaluation.pairing import pair
+from vaner.evaluation.pairing import Pairing, pair
 from vaner.progress import progress
 from vaner.tagger import Tagger
 from vaner.text.tags import encode_tags
@@ -83,7 +84,7 @@ def evaluate(
         ignore_extra: skip predicted documents that gold does not have, instead of raising.
         training: documents whose mentions count as seen; the page then has seen and unseen mentions apart.
         baseline: another tagger, asked the same, to be shown beside.
-        compared: other predictions, for a paired bootstrap test; of one gold set only.
+        compared: other predictions, for a paired bootstrap test; of one gold set only, and with ``bootstrap``.
         columns: tags of gold and predictions as two CoNLL files have them (`vaner.evaluation.agreement`).
         bootstrap: draws of documents for 95 % intervals; 0 for none.
         seed: of the draws.
@@ -94,25 +95,37 @@ def evaluate(
         the page's remarks say so.
 
     Raises:
-        VanerError: before anything is tagged, no type that the tagger could be asked for; see `pair` for the rest.
+        VanerError: before anything is tagged, no type that the tagger could be asked for, or a type that gold does
+            not have; see `pair` for the rest. A tagger that gives back other documents than it got.
     """
     golds = _golds(gold)
     given, tagger = _split(predicted, golds)
     type_map = dict(type_map or {})
+    if compared is not None and (len(golds) > 1 or not bootstrap):
+        raise VanerError(
+            "a comparison is drawn by bootstrap, of one gold set: give one, and draws (bootstrap=1000)"
+        )
     remarks: list[str] = []
     seen = None if training is None else mention_keys(training, type_map)
     # Of all gold sets before the first is tagged: what cannot be asked is said at once.
-    asked = [asked_types(tagger, one, types, type_map, remarks) if tagger else [] for one in golds]
+    asked = [
+        asked_types(tagger, one, types, type_map, remarks) if tagger is not None else [] for one in golds
+    ]
     beside = [
-        asked_types(baseline, one, types, type_map, remarks, baseline=True) if baseline else []
+        asked_types(baseline, one, types, type_map, remarks, baseline=True) if baseline is not None else []
         for one in golds
     ]
     if tagger is not None:
+        for one in golds:
+            pair(one.documents, _bare(one), types=types, type_map=type_map)
         remarks += _said_of_datasets(tagger, golds, adaptive)
 
-    def scored(one: Gold, documents: Iterable[Document], unreachable: int = 0) -> Scores:
-        pairing = pair(one.documents, documents, types=types, type_map=type_map, ignore_extra=ignore_extra)
-        return score(pairing, training_mentions=seen, unreachable=unreachable)
+    def paired(one: Gold, documents: Iterable[Document], *, asked: bool = False) -> Pairing:
+        # Who was asked was asked for the new names, and has to find them so in gold: renamed once more, types that
+        # change places would change back.
+        gold = _renamed(one.documents, type_map) if asked else one.documents
+        names = {} if asked else type_map
+        return pair(gold, documents, types=types, type_map=names, ignore_extra=ignore_extra)
 
     results: list[dict[str, Any]] = []
     scored_types: set[str] = set()
@@ -128,9 +141,12 @@ def evaluate(
             unreachable = _unreachable(tagger, one, asked[number], type_map)
         else:
             found = list(given[one.name])
-        pairing = pair(one.documents, found, types=types, type_map=type_map, ignore_extra=ignore_extra)
+        pairing = paired(one, found, asked=tagger is not None)
         scores = score(pairing, training_mentions=seen, unreachable=unreachable)
-        theirs = None if baseline is None else scored(one, _tag(baseline, one, beside[number], adaptive))
+        theirs: Scores | None = None
+        if baseline is not None:
+            answers = _tag(baseline, one, beside[number], adaptive)
+            theirs = score(paired(one, answers, asked=True), training_mentions=seen)
         scored_types |= set(pairing.types)
         wrong[one.name] = mistakes(pairing)
         results.append(
@@ -146,7 +162,12 @@ def evaluate(
                 agreement=agreement(pairing, columns),
                 comparison=None
                 if compared is None
-                else compare(scores, scored(one, compared), samples=bootstrap, seed=seed),
+                else compare(
+                    scores,
+                    score(paired(one, compared), training_mentions=seen),
+                    samples=bootstrap,
+                    seed=seed,
+                ),
                 read=one.read,
             )
         )
@@ -184,6 +205,9 @@ def _golds(gold: Gold | Sequence[Gold] | Iterable[Document]) -> list[Gold]:
     documents = [one for one in listed if isinstance(one, Document)]
     if sets and documents:
         raise VanerError("gold mixes gold sets and bare documents; give one or the other")
+    names = [one.name for one in sets]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise VanerError(f"two gold sets are named {twice[0]!r}; give each a name of its own")
     return sets or [Gold("gold", documents)]
 
 
@@ -271,16 +295,38 @@ def _said_of_datasets(tagger: Tagger, golds: Sequence[Gold], adaptive: bool) -> 
 
 def _tag(tagger: Tagger, gold: Gold, types: Sequence[str], adaptive: bool) -> list[Document]:
     """The documents as a tagger marks them."""
-    # It gets the text alone, so that nothing it returns can come from gold: some formats keep mentions' ids and
-    # relations beside them. What they keep is put back afterwards.
-    bare = [replace(document, spans=[], metadata={}, types=None) for document in gold.documents]
     if not types:
         return [document.with_spans([]) for document in gold.documents]
-    tagged = tagger.tag_documents(bare, types, _dataset(tagger, gold, adaptive))
-    found = progress(tagged, f"tagging {gold.name}", total=len(bare))
+    tagged = tagger.tag_documents(_bare(gold), types, _dataset(tagger, gold, adaptive))
+    found = list(progress(tagged, f"tagging {gold.name}", total=len(gold.documents)))
+    for number, (one, document) in enumerate(zip_longest(found, gold.documents), 1):
+        if one is None or document is None or one.id != document.id:
+            raise VanerError(
+                f"{gold.name}: document {number} that the tagger gave back is {one.id if one else 'missing'}, where "
+                f"{document.id if document else 'none'} was due; it has to give back every document in order"
+            )
     return [
         replace(one, metadata=document.metadata) for one, document in zip(found, gold.documents, strict=True)
     ]
+
+
+def _renamed(documents: Sequence[Document], type_map: Mapping[str, str]) -> list[Document]:
+    return [
+        replace(
+            document,
+            spans=[replace(span, type=type_map.get(span.type, span.type)) for span in document.spans],
+            types=None if document.types is None else frozenset(type_map.get(t, t) for t in document.types),
+        )
+        for document in documents
+    ]
+
+
+def _bare(gold: Gold) -> list[Document]:
+    """What a tagger gets: the text alone, so that nothing that it returns can come from gold.
+
+    Some formats keep mentions' ids and relations beside them; what they keep is put back afterwards.
+    """
+    return [replace(document, spans=[], metadata={}, types=None) for document in gold.documents]
 
 
 def _unreachable(tagger: Tagger, gold: Gold, types: Sequence[str], type_map: Mapping[str, str]) -> int:

@@ -316,6 +316,7 @@ class Run:
         training: how; transformers' Trainer reads these.
         knowledge: what is learnt from a knowledge base.
         epochs: passes over the mix.
+        words: of the command line that asked for it.
     """
 
     model: ModelArguments
@@ -323,6 +324,7 @@ class Run:
     training: VanerTrainingArguments
     knowledge: KnowledgeArguments
     epochs: int
+    words: tuple[str, ...] = ()
 
 
 class _Parser(HfArgumentParser):
@@ -378,7 +380,7 @@ def parse(argv: Sequence[str]) -> Run:
     epochs = int(training.num_train_epochs)
     if epochs != training.num_train_epochs or epochs < 1:
         raise VanerError(f"--num_train_epochs is {training.num_train_epochs:g}; choose a whole number from 1")
-    return Run(model, data, training, knowledge, epochs)
+    return Run(model, data, training, knowledge, epochs, tuple(argv))
 
 
 def _known() -> dict[str, Field[Any]]:
@@ -420,13 +422,17 @@ def _near(name: str, known: Iterable[str]) -> str:
     return near(f"--{name}", [f"--{one}" for one in sorted(known)]) or _HELP
 
 
-def command_line() -> str:
+def command_line(asked: Sequence[str]) -> str:
     """The command as typed, for the record of the run, without where on this machine things lie.
+
+    A run that a program asked for (a notebook, by `vaner.training.run.run`) is recorded as the command that does it.
 
     The script is named as seen from the current folder, other absolute paths by their last part, and the value of
     ``--data_root`` as CORPORA.
     """
     script, *rest = sys.argv
+    if rest[len(rest) - len(asked) :] != list(asked):
+        script, rest = "train.py", list(asked)
     if Path(script).name == "__main__.py":
         words = ["python", "-m", "vaner"]
     else:

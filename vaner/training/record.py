@@ -108,7 +108,7 @@ def run_record(
         seconds: the run took.
     """
     return {
-        "command": command_line(),
+        "command": command_line(run.words),
         **({"started_from": _named(run.model.model)} if run.model.model else {}),
         "minutes": round(seconds / 60, 1),
         "training_minutes": round(trainer.clock.seconds() / 60, 1),
