@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vaner.inputs.batching import BATCH_COST, collate, pack, padding_share, plan, plan_packed
+from vaner.inputs.batching import (
+    BATCH_COST,
+    SHARED_BY,
+    collate,
+    pack,
+    padding_share,
+    plan,
+    plan_packed,
+    plan_rows,
+)
 from vaner.inputs.features import Features
 from vaner.text.tags import IGNORED
 
@@ -222,3 +231,24 @@ def test_collate_packs_and_numbers_the_rows_of_a_sequence():
     assert batch["row_sequences"].tolist() == [0, 1, 0]
     left = collate([first, second], pad_id=99, padding_side="left")
     assert left["instruction_mask"].tolist() == [[1, 1, 0, 0], [0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_rows_of_an_instruction_that_is_read_once_lie_with_each_other(shared):
+    def row(asked: int, length: int) -> Features:
+        ids = np.full(length, asked, dtype=np.int32)
+        ids[4:] = 9
+        return Features(ids, np.zeros(1, np.int32), np.zeros((1, 1), np.int32), None, 4)
+
+    often = [row(1, 5 + i % 7) for i in range(2 * SHARED_BY)]
+    rows = [row(2, 8), *often, *(row(3, 6) for _ in range(SHARED_BY - 1))]
+    batches = plan_rows(rows, 40, shared=shared)
+    assert sorted(i for batch in batches for i in batch) == list(range(len(rows)))
+    asked = [{int(rows[i].input_ids[0]) for i in batch} for batch in batches]
+    # The rare ones are batched together; only what is read of a row counts.
+    assert any(1 in one and len(one) > 1 for one in asked) is not shared
+    cut = [4 if shared and one == {1} else 0 for one in asked]
+    assert all(
+        len(batch) * (max(len(rows[i]) for i in batch) - less) <= 40
+        for batch, less in zip(batches, cut, strict=True)
+    )

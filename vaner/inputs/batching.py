@@ -24,6 +24,9 @@ from vaner.text.tags import IGNORED
 # fast; more, and rows of unlike length are padded to fill them. (64: 1.3 % padding, batches 60 % full.)
 BATCH_COST = 64
 
+# An instruction that so many rows share is read once for all of them, where the attention allows it.
+SHARED_BY = 8
+
 
 def plan(lengths: Sequence[int], budget: int, rng: np.random.Generator | None = None) -> list[list[int]]:
     """Group row indices into batches of at most ``budget`` tokens, padding included.
@@ -117,6 +120,30 @@ def pack(lengths: Sequence[int], capacity: int) -> list[list[int]]:
         if space > lengths[row]:
             insort(spaces, (space - lengths[row], number))
     return sequences
+
+
+def plan_rows(rows: Sequence[Features], budget: int, *, shared: bool) -> list[list[int]]:
+    """Group rows into batches (`plan`); those of an instruction that is read once lie with each other.
+
+    Args:
+        rows: what is batched.
+        budget: tokens a batch, padding included.
+        shared: whether the model can read an instruction once for all rows that begin with it.
+
+    Returns:
+        row indices of each batch; every row is in one.
+    """
+    groups: dict[bytes, list[int]] = {}
+    for number, row in enumerate(rows):
+        groups.setdefault(row.instruction_key() if shared else b"", []).append(number)
+    alike = [members for members in groups.values() if shared and len(members) >= SHARED_BY]
+    apart = sorted(set(range(len(rows))).difference(*alike))
+    batches: list[list[int]] = []
+    for members, cut in [*((one, rows[one[0]].instruction_length) for one in alike), (apart, 0)]:
+        batches += [
+            [members[i] for i in batch] for batch in plan([len(rows[i]) - cut for i in members], budget)
+        ]
+    return batches
 
 
 def plan_packed(lengths: Sequence[int], budget: int, capacity: int) -> list[list[list[int]]]:

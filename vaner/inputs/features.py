@@ -65,6 +65,10 @@ class Features:
     def __len__(self) -> int:
         return len(self.input_ids)
 
+    def instruction_key(self) -> bytes:
+        """What tells its instruction, with the types asked in it, from another."""
+        return self.input_ids[: self.instruction_length].tobytes() + self.type_positions.tobytes()
+
     def text(self) -> Features:
         """What stands behind the instruction, as a row of its own."""
         cut = self.instruction_length

@@ -20,7 +20,7 @@ import torch
 
 from vaner.document import Document, Span
 from vaner.errors import VanerError, near
-from vaner.inputs.batching import collate, plan, plan_packed
+from vaner.inputs.batching import collate, plan_packed, plan_rows
 from vaner.inputs.features import Features, Tokenisation, Window, windows
 from vaner.inputs.hints import Hints, Names
 from vaner.inputs.instructions import Instruction
@@ -39,10 +39,6 @@ from vaner.text.units import Text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-# An instruction that so many rows of a buffer share is read once for all of them, where the attention allows it.
-SHARED_BY = 8
-
 
 # Tokens a batch where none are named. Several small batches at a time fill a CPU as well as a few large ones do, with
 # less padding and less memory; an accelerator reads one at a time.
@@ -348,27 +344,10 @@ class Vaner(Copied):
         return template.render(types, dataset, hints)
 
     def _batches(self, rows: list[Features]) -> list[Batch]:
-        """Rows that share an instruction which is read once are batched with each other; all others together."""
-        groups: dict[bytes, list[int]] = {}
-        if self.model.reuses_instructions and self.pack is None:
-            for number, row in enumerate(rows):
-                groups.setdefault(_instruction(row), []).append(number)
-        groups = {key: members for key, members in groups.items() if len(members) >= SHARED_BY}
-        shared = {number for members in groups.values() for number in members}
-        others = [number for number in range(len(rows)) if number not in shared]
-        batches: list[Batch] = []
-        for members in groups.values():
-            lengths = [len(rows[i]) - rows[i].instruction_length for i in members]
-            batches += [[[members[i]] for i in batch] for batch in plan(lengths, self.batch_tokens)]
-        lengths = [len(rows[i]) for i in others]
-        if self.pack is None:
-            batches += [[[others[i]] for i in batch] for batch in plan(lengths, self.batch_tokens)]
-        else:
-            batches += [
-                [[others[i] for i in one] for one in batch]
-                for batch in plan_packed(lengths, self.batch_tokens, self.pack)
-            ]
-        return batches
+        if self.pack is not None:
+            return plan_packed([len(row) for row in rows], self.batch_tokens, self.pack)
+        batches = plan_rows(rows, self.batch_tokens, shared=self.model.reuses_instructions)
+        return [[[number] for number in batch] for batch in batches]
 
     def _read(self, buffer: _Buffer, batch: Batch) -> None:
         """Fill in log-probabilities of a buffer's documents; in a thread of the stream."""
@@ -409,10 +388,10 @@ class Vaner(Copied):
             sequences: which rows lie in each sequence, if they are packed.
         """
         with torch.inference_mode():
-            key = _instruction(rows[0])
+            key = rows[0].instruction_key()
             shared = self.model.reuses_instructions and sequences is None
             # By the batch alone: what was read before, perhaps by another thread this moment, must not decide.
-            if shared and len(rows) > 1 and all(_instruction(row) == key for row in rows):
+            if shared and len(rows) > 1 and all(row.instruction_key() == key for row in rows):
                 prefix = self._prefix(key, rows[0])
                 batch = self._tensors([row.text() for row in rows])
                 logits = self.model.score_texts(
@@ -446,11 +425,6 @@ class Vaner(Copied):
                 self._prefixes[key] = self.model.read_instruction(ids, places)
                 self._count(len(ids), len(ids))
             return self._prefixes[key]
-
-
-def _instruction(row: Features) -> bytes:
-    """What tells an instruction, with the types asked in it, from another."""
-    return row.input_ids[: row.instruction_length].tobytes() + row.type_positions.tobytes()
 
 
 def _check_device(name: str) -> None:
