@@ -55,37 +55,45 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
     lookup = actions.add_parser("lookup", help="the names and concepts with a name's normal form")
-    lookup.add_argument("kb", metavar="KB")
-    lookup.add_argument("names", nargs="+", metavar="NAME")
+    lookup.add_argument("kb", metavar="KB", help="the index")
+    lookup.add_argument("names", nargs="+", metavar="NAME", help="names to look up")
     lookup.add_argument("--related", type=int, default=0, metavar="N", help="also the N most similar names")
-    lookup.add_argument("--types", nargs="+", help="canonical types of the similar names (default all)")
+    lookup.add_argument(
+        "--types", nargs="+", metavar="TYPE", help="canonical types of the similar names (default all)"
+    )
 
     stats = actions.add_parser("stats", help="what an index holds and was made from")
-    stats.add_argument("kb", metavar="KB")
+    stats.add_argument("kb", metavar="KB", help="the index")
     stats.add_argument("--verify", action="store_true", help="read the whole file, compare its checksums")
     stats.add_argument("--json", action="store_true", help="print one JSON object")
 
     match = actions.add_parser("match", help="mark the names in documents (the dictionary tagger)")
-    match.add_argument("kb", metavar="KB")
+    match.add_argument("kb", metavar="KB", help="the index")
     match.add_argument("--input", required=True, metavar="FILE", help="in any format that VANER reads")
-    match.add_argument("--input_format", default="auto")
+    match.add_argument("--input_format", default="auto", metavar="FORMAT", help="default: %(default)s")
     match.add_argument(
         "--output", metavar="FILE", help="where to write them (default: print one name a line)"
     )
-    match.add_argument("--output_format", default="jsonl")
-    match.add_argument("--types", nargs="+", help="canonical types (default all)")
+    match.add_argument("--output_format", default="jsonl", metavar="FORMAT", help="default: %(default)s")
+    match.add_argument("--types", nargs="+", metavar="TYPE", help="canonical types (default all)")
     match.add_argument("--link", action="store_true", help="add concept ids")
 
     link = actions.add_parser(
         "link", help="add concept ids to the spans of documents; score them against gold"
     )
-    link.add_argument("kb", metavar="KB")
+    link.add_argument("kb", metavar="KB", help="the index")
     link.add_argument("--input", required=True, metavar="FILE", help="documents with spans")
-    link.add_argument("--input_format", default="auto")
+    link.add_argument("--input_format", default="auto", metavar="FORMAT", help="default: %(default)s")
     link.add_argument("--output", metavar="FILE", help="where to write them (default: only print the scores)")
-    link.add_argument("--output_format", default="pubtator")
+    link.add_argument("--output_format", default="pubtator", metavar="FORMAT", help="default: %(default)s")
     link.add_argument("--sources", nargs="+", metavar="NAME", help="take ids from these vocabularies only")
-    link.add_argument("--least", type=float, default=0.5, help="similarity that the n-gram step asks for")
+    link.add_argument(
+        "--least",
+        type=float,
+        default=0.5,
+        metavar="SHARE",
+        help="least similarity in the n-gram step, 0 to 1",
+    )
     link.add_argument(
         "--map", nargs="*", default=[], metavar="LABEL=TYPE", help="corpus type -> canonical type"
     )
