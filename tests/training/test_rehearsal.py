@@ -15,6 +15,13 @@ from vaner.training.arguments import DataArguments
 from vaner.training.gathering import gather
 from vaner.training.rehearsal import compared, log_known, rehearsal, what_it_knows
 
+
+@pytest.fixture(autouse=True)
+def _samples_alone(monkeypatch):
+    """Whole corpora, where they are, would be asked in place of their samples."""
+    monkeypatch.delenv("VANER_DATA", raising=False)
+
+
 KNOWS = ModelConfig(datasets={"bc5cdr": ["Chemical", "Disease"], "bc2gm": ["Gene"], "elsewhere": ["X"]})
 
 
@@ -23,8 +30,7 @@ def known(data: DataArguments):
     return found, what_it_knows(KNOWS, found, data, 1)
 
 
-def test_old_types_are_scored_on_corpora_that_are_here_and_not_scored_anyway(monkeypatch):
-    monkeypatch.delenv("VANER_DATA", raising=False)
+def test_old_types_are_scored_on_corpora_that_are_here_and_not_scored_anyway():
     _, found = known(DataArguments(mix=["anatem-sample"], cap=3))
     assert [c.name for c in found.corpora] == ["bc5cdr-sample", "bc2gm-sample"]
     assert found.dev.documents.keys() == {"bc5cdr-sample", "bc2gm-sample"} and found.dev.most == 25
@@ -32,8 +38,7 @@ def test_old_types_are_scored_on_corpora_that_are_here_and_not_scored_anyway(mon
     assert found.dev.documents.keys() == {"bc2gm-sample"}, "the mix's dev is scored anyway"
 
 
-def test_rows_of_what_is_known_are_a_share_of_the_mix(monkeypatch):
-    monkeypatch.delenv("VANER_DATA", raising=False)
+def test_rows_of_what_is_known_are_a_share_of_the_mix():
     data = DataArguments(mix=["anatem-sample"], cap=20, rehearse=0.3)
     found, what = known(data)
     assert not rehearsal(what, found, DataArguments(mix=["anatem-sample"]))
