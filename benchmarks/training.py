@@ -268,7 +268,6 @@ def _common(args: argparse.Namespace, folder: str) -> dict:
         "logging_steps": 1,
         "save_strategy": "no",
         "report_to": "none",
-        "disable_tqdm": True,
         "use_cpu": args.device == "cpu",
         "gradient_checkpointing": args.gradient_checkpointing,
         "dataloader_pin_memory": args.device == "cuda",

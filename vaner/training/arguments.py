@@ -161,7 +161,7 @@ class DataArguments:
     rehearse: float = _flag(
         0.0,
         "With --model: rows of the corpora that the model knows, as far as they are here, for every row of the mix. "
-        "Without them a model forgets; 0.3 keeps most of what it knew.",
+        "Without them a model forgets; 0.3 about halves that.",
     )
     data_root: str | None = _flag(None, "Folder of the corpora; by default the variable VANER_DATA.")
     mix_temperature: float = _flag(1.0, "Above 1 draws less of the large corpora: shares follow size^(1/t).")
