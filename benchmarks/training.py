@@ -54,6 +54,7 @@ from vaner.text.tags import IGNORED
 from vaner.text.units import Text
 from vaner.training.arguments import VanerTrainingArguments
 from vaner.training.clock import Clock
+from vaner.training.dev import Dev
 from vaner.training.mixture import Drawing, Mixture, TrainingCorpus
 from vaner.training.trainer import Printer, VanerTrainer
 
@@ -193,9 +194,14 @@ def ours(
         with tempfile.TemporaryDirectory() as folder:
             options = _common(args, folder) | {"batch_tokens": args.batch_tokens}
             settings = VanerTrainingArguments(**options)
-            settings.passes = 1
             trainer = VanerTrainer(
-                model, settings, mixture=batches, dev={}, progress=Clock(0, None, None), tokenizer=None
+                model,
+                settings,
+                mixture=batches,
+                epochs=1,
+                dev=Dev({}),
+                clock=Clock(0, None, None),
+                tokenizer=None,
             )
             trainer.remove_callback(Printer)
             trainer.train()
@@ -253,7 +259,7 @@ def _shorter(args: argparse.Namespace, rounds: Sequence[Batches]) -> list[Batche
     try:
         import bitsandbytes  # noqa: F401
     except ImportError as error:
-        raise contest.LeftOut(f"{error}; pip install -e .[quantized]") from None
+        raise contest.LeftOut(f"{error}; pip install bitsandbytes") from None
     share = 1 if args.device == "cuda" else 4
     return [Batches(one[: -(-len(one) // share)]) for one in rounds]
 
