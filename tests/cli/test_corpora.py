@@ -68,12 +68,13 @@ def test_repairs_are_told(capsys, tmp_path):
     ("words", "message"),
     [
         (["bc5dr"], "error: unknown corpus 'bc5dr'; did you mean bc5cdr"),
-        (["--data_root", "/nowhere/at/all"], "is no folder"),
-        (["--registry", "/nowhere/mine.yaml"], "/nowhere/mine.yaml: no such file; name a YAML file"),
-        (["bc2gm-sample", "--json", "/nowhere/at/all/x.json"], "does not exist; create it first"),
+        (["--data_root", "{nowhere}"], "is no folder"),
+        (["--registry", "{nowhere}/mine.yaml"], "nowhere/mine.yaml: no such file; name a YAML file"),
+        (["bc2gm-sample", "--json", "{nowhere}/x.json"], "does not exist; create it first"),
     ],
 )
-def test_wrong_input(capsys, words, message):
+def test_wrong_input(tmp_path, capsys, words, message):
+    words = [word.format(nowhere=tmp_path / "nowhere") for word in words]
     assert main(["corpora", *words]) == 2
     error = capsys.readouterr().err
     assert message in error and len(error.splitlines()) == 1

@@ -202,25 +202,26 @@ def test_the_command_is_recorded_without_where_it_lies(tmp_path, monkeypatch):
     assert command_line(sys.argv[1:]) == "python train.py --template '{types} in {dataset}'"
 
 
-def test_a_run_that_a_program_asked_for_is_recorded_as_the_command_that_does_it(monkeypatch):
-    monkeypatch.setattr("sys.argv", ["/site/ipykernel_launcher.py", "-f", "/tmp/kernel.json"])
-    assert command_line(parse(["--mix", "a", "--output_dir", "/tmp/b"]).words) == (
+def test_a_run_that_a_program_asked_for_is_recorded_as_the_command_that_does_it(monkeypatch, tmp_path):
+    monkeypatch.setattr("sys.argv", [str(tmp_path / "launcher.py"), "-f", str(tmp_path / "kernel.json")])
+    assert command_line(parse(["--mix", "a", "--output_dir", str(tmp_path / "b")]).words) == (
         "python train.py --mix a --output_dir b"
     )
-    monkeypatch.setattr("sys.argv", ["/site/vaner/__main__.py", "train", "--mix", "a"])
+    monkeypatch.setattr("sys.argv", [str(tmp_path / "vaner" / "__main__.py"), "train", "--mix", "a"])
     assert command_line(["--mix", "a"]) == "python -m vaner train --mix a"
 
 
 @pytest.mark.parametrize(
     ("typed", "shown"),
     [
-        (["--data_root", "/a/corpora"], "--data_root CORPORA"),
+        (["--data_root", "{tmp_path}/corpora"], "--data_root CORPORA"),
         (["--data_root=corpora"], "--data_root=CORPORA"),
-        (["--kb", "/a/b/names.idx"], "--kb names.idx"),
-        (["--kb=/a/b/names.idx"], "--kb=names.idx"),
+        (["--kb", "{tmp_path}/names.idx"], "--kb names.idx"),
+        (["--kb={tmp_path}/names.idx"], "--kb=names.idx"),
         (["--kb", "kb/names.idx", "--seed", "3"], "--kb kb/names.idx --seed 3"),
     ],
 )
-def test_paths_of_this_machine_are_not_recorded(typed, shown, monkeypatch):
+def test_paths_of_this_machine_are_not_recorded(typed, shown, monkeypatch, tmp_path):
+    typed = [word.format(tmp_path=tmp_path) for word in typed]
     monkeypatch.setattr("sys.argv", ["train.py", *typed])
     assert command_line(typed) == f"python train.py {shown}"
