@@ -1,17 +1,14 @@
 """In: the registry, its samples, the corpora below VANER_DATA. Out: offsets hold, counts are as published."""
 
 import json
-import os
 import shutil
 from collections import Counter
 from pathlib import Path
 
 import pytest
-import yaml
 
-from vaner.corpora.overlap import Fingerprints, fingerprints, held_out_fingerprints, overlapping
+from tests.corpora.conftest import ABSTRACT
 from vaner.corpora.registry import read_registry
-from vaner.document import Document
 from vaner.errors import FormatError, VanerError
 from vaner.files import shipped
 from vaner.formats import read
@@ -121,49 +118,6 @@ def full(split):
         for corpus in read_registry().values()
         if not corpus.shipped and split in corpus.files
     ]
-
-
-@pytest.fixture
-def data_root():
-    if not os.environ.get("VANER_DATA"):
-        pytest.skip("VANER_DATA names no folder of corpora")
-    return os.environ["VANER_DATA"]
-
-
-ENTRY = {
-    "format": "pubtator",
-    "files": {"train": ["x/train.txt"], "test": ["x/test.txt", "y/test.txt"]},
-    "types": {"DRUG": "Drug", "Dose": None},
-    "granularity": "abstract",
-    "pmid": r"(\d+)",
-    "licence": "none",
-    "citation": "Nobody 2020",
-    "url": "https://example.org/x",
-}
-ABSTRACT = "{id}|t|Aspirin.\n{id}|a|Twice a day the {word} was given to them.\n{id}\t0\t7\tAspirin\tDRUG\n\n"
-
-
-@pytest.fixture
-def write_registry(tmp_path):
-    def write(**changes):
-        entry = {key: value for key, value in {**ENTRY, **changes}.items() if value != "absent"}
-        path = tmp_path / "registry" / "mine.yaml"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(yaml.safe_dump({"corpora": {"x-corpus": entry}}), encoding="utf-8")
-        return path
-
-    return write
-
-
-@pytest.fixture
-def corpus(write_registry, tmp_path, monkeypatch):
-    """A corpus of two abstracts, its root not set."""
-    monkeypatch.delenv("VANER_DATA", raising=False)
-    (tmp_path / "x").mkdir()
-    (tmp_path / "x/train.txt").write_text(
-        ABSTRACT.format(id=1, word="tablet") + ABSTRACT.format(id=2, word="pill")
-    )
-    return read_registry(write_registry())["x-corpus"]
 
 
 # --- The registry as shipped ---
@@ -504,59 +458,3 @@ def test_a_registry_that_is_none(tmp_path, content):
     path.write_text(content)
     with pytest.raises(VanerError, match="mine.yaml"):
         read_registry(path)
-
-
-# --- What held-out documents share with training ---
-
-LONG = "The dose of aspirin was lowered after two days"
-
-
-def test_a_shared_pubmed_id_overlaps():
-    held_out = fingerprints([Document("x", "Nothing alike.", metadata={"pmid": "7"})])
-    documents = [
-        Document("a", "Something else.", metadata={"pmid": "7"}),
-        Document("7", "Its id is no PubMed id.", metadata={}),
-    ]
-    assert overlapping(documents, held_out) == {"a"}
-
-
-def test_a_shared_sentence_overlaps_whatever_its_spacing_and_case():
-    held_out = fingerprints([Document("x", f"Before. {LONG} (n=2). After.")])
-    tokens = f"{LONG.upper()} ( n = 2 ) ."
-    documents = [
-        Document("mtl", f"Other words .\n{tokens}", sentences=[(0, 13), (14, 14 + len(tokens))]),
-        Document("other", "The dose of aspirin was raised after two days."),
-    ]
-    assert overlapping(documents, held_out) == {"mtl"}
-
-
-def test_a_sentence_of_five_words_or_fewer_does_not_overlap():
-    held_out = fingerprints([Document("x", "All authors read and approved.")])
-    assert overlapping([Document("a", "All authors read and approved.")], held_out) == set()
-
-
-def test_fingerprints_hold_no_text():
-    found = fingerprints([Document("x", LONG)])
-    assert all(isinstance(digest, bytes) and len(digest) == 8 for digest in found.sentences)
-
-
-def test_held_out_fingerprints_of_splits(corpus, tmp_path):
-    (tmp_path / "x/test.txt").write_text(
-        ABSTRACT.format(id=2, word="other") + ABSTRACT.format(id=3, word="tablet")
-    )
-    held_out = held_out_fingerprints([(corpus, "test"), (corpus, "dev")], tmp_path)
-    assert held_out.pmids == {"2", "3"}
-    # 2 shares its id, and 1 the sentence with the tablet.
-    assert overlapping(corpus.documents("train", tmp_path), held_out) == {"1", "2"}
-    assert held_out_fingerprints([(corpus, "dev")], tmp_path) == Fingerprints()
-
-
-@pytest.mark.slow
-def test_versions_of_one_corpus_are_recognised(data_root):
-    known = read_registry()
-    raw, mtl = known["bc5cdr-pubtator"], known["bc5cdr"]
-    if "dev" not in raw.present(data_root) or "dev" not in mtl.present(data_root):
-        pytest.skip("bc5cdr is not below VANER_DATA in both versions")
-    held_out = held_out_fingerprints([(raw, "dev")], data_root)
-    blocks = list(mtl.documents("dev", data_root))
-    assert len(overlapping(blocks, held_out)) == len(blocks)

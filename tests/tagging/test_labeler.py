@@ -1,10 +1,8 @@
 """Spans have exact offsets, come in input order, and depend neither on batch-mates nor on where a window fell."""
 
-import dataclasses
 import functools
 import itertools
 import random
-import threading
 import zlib
 
 import numpy as np
@@ -12,39 +10,15 @@ import pytest
 import torch
 
 from tests.model.test_network import build
+from tests.tagging.conftest import keys
 from vaner.document import Document
 from vaner.errors import VanerError
-from vaner.formats import read
 from vaner.inputs.instructions import Template
 from vaner.model.adapting import Adapter
 from vaner.tagging import decode
 from vaner.tagging.labeler import Vaner
 from vaner.tagging.loading import load
-from vaner.tagging.stream import Stream
 from vaner.text.units import Text
-
-
-@pytest.fixture(scope="module")
-def tagger(tiny_backbones, tiny_tokenizer):
-    model = build(tiny_backbones["llama"])
-    model.settings = dataclasses.replace(
-        model.settings, datasets={"bc5cdr": ["Chemical", "Disease"]}, max_words=40
-    )
-    # A random head should mark about as much as a trained one, or nothing is compared.
-    with torch.no_grad():
-        model.head.word_bias.bias.copy_(torch.tensor([0.6, 0.0, 0.0]))
-    return Vaner(model, tiny_tokenizer, batch_tokens=600)
-
-
-@pytest.fixture(scope="module")
-def documents():
-    from tests.conftest import SAMPLES
-
-    return list(read(SAMPLES / "abstracts.pubtator"))[:8]
-
-
-def keys(spans):
-    return [(s.start, s.end, s.type) for s in spans]
 
 
 def test_offsets_hold_and_something_is_found(tagger, documents):
@@ -355,7 +329,7 @@ def test_no_mention_runs_from_one_unit_into_the_next(tagger):
     assert [s.text for s in repaired] == ["renal failure", "failure"]
 
 
-# --- an instruction read once, packing, the second thread ---
+# --- an instruction read once, packing ---
 
 
 @pytest.mark.parametrize("mode", ["prefix", "causal"])
@@ -415,77 +389,8 @@ def test_an_instruction_after_the_text_is_read_in_windows_batches_and_packed(
     assert [keys(d.spans) for d in packed.tag_documents(documents[:4])] == together
 
 
-def test_a_bad_document_is_raised_after_all_that_stood_before_it(tagger, tiny_tokenizer):
-    small = Vaner(tagger.model, tiny_tokenizer, batch_tokens=100, buffer_batches=1)
-
-    def documents():
-        for number in range(25):
-            yield Document(str(number), f"Aspirin reduces fever in patient {number}.")
-        raise VanerError("input:26: is damaged")
-
-    seen = []
-    with pytest.raises(VanerError, match="input:26: is damaged"):
-        for document in small.tag_documents(documents()):
-            seen.append(document.id)
-    assert seen == list(map(str, range(25)))
-
-
-def test_an_error_of_the_forward_pass_arrives(tagger, tiny_tokenizer, monkeypatch):
-    small = Vaner(tagger.model, tiny_tokenizer, batch_tokens=100, buffer_batches=1)
-    calls = []
-
-    def failing(rows):
-        calls.append(rows)
-        if len(calls) == 3:
-            raise MemoryError("no room")
-        return Vaner.log_probs(small, rows)
-
-    monkeypatch.setattr(small, "log_probs", failing)
-    with pytest.raises(MemoryError, match="no room"):
-        list(small(f"Aspirin reduces fever in patient {n}." for n in range(100)))
-    assert len(calls) < 10, "it went on after the error"
-
-
 def test_a_dictionary_in_the_place_of_a_model_is_told_where_to_go():
     with pytest.raises(
         VanerError, match="kb:names.idx: names another kind of tagger; vaner.tagging.loading.load gives"
     ):
         Vaner.from_pretrained("kb:names.idx")
-
-
-def test_who_stops_listening_stops_the_second_thread(tagger, tiny_tokenizer, monkeypatch):
-    small = Vaner(tagger.model, tiny_tokenizer, batch_tokens=100, buffer_batches=1)
-    stops = []
-    read = Stream._read
-    monkeypatch.setattr(Stream, "_read", lambda *args: stops.append(args) or read(*args))
-    results = small(f"Aspirin reduces fever in patient {n}." for n in itertools.count())
-    next(results)
-    results.close()
-    assert not [t for t in threading.enumerate() if t.name.startswith("vaner-forward")]
-    assert stops[-1][-1].is_set()
-    monkeypatch.setattr(small, "log_probs", None)
-    read(*stops[-1])  # which would call it
-
-
-def test_the_next_documents_are_read_while_the_model_runs(tagger, tiny_tokenizer, monkeypatch):
-    """The forward pass of one buffer waits here until the next buffer's documents were read."""
-    small = Vaner(tagger.model, tiny_tokenizer, batch_tokens=100, buffer_batches=1)
-    prepared = []
-    later = threading.Event()
-
-    def documents():
-        for number in range(40):
-            if prepared:
-                later.set()
-            yield f"Aspirin reduces fever in patient {number}."
-
-    def waiting(rows):
-        assert threading.current_thread() is not threading.main_thread()
-        assert later.wait(60), "documents are not read while the model runs"
-        return Vaner.log_probs(small, rows)
-
-    prepare = small._prepare
-    monkeypatch.setattr(small, "_prepare", lambda *args: prepared.append(args) or prepare(*args))
-    monkeypatch.setattr(small, "log_probs", waiting)
-    assert len(list(small(documents()))) == 40
-    assert len(prepared) > 2

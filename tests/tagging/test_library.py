@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from tests.model.test_network import build
-from tests.tagging.test_labeler import documents, keys, tagger  # noqa: F401 - fixtures
+from tests.tagging.conftest import keys
 from vaner.errors import VanerError
 from vaner.knowledge import DictionaryTagger
 from vaner.tagging.forking import ForkedLock

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.model.test_network import build
-from tests.tagging.test_labeler import documents, keys, tagger  # noqa: F401 - fixtures
+from tests.tagging.conftest import keys
 from vaner.tagging.labeler import Vaner
 from vaner.tagging.threads import MOST, use_threads, workers
 
