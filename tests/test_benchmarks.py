@@ -134,12 +134,12 @@ def test_systems_that_differ_are_not_timed(tiny, documents, monkeypatch, system)
     tagging, args = tiny
     tagger = "PipelineTagger" if system == "pipeline" else "ProtocolTagger"
 
-    class Other(getattr(tagging, tagger)):
+    class Other(getattr(tagging.peers, tagger)):
         def __call__(self, *arguments):
             first, *others = super().__call__(*arguments)
             return [first ^ {(0, 10, "Disease")}, *others]
 
-    monkeypatch.setattr(tagging, tagger, Other)
+    monkeypatch.setattr(tagging.peers, tagger, Other)
     with pytest.raises(VanerError, match=f"{system} differ"):
         tagging.check_identity(args, documents)
 
@@ -161,14 +161,14 @@ def test_a_difference_names_the_document_and_the_mention(benchmark, documents):
 
 
 def test_tags_become_character_spans(benchmark, documents):
-    mentions = benchmark("tagging").mentions
+    mentions = benchmark("peers").mentions
     text = Text.of(documents[0])
     assert text.words[:5] == ["Famotidine", "-", "associated", "delirium", "."]
     assert mentions(text, 0, [1, 2, 0, 2, 1], "X") == {(0, 11, "X"), (22, 30, "X"), (30, 31, "X")}
 
 
 def test_first_tokens_with_and_without_the_space(benchmark):
-    first_tokens = benchmark("tagging").first_tokens
+    first_tokens = benchmark("peers").first_tokens
     #       0123456789
     read = "do: a 12 b"
     # `a` with its space trimmed off its offsets, then the space before digits as a token of its own.

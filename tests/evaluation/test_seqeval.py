@@ -1,4 +1,4 @@
-"""In: predictions wrong in every way a tagger is, of real corpora. Out: our scores are seqeval's, mention for mention."""
+"""In: real corpora, predictions wrong in every way a tagger is. Out: our scores are seqeval's, mention for mention."""
 
 import os
 import random
