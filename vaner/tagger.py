@@ -46,7 +46,7 @@ class Tagger(Protocol):
             dataset: name of a dataset whose guideline to follow; None follows none.
 
         Yields:
-            the documents with their spans.
+            the documents with their spans; ``types`` may say which were looked for.
 
         Raises:
             VanerError: an unknown type or dataset, before the first document is read.

@@ -11,7 +11,7 @@ TEXT = "TNF-α in breast cancers"
 
 def test_one_text_and_many(kb):
     tagger = DictionaryTagger(kb)
-    spans = tagger(TEXT, types=["Gene", "Disease"], dataset="any")
+    spans = tagger(TEXT, types=["Gene", "Disease"])
     assert [(s.text, s.type, s.score) for s in spans] == [
         ("TNF-α", "Gene", 1.0),
         ("breast cancers", "Disease", 1.0),
@@ -77,3 +77,8 @@ def test_nothing_here_needs_torch():
 
     code = "import sys, vaner.knowledge, vaner.text.abbreviations; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_dataset_is_refused_as_by_every_tagger_that_does_not_know_it(kb):
+    with pytest.raises(VanerError, match="dataset 'bc5cdr': a dictionary follows no dataset's guideline"):
+        DictionaryTagger(kb)(TEXT, dataset="bc5cdr")

@@ -10,6 +10,7 @@ from itertools import islice
 from types import MappingProxyType
 
 from vaner.document import Document, Span
+from vaner.errors import VanerError
 from vaner.knowledge.index import KnowledgeBase
 from vaner.knowledge.match import Match
 from vaner.text.abbreviations import Abbreviation, find
@@ -60,14 +61,18 @@ class DictionaryTagger:
         Args:
             documents: read as a stream; spans they have are replaced.
             types: canonical types, None for all that the knowledge base has.
-            dataset: taken so that the model's tagger can be swapped in; a dictionary has no use for it.
+            dataset: None; a dictionary follows nobody's guideline.
 
         Yields:
             the documents with their new spans; ``document.types`` says which types were looked for.
 
         Raises:
-            VanerError: if the knowledge base has no name of a type asked for.
+            VanerError: if the knowledge base has no name of a type asked for, or a dataset is named.
         """
+        if dataset is not None:
+            raise VanerError(
+                f"dataset {dataset!r}: a dictionary follows no dataset's guideline; leave it out"
+            )
         self.kb.mask(types)
         asked = frozenset(self.kb.types if types is None else types)
         stream = iter(documents)

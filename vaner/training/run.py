@@ -86,13 +86,14 @@ def train(asked: Run) -> Path:
 
     gathered = gather(data, args.seed)
     kept = None
-    if trained:
-        kept = what_it_knows(ModelConfig.load(trained), gathered, data, args.seed)
+    knows = ModelConfig.load(trained) if trained else None
+    if knows:
+        kept = what_it_knows(knows, gathered, data, args.seed)
         gathered.sources += rehearsal(kept, gathered, data)
     made_with = settings_of(asked, gathered)
     if checkpoint:
         check_same(checkpoint, made_with)
-    settings = _settings(asked.model, data, gathered, ModelConfig.load(trained) if trained else None)
+    settings = _settings(asked.model, data, gathered, knows)
     names = gate = hints = None
     if knowledge.kb_hints:
         hints = gather_hints(knowledge, gathered, settings.types)
