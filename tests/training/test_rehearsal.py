@@ -51,6 +51,25 @@ def test_rows_of_what_is_known_are_a_share_of_the_mix():
     assert not dev & {t.document.text for s in added for t in s.texts}
 
 
+def test_a_corpus_that_is_dropped_whole_is_said_and_left_out(monkeypatch, caplog):
+    data = DataArguments(mix=["anatem-sample"], cap=20, rehearse=0.3)
+    found, what = known(data)
+    monkeypatch.setattr(
+        "vaner.training.rehearsal.overlapping",
+        lambda documents, _: {d.id for d in documents if "Gene" not in d.types},
+    )
+    added = rehearsal(what, found, data)
+    assert [s.name for s in added] == ["bc2gm-sample"]
+    assert "bc5cdr-sample is left out: all its training documents share" in caplog.text
+
+
+def test_without_dropping_no_held_out_file_is_opened_for_rehearsal(monkeypatch):
+    data = DataArguments(mix=["anatem-sample"], cap=20, rehearse=0.3, drop_overlap=False)
+    found, what = known(data)
+    monkeypatch.setattr("vaner.training.rehearsal.held_out_fingerprints", None)
+    assert len(rehearsal(what, found, data)) == 2
+
+
 def test_a_loss_is_said_with_its_remedy(caplog):
     found = compared({"a": {"types": {"X": 0.8, "Y": 0.5}}}, {"a": {"types": {"X": 0.7, "Y": 0.5}}})
     with caplog.at_level(logging.INFO):

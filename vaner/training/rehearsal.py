@@ -93,7 +93,7 @@ def rehearsal(known: Known, gathered: Gathered, data: DataArguments) -> list[Tra
     held_out = fingerprints(
         d for documents in (*gathered.dev.values(), *known.dev.documents.values()) for d in documents
     )
-    if data.open_held_out:
+    if data.open_held_out and data.drop_overlap:
         pairs = [(corpus, split) for corpus in chosen for split in ("dev", "test")]
         held_out |= held_out_fingerprints(pairs + gathered.held_out, data.data_root)
     words = sum(source.weight * sum(len(text.words) for text in source.texts) for source in gathered.sources)
@@ -106,6 +106,11 @@ def rehearsal(known: Known, gathered: Gathered, data: DataArguments) -> list[Tra
         gathered.dropped[corpus.name] = len(documents) - len(kept)
         texts = [Text.of(d) for d in progress(kept, f"splitting {corpus.name}")]
         texts = [text for text in texts if text.words]
+        if not texts:
+            log.warning(
+                f"--rehearse: {corpus.name} is left out: all its training documents share something with held-out ones"
+            )
+            continue
         source = TrainingCorpus(corpus.name, corpus.instruction_name, texts, tuple(sorted(corpus.annotated)))
         source.weight = data.rehearse * words / len(chosen) / sum(len(text.words) for text in texts)
         found.append(source)
