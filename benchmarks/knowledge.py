@@ -343,13 +343,15 @@ def check(folder: Path, seed: int) -> int:
     generate(folder, CHECKED_NAMES, seed)
     path = generate_text(folder, CHECKED_TEXT / 1e6, CHECKED_NAMES, seed)
     source, report = resolve(str(folder), read_sources()), Report()
-    build(
-        folder / "kb.idx",
-        [(source.description, source.terms(None, report))],
-        Rules.load(shipped("kb")),
-        report,
-    )
+    terms = list(source.terms(None, report))
+    build(folder / "kb.idx", [(source.description, terms)], Rules.load(shipped("kb")), report)
     kb = KnowledgeBase(folder / "kb.idx")
+    # The reference is told names as the rules left them, by the index; that it has them all is asked first.
+    lost = [term.name for term in terms if not kb.lookup(term.name)]
+    if lost:
+        raise SystemExit(
+            f"error: the index lost {len(lost):,} of {len(terms):,} names, for instance {lost[0]!r}; nothing was timed"
+        )
     reference = Reference(
         (name.text, entry.types, name.capitals)
         for name in map(kb.name, range(len(kb)))
