@@ -46,11 +46,13 @@ LIGHT = [
     "model.config",
     "tagging.decode",
     "tagging.loading",
+    "tagging.settings",
     "cli.convert",
     "cli.corpora",
     "cli.evaluate",
     "cli.kb",
     "cli.predict",
+    "cli.tagging_options",
 ]
 
 SOURCES = sorted(PACKAGE.rglob("*.py"))

@@ -124,7 +124,8 @@ def test_the_models_spans_get_concept_ids_too(model, index, tmp_path):
     ],
 )
 def test_wrong_ways_to_ask_for_concept_ids(model, tmp_path, capsys, words, says):
-    assert predict("--model", model, "--input", ABSTRACTS, "--output", tmp_path / "o.jsonl", *words) == 2
+    asked = words if "--model" in words else ("--model", model, *words)
+    assert predict("--input", ABSTRACTS, "--output", tmp_path / "o.jsonl", *asked) == 2
     assert says in capsys.readouterr().err
     assert not (tmp_path / "o.jsonl").exists()
 
