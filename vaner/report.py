@@ -33,6 +33,10 @@ class Report:
             kept.append(message)
             self.messages.append(message)
 
+    def first(self, kind: str) -> str:
+        """The first message of a kind; empty where it was only counted."""
+        return next(iter(self._kept.get(kind, [])), "")
+
     def summary(self) -> list[str]:
         """One line for each kind of event: how often it happened and the first message.
 
@@ -42,8 +46,7 @@ class Report:
         for kind, count in self.counts.most_common():
             times = f"{count} x " if count > 1 else ""
             # Some readers only count, for lack of a place to name.
-            first, *others = self._kept.get(kind, [""])
-            lines.append(f"{times}{kind}: {first}".removesuffix(": "))
+            lines.append(f"{times}{kind}: {self.first(kind)}".removesuffix(": "))
             if kind == SKIPPED:
-                lines += [f"{kind}: {message}" for message in others]
+                lines += [f"{kind}: {message}" for message in self._kept.get(kind, [])[1:]]
         return lines
