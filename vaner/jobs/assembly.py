@@ -86,7 +86,7 @@ def assemble(store: Store, source: Source, format: str, tally: Callable[[], Tall
         "output": os.path.relpath(source.output, store.folder.parent),
         "rejected": [vars(one) for one in rejected.values()],
         "told": told(report),
-        "missing": broken and not progressed.end["units"],
+        "missing": bool(broken) and not progressed.end["units"],
     }
     store.complete(source.name, line, counting.record() if counting is not None else None)
 

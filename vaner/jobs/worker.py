@@ -120,13 +120,16 @@ def tag(tagger: Tagger, settings: Settings, task: Task) -> Outcome:
     return Outcome(task.key, Tagged(content, counts, time.monotonic() - started))
 
 
-def serve(connection: Connection, settings: Settings, environment: dict[str, str]) -> None:
-    """Answer tasks with outcomes until None comes, or a task fails; the first answer is Ready.
+def serve(connection: Connection, settings: Settings, environment: dict[str, str]) -> bool:
+    """Answer tasks with outcomes until the other end is closed, or a task fails; the first answer is Ready.
 
     Args:
         connection: gives Tasks, of which one may wait while another is tagged.
         settings: of the tagger.
         environment: variables that must be set before anything computes, such as OMP_NUM_THREADS.
+
+    Returns:
+        whether the other end was closed: nobody needs this worker, or one in its place.
     """
     # Ctrl-C reaches every process of a terminal; the run itself decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -139,14 +142,15 @@ def serve(connection: Connection, settings: Settings, environment: dict[str, str
         tagger = opened(settings)
     except VanerError as error:
         connection.send(Ready(str(error)))
-        return
+        return True
     connection.send(Ready())
     while (task := tasks.get()) is not None:
         outcome = tag(tagger, settings, task)
         connection.send(outcome)
         if outcome.failure:
             # What failed may have left anything behind (a GPU that answers nothing more): the next one begins anew.
-            return
+            return False
+    return True
 
 
 def _receive(connection: Connection, tasks: queue.Queue[Any]) -> None:

@@ -38,6 +38,16 @@ class Around:
         """Of the tagger inside."""
         return self.tagger.allow_new_types
 
+    @property
+    def tokens(self) -> int:
+        """That the tagger inside read in its last run; 0 where it reads none."""
+        return getattr(self.tagger, "tokens", 0)
+
+    @property
+    def padded_tokens(self) -> int:
+        """The same with padding."""
+        return getattr(self.tagger, "padded_tokens", 0)
+
     def tag_documents(
         self, documents: Iterable[Document], types: Sequence[str] | None = None, dataset: str | None = None
     ) -> Iterator[Document]:

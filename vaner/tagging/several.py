@@ -73,6 +73,16 @@ class Several:
         """Whether one of them may be asked for others."""
         return any(tagger.allow_new_types for tagger in self.taggers.values())
 
+    @property
+    def tokens(self) -> int:
+        """That all of them read in their last runs; 0 where they read none."""
+        return sum(getattr(one, "tokens", 0) for one in self.taggers.values())
+
+    @property
+    def padded_tokens(self) -> int:
+        """The same with padding."""
+        return sum(getattr(one, "padded_tokens", 0) for one in self.taggers.values())
+
     def tag_documents(
         self, documents: Iterable[Document], types: Sequence[str] | None = None, dataset: str | None = None
     ) -> Iterator[Document]:
