@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from vaner.document import Document
 from vaner.errors import VanerError
-from vaner.files import replacing_text
+from vaner.files import replacing
 from vaner.formats import write
 from vaner.jobs.packing import unpack
 from vaner.jobs.sources import Source
@@ -47,7 +47,8 @@ def assemble(store: Store, source: Source, format: str, tally: Callable[[], Tall
     """
     progressed = store.sources[source.name]
     assert progressed.end is not None
-    broken = [one for one in progressed.end["rejected"] if one["reason"].startswith("the file ends here")]
+    # Of a file that cannot be read at all there is nothing to write.
+    missing = progressed.end["broken"] and not progressed.end["units"]
     rejected: dict[str, Rejected] = {}
     source.output.parent.mkdir(parents=True, exist_ok=True)
     for left in source.output.parent.glob(f".{glob.escape(source.output.name[:100])}.*.tmp"):
@@ -72,7 +73,7 @@ def assemble(store: Store, source: Source, format: str, tally: Callable[[], Tall
                 last[:] = [document]
                 yield document
 
-        if broken and not progressed.end["units"]:
+        if missing:
             break
         try:
             write(source.output, documents(), format, report=report)
@@ -86,7 +87,7 @@ def assemble(store: Store, source: Source, format: str, tally: Callable[[], Tall
         "output": os.path.relpath(source.output, store.folder.parent),
         "rejected": [vars(one) for one in rejected.values()],
         "told": told(report),
-        "missing": bool(broken) and not progressed.end["units"],
+        "missing": missing,
     }
     store.complete(source.name, line, counting.record() if counting is not None else None)
 
@@ -129,10 +130,12 @@ def write_rejected(store: Store, output: Path, sources: Sequence[Source]) -> int
     path = output / REJECTED
     count = sum(map(len, found.values()))
     if count:
-        with replacing_text(path) as file:
-            for (_, name, _), rejected in sorted(found.items()):
+        with replacing(path) as file:
+            for (_, name, _), rejected in sorted(found.items(), key=lambda item: item[0]):
                 for one in rejected:
-                    file.write(json.dumps({"file": name, **one}, ensure_ascii=False) + "\n")
+                    text = json.dumps({"file": name, **one}, ensure_ascii=False) + "\n"
+                    # What UTF-8 cannot hold becomes the escape that JSON has for it.
+                    file.write(text.encode("utf-8", "backslashreplace"))
     elif path.exists():
         os.unlink(path)
     return count

@@ -114,7 +114,7 @@ def run(job: Job, workers: Callable[[], Pool], *, overwrite: bool = False, progr
         stack.enter_context(_signals())
         if overwrite:
             _clear(job.output)
-        notes = _same_run(job)
+        notes = _same_run(job, overwrite)
         store = Store(job.output)
         notes += _check_sources(job, store)
         ours = _Run(job, store, progress)
@@ -209,7 +209,8 @@ class _Run:
                     )
 
     def _end(self, source: Source, end: End) -> None:
-        line = {"units": end.units, "rejected": [vars(one) for one in end.rejected], "told": told(end.report)}
+        line = {"units": end.units, "broken": end.broken, "told": told(end.report)}
+        line["rejected"] = [vars(one) for one in end.rejected]
         self.store.end(source.name, line)
         self.progress.counts["rejected"] += len(end.rejected)
         self._assemble_if_tagged(source)
@@ -253,12 +254,12 @@ class _Run:
         self.progress.source(source.name, source.size())
 
 
-def _same_run(job: Job) -> list[str]:
+def _same_run(job: Job, overwrite: bool) -> list[str]:
     """Refuse to go on with another run's work; remember this one's record where there is none."""
     path = job.output / FOLDER / "run.json"
     if not path.exists():
         for source in job.sources:
-            if source.output.exists():
+            if source.output.exists() and not overwrite:
                 raise VanerError(
                     f"{source.output}: exists, and no run that could go on wrote it; name another folder, or replace "
                     "it with --overwrite"

@@ -200,4 +200,4 @@ def lines(manifest: Path) -> Iterator[dict[str, Any]]:
 
 
 def _short(name: str) -> str:
-    return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -68,11 +68,13 @@ class End:
         units: how many there were.
         rejected: what came after the last document; the rest of a broken file.
         report: what the reader repaired or left out, in the whole source.
+        broken: whether it cannot be read further than this.
     """
 
     units: int
     rejected: list[Rejected]
     report: Report
+    broken: bool = False
 
 
 class Reader(Protocol):
@@ -128,6 +130,7 @@ def units(source: Source, reader: Reader, cut: Cut) -> Iterator[Unit | End]:
     position = _Position()
     opening.set(position.watch)
     number, waiting = 0, 0
+    broken: list[Rejected] = []
     documents: list[Document] = []
     try:
         for document in reader.documents(source, report):
@@ -142,11 +145,11 @@ def units(source: Source, reader: Reader, cut: Cut) -> Iterator[Unit | End]:
                 raise VanerError(f"{source.path}: {error.strerror}; check the path") from error
             raise
         reason = f"{source.path}: {error.strerror}" if isinstance(error, OSError) else str(error)
-        report.rejected.append(Rejected(source.path, None, f"the file ends here: {reason}"))
+        broken = [Rejected(source.path, None, f"the file ends here: {reason}")]
     if documents:
         yield Unit(source.name, number, documents, report.take(), position.read())
         number += 1
-    yield End(number, report.take(), report)
+    yield End(number, report.take() + broken, report, bool(broken))
 
 
 class _Position:
