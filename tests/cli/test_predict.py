@@ -358,6 +358,7 @@ def test_a_folder_becomes_a_folder(model, folder, tmp_path, capsys):
     assert files(out) == before
 
 
+@pytest.mark.slow
 def test_the_output_is_that_of_one_file_at_a_time(model, folder, tmp_path):
     assert predict("--model", model, "--input", f"{folder}/*", "--output", tmp_path / "out") == 0
     assert predict("--model", model, "--input", ABSTRACTS, "--output", tmp_path / "a.jsonl") == 0

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import queue
 import signal
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -93,6 +94,11 @@ def opened(settings: Settings) -> Tagger:
         VanerError: as of ``settings.open``, and for types and datasets that the tagger does not have.
     """
     tagger = settings.open()
+    if "torch" in sys.modules:
+        # What is tagged must not depend on how many processes share the cores.
+        from vaner.tagging.threads import alone
+
+        alone.set()
     for _ in tagger.tag_documents(iter(()), settings.types, settings.dataset):
         pass
     return tagger
