@@ -63,6 +63,12 @@ def test_the_output_folder_is_not_read_even_where_it_lies_inside(tmp_path):
     assert planned([tmp_path], tmp_path / "out") == [("a.txt", "a.jsonl")]
 
 
+def test_what_a_run_says_of_itself_is_no_document(tmp_path):
+    tree(tmp_path, "out/a.jsonl", "out/rejected.jsonl", "out/.vaner/manifest.jsonl", "out/sub/rejected.jsonl")
+    for word in (tmp_path / "out", tmp_path / "out/**"):
+        assert [name for name, _ in planned([word], tmp_path / "other")] == ["a.jsonl", "sub/rejected.jsonl"]
+
+
 def test_named_twice_is_read_once(tmp_path):
     tree(tmp_path / "in", "a.txt")
     assert planned([tmp_path / "in", tmp_path / "in/a.txt", tmp_path / "in/*"], tmp_path / "out") == [

@@ -19,11 +19,10 @@ from vaner.document import Document
 from vaner.errors import VanerError
 from vaner.formats import check_reader, check_writer, read, write
 from vaner.jobs import ranks, record
-from vaner.jobs.assembly import REJECTED
 from vaner.jobs.pool import Pool, ProcessPool
 from vaner.jobs.run import Interrupted, Job, Result
 from vaner.jobs.run import run as run_job
-from vaner.jobs.sources import ending, plan
+from vaner.jobs.sources import REJECTED, ending, plan
 from vaner.jobs.units import UNIT_CHARACTERS, UNIT_DOCUMENTS, Cut, FileReader
 from vaner.report import Report
 from vaner.tagging.settings import TaggingSettings

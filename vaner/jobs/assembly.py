@@ -16,12 +16,10 @@ from vaner.errors import VanerError
 from vaner.files import replacing
 from vaner.formats import write
 from vaner.jobs.packing import unpack
-from vaner.jobs.sources import Source
+from vaner.jobs.sources import REJECTED, Source
 from vaner.jobs.store import Store
 from vaner.jobs.units import Rejected
 from vaner.report import Report
-
-REJECTED = "rejected.jsonl"
 
 
 class Tally(Protocol):

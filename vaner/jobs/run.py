@@ -23,12 +23,12 @@ from typing import Any
 
 from vaner.errors import VanerError
 from vaner.jobs import record
-from vaner.jobs.assembly import REJECTED, Tally, assemble, told, write_rejected
+from vaner.jobs.assembly import Tally, assemble, told, write_rejected
 from vaner.jobs.lock import locked
 from vaner.jobs.pool import Pool
 from vaner.jobs.progress import Progress
-from vaner.jobs.sources import Source
-from vaner.jobs.store import FOLDER, Store, lines
+from vaner.jobs.sources import OF_RUN, WORK, Source
+from vaner.jobs.store import Store, lines
 from vaner.jobs.trials import Done, Trials
 from vaner.jobs.units import Cut, End, Reader, Rejected, Unit, units
 from vaner.jobs.worker import Task
@@ -109,8 +109,8 @@ def run(job: Job, workers: Callable[[], Pool], *, overwrite: bool = False, progr
     """
     started = time.monotonic()
     with _disk_errors(job.output), ExitStack() as stack:
-        (job.output / FOLDER).mkdir(parents=True, exist_ok=True)
-        stack.enter_context(locked(job.output / FOLDER / "lock"))
+        (job.output / WORK).mkdir(parents=True, exist_ok=True)
+        stack.enter_context(locked(job.output / WORK / "lock"))
         stack.enter_context(_signals())
         if overwrite:
             _clear(job.output)
@@ -256,7 +256,7 @@ class _Run:
 
 def _same_run(job: Job, overwrite: bool) -> list[str]:
     """Refuse to go on with another run's work; remember this one's record where there is none."""
-    path = job.output / FOLDER / "run.json"
+    path = job.output / WORK / "run.json"
     if not path.exists():
         for source in job.sources:
             if source.output.exists() and not overwrite:
@@ -305,17 +305,18 @@ def _check_sources(job: Job, store: Store) -> list[str]:
 def _clear(output: Path) -> None:
     """Remove what a run left, and wrote."""
     with suppress(VanerError):  # the rest of a damaged manifest says nothing of outputs
-        for line in lines(output / FOLDER / "manifest.jsonl"):
+        for line in lines(output / WORK / "manifest.jsonl"):
             if line["kind"] == "complete":
                 (output / line["output"]).unlink(missing_ok=True)
-    for entry in (output / FOLDER).iterdir():
+    for entry in (output / WORK).iterdir():
         if entry.name == "lock":
             continue
         if entry.is_dir():
             shutil.rmtree(entry)
         else:
             entry.unlink()
-    (output / REJECTED).unlink(missing_ok=True)
+    for name in OF_RUN:
+        (output / name).unlink(missing_ok=True)
 
 
 def _result(job: Job, store: Store, notes: list[str], rejected: int) -> Result:

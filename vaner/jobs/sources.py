@@ -22,6 +22,11 @@ from vaner.formats.brat import ENDINGS as STANDOFF
 
 #: The ending of a file in each format that can be written; of another format, its name.
 ENDINGS = {"bioc": "xml", "brat": "zip", "conll": "conll", "html": "html", "jsonl": "jsonl"}
+#: The work folder of a run in its output folder, and the files that stand beside the outputs.
+WORK = ".vaner"
+REJECTED = "rejected.jsonl"
+SUMMARY = "summary.json"
+OF_RUN = (REJECTED, SUMMARY)
 _LONG_ENDINGS = (".bioc.xml", ".bioc.json", ".pubtator.txt")
 #: What an input ends in, as opposed to a dot that belongs to its name (``v1.2``).
 _ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,11}$")
@@ -68,7 +73,8 @@ def plan(
 ) -> list[Source]:
     """The sources that words name, in the order named, those of a folder by name.
 
-    Hidden files, and what lies in the output folder, are left out of folders and patterns.
+    Hidden files, what lies in the output folder, and what another run says of itself (``rejected.jsonl``,
+    ``summary.json``) are left out of folders and patterns.
 
     Args:
         words: files, folders, patterns (``**`` for any depth), ``-``.
@@ -112,7 +118,7 @@ def _find(word: str, output: Path) -> Iterator[tuple[str, str]]:
         for match in matches:
             if os.path.isdir(match) and not (deep and not _is_standoff(match)):
                 yield from _walk(Path(match), fixed, output)
-            elif os.path.isfile(match):
+            elif os.path.isfile(match) and not _of_run(Path(match)):
                 yield match, Path(match).relative_to(fixed).as_posix()
     elif os.path.isdir(word):
         yield from _walk(Path(word), Path(word), output)
@@ -136,7 +142,9 @@ def _walk(folder: Path, root: Path, output: Path) -> Iterator[tuple[str, str]]:
         yield str(folder), folder.resolve().name if name == "." else name
         return
     for entry in sorted(folder.iterdir()):
-        if entry.name.startswith(".") or (output.exists() and entry.exists() and entry.samefile(output)):
+        if entry.name.startswith(".") or _of_run(entry):
+            continue
+        if output.exists() and entry.exists() and entry.samefile(output):
             continue
         if entry.is_dir():
             yield from _walk(entry, root, output)
@@ -146,6 +154,11 @@ def _walk(folder: Path, root: Path, output: Path) -> Iterator[tuple[str, str]]:
 
 def _is_standoff(folder: str | os.PathLike) -> bool:
     return any(entry.suffix in STANDOFF for entry in Path(folder).iterdir())
+
+
+def _of_run(path: Path) -> bool:
+    """Whether a file is what a run says of itself, beside the documents that it tagged."""
+    return path.name in OF_RUN and (path.parent / WORK).is_dir()
 
 
 def _output(name: str, ending: str, gzip: str) -> str:

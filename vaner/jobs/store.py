@@ -23,8 +23,7 @@ from typing import Any
 
 from vaner.errors import VanerError
 from vaner.files import replacing, sha256
-
-FOLDER = ".vaner"
+from vaner.jobs.sources import WORK
 
 
 @dataclass
@@ -63,7 +62,7 @@ class Store:
     """
 
     def __init__(self, output: Path) -> None:
-        self.folder = output / FOLDER
+        self.folder = output / WORK
         self.manifest = self.folder / "manifest.jsonl"
         self.sources: dict[str, Progressed] = {}
         (self.folder / "units").mkdir(parents=True, exist_ok=True)
