@@ -85,7 +85,7 @@ class Several:
         Raises:
             VanerError: an unknown type or dataset, or a tagger that knows none of the types.
         """
-        asked = self._asked(types, dataset)
+        asked = self.asked(types, dataset)
         streams = tee(documents, len(asked))
         answers = [
             tagger.tag_documents(stream, asked[name], dataset if dataset in tagger.datasets else None)
@@ -97,17 +97,22 @@ class Several:
         """What each has to say, behind its name."""
         return [f"{name}: {said}" for name, tagger in self.taggers.items() for said in tagger.remarks()]
 
-    def _asked(self, types: Sequence[str] | None, dataset: str | None) -> dict[str, list[str]]:
+    def asked(self, types: Sequence[str] | None = None, dataset: str | None = None) -> dict[str, list[str]]:
+        """The types that each tagger is asked; arguments and errors as of `tag_documents`."""
         if dataset is not None and dataset not in self.datasets:
             hint = near(dataset, self.datasets) or f"known: {', '.join(self.datasets) or 'none'}"
-            raise VanerError(f"dataset {dataset!r}: no model was trained on it ({hint}); leave it out")
+            raise VanerError(
+                f"dataset {dataset!r} was not in training of any model ({hint}); leave it out for adaptive mode"
+            )
         if types is None:
             types = self.types if dataset is None else self.datasets[dataset]
         wanted = list(dict.fromkeys([types] if isinstance(types, str) else types))
         for type in wanted:
             if type not in self.types and not self.allow_new_types:
                 hint = near(type, self.types) or f"known: {', '.join(self.types)}"
-                raise VanerError(f"type {type!r}: no model knows it ({hint}); leave it out")
+                raise VanerError(
+                    f"type {type!r} was not in training of any model ({hint}); --allow_new_types asks it anyway"
+                )
         asked = {}
         for name, tagger in self.taggers.items():
             new = tagger.allow_new_types
