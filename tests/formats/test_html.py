@@ -3,8 +3,11 @@
 import base64
 import hashlib
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -167,3 +170,23 @@ def test_text_and_mentions_are_shown_whole(tmp_path_factory, data):
         pieces = sum(len(content) for _, content in parsed.marks)
         assert pieces == sum(span.end - span.start for span in spans)
     assert parsed.stack == []
+
+
+@pytest.mark.slow
+def test_a_browser_lets_the_pages_script_run_and_no_other(tmp_path):
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium is installed")
+    # Were it not escaped, the policy would still forbid it.
+    nasty = "<img src=x onerror=\"document.title='broken'\"><script>document.title='broken'</script>"
+    documents = [Document(f"d{n}", nasty, [Span(0, 4, "X", "<img")]) for n in range(1000)]
+    write(tmp_path / "page.html", documents, "html")
+    page = (tmp_path / "page.html").read_text()
+    (tmp_path / "unsafe.html").write_text(page.replace("&lt;", "<").replace("&gt;", ">"))
+    for name in ("page.html", "unsafe.html"):
+        flags = f"--headless --no-sandbox --disable-gpu --no-first-run --user-data-dir={tmp_path / 'profile'}"
+        flags += " --disable-background-networking --disable-component-update --disable-sync --dump-dom"
+        words = [browser, *flags.split(), (tmp_path / name).as_uri()]
+        shown = subprocess.run(words, capture_output=True, text=True, timeout=120).stdout
+        assert '<html lang="en" class="scripted">' in shown, name
+        assert "<title>Entities</title>" in shown, name

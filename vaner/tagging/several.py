@@ -12,7 +12,7 @@ spans of the same type from different models are in conflict; with ``flat`` all 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import tee
+from itertools import tee, zip_longest
 
 from vaner.document import Document, Span
 from vaner.errors import VanerError, near
@@ -91,7 +91,7 @@ class Several:
             tagger.tag_documents(stream, asked[name], dataset if dataset in tagger.datasets else None)
             for (name, tagger), stream in zip(self.taggers.items(), streams, strict=True)
         ]
-        return map(self._together, zip(*answers, strict=True))
+        return map(self._together, zip_longest(*answers))
 
     def remarks(self) -> list[str]:
         """What each has to say, behind its name."""
@@ -124,14 +124,18 @@ class Several:
                 )
         return asked
 
-    def _together(self, answers: Sequence[Document]) -> Document:
-        first, *_ = answers
-        for other in answers:
-            if other.id != first.id:
-                raise VanerError(
-                    f"document {first.id}: a tagger gave document {other.id} in its place; a tagger must give every "
-                    "document once, in order"
-                )
+    def _together(self, given: Sequence[Document | None]) -> Document:
+        answers = [document for document in given if document is not None]
+        first = answers[0]
+        if len(answers) < len(given) or any(document.id != first.id for document in answers):
+            each = ", ".join(
+                f"{name} {'none' if document is None else document.id}"
+                for name, document in zip(self.taggers, given, strict=True)
+            )
+            raise VanerError(
+                f"document {first.id}: the taggers are not at the same document ({each}); a tagger must give every "
+                "document once, in order"
+            )
         known = [document.types for document in answers if document.types is not None]
         together = first.with_spans(
             settled([document.spans for document in answers], self.conflicts, self.flat)
