@@ -128,6 +128,7 @@ def test_what_is_known_of_annotated_types_and_words():
     assert Several({"a": one, "b": two}).max_words == 9
     assert Several({"a": one, "b": Words({"x": "Y"})}).max_words is None
     assert Several({"a": one, "b": two}).remarks() == ["a: 1 words", "b: 1 words"]
+    assert Several({"a": one}).remarks() == ["1 words"]
     (document,) = Several({"a": one, "b": two}).tag_documents([Document("d", "x", types=frozenset("Z"))])
     assert document.types == {"Z"}
 

@@ -94,7 +94,9 @@ class Several:
         return map(self._together, zip_longest(*answers))
 
     def remarks(self) -> list[str]:
-        """What each has to say, behind its name."""
+        """What each has to say, behind its name where there are several."""
+        if len(self.taggers) == 1:
+            return [said for tagger in self.taggers.values() for said in tagger.remarks()]
         return [f"{name}: {said}" for name, tagger in self.taggers.items() for said in tagger.remarks()]
 
     def asked(self, types: Sequence[str] | None = None, dataset: str | None = None) -> dict[str, list[str]]:
