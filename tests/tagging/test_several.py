@@ -132,6 +132,16 @@ def test_what_is_known_of_annotated_types_and_words():
     (document,) = Several({"a": one, "b": two}).tag_documents([Document("d", "x", types=frozenset("Z"))])
     assert document.types == {"Z"}
 
+    class Says(Words):
+        def tag_documents(self, documents, types=None, dataset=None):
+            for document in super().tag_documents(documents, types, dataset):
+                document.types = frozenset(types)
+                yield document
+
+    for both in ({"a": one, "b": Says({"y": "Y"})}, {"b": Says({"y": "Y"}), "a": one}):
+        (document,) = Several(both).tag_documents([Document("d", "x y")])
+        assert found(document) == ["x/X", "y/Y"] and document.types == {"X", "Y"}
+
 
 def test_rules_that_do_not_exist():
     with pytest.raises(VanerError, match="conflicts: unknown 'last'; choose first, score, all"):

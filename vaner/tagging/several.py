@@ -91,7 +91,8 @@ class Several:
             tagger.tag_documents(stream, asked[name], dataset if dataset in tagger.datasets else None)
             for (name, tagger), stream in zip(self.taggers.items(), streams, strict=True)
         ]
-        return map(self._together, zip_longest(*answers))
+        looked_for = frozenset(type for types in asked.values() for type in types)
+        return (self._together(given, looked_for) for given in zip_longest(*answers))
 
     def remarks(self) -> list[str]:
         """What each has to say, behind its name where there are several."""
@@ -126,7 +127,7 @@ class Several:
                 )
         return asked
 
-    def _together(self, given: Sequence[Document | None]) -> Document:
+    def _together(self, given: Sequence[Document | None], looked_for: frozenset[str]) -> Document:
         answers = [document for document in given if document is not None]
         first = answers[0]
         if len(answers) < len(given) or any(document.id != first.id for document in answers):
@@ -138,11 +139,12 @@ class Several:
                 f"document {first.id}: the taggers are not at the same document ({each}); a tagger must give every "
                 "document once, in order"
             )
-        known = [document.types for document in answers if document.types is not None]
         together = first.with_spans(
             settled([document.spans for document in answers], self.conflicts, self.flat)
         )
-        together.types = frozenset().union(*known) if known else None
+        # Where one says what it looked for, the document must not say that the others' types are unknown.
+        if any(document.types != first.types for document in answers):
+            together.types = looked_for
         return together
 
 
