@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import os
 
 from vaner.errors import FormatError, VanerError
 from vaner.files import decode, lines
@@ -167,6 +168,8 @@ def types_of(words: list[str]) -> list[str]:
     found: list[str] = []
     for word in words:
         if not word.startswith("@"):
+            if os.path.splitext(word)[1] and os.path.isfile(word):
+                raise VanerError(f"--types {word}: is a file; write @{word} for the types in it")
             found.append(word)
             continue
         path = word.removeprefix("@")

@@ -10,6 +10,7 @@ from vaner.errors import FormatError, OffsetError, VanerError, place
 from vaner.formats import concepts
 from vaner.formats.bioc_tree import tree_of
 from vaner.formats.offsets import RECOUNTED, UNITS, Pieces, Placer, width
+from vaner.provenance import TAGGED_BY
 from vaner.report import Report
 
 CONCEPT_KEYS = (
@@ -162,11 +163,14 @@ class _Builder:
             if span is not None:
                 spans.append(span)
                 ids[str(annotation.get("id"))] = list(span.key)
+        infons = dict(self.tree.get("infons") or {})
+        told = [key for key in infons if key.startswith(f"{TAGGED_BY}.")]
         metadata = {
             "relations": self.relations,
             "annotation_ids": ids if any(relation.get("nodes") for relation in self.relations) else None,
             "individual_mentions": self.individual,
-            "infons": self.tree.get("infons"),
+            TAGGED_BY: {key.partition(".")[2]: infons.pop(key) for key in told},
+            "infons": infons,
             "passage_infons": passage_infons if any(passage_infons) else None,
         }
         return Document(

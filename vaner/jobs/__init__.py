@@ -8,5 +8,6 @@ trials      a unit that failed -> another try, a search for the document to blam
 store       finished units, and the manifest that says what is finished; one run at a time (lock)
 record      settings, model, code of a run, and how another run's differ
 assembly    the finished units of a source -> its output file
+summary     tagged documents -> counts, as a table and as JSON
 run         all of it together; start here
 """

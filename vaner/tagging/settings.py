@@ -11,19 +11,18 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vaner.errors import VanerError
 from vaner.knowledge import KnowledgeBase, Linker
-from vaner.model.catalogue import model_folder
+from vaner.knowledge.store import Store
 from vaner.model.config import DEFAULT_MODEL, check_keys
 from vaner.provenance import tagged_by
 from vaner.tagger import Tagger
 from vaner.tagging.existing import Existing, check_existing
-from vaner.tagging.identity import plain_name, tagger_hash
+from vaner.tagging.identity import plain_name, tagger_hash, unloaded
 from vaner.tagging.linked import Linked
-from vaner.tagging.loading import Options, load, options_of
+from vaner.tagging.loading import Options, load, options_of, split
 from vaner.tagging.min_score import MinScore, check_scores, check_types
 from vaner.tagging.recorded import Recorded
 from vaner.tagging.several import Several, check_conflicts
@@ -105,7 +104,8 @@ class TaggingSettings:
         """Refuse what cannot work before anything is loaded; nothing is fetched.
 
         Raises:
-            VanerError: a setting that does not exist or does not go with another, or a model that is not there.
+            VanerError: a setting that does not exist or does not go with another, a model that is not there, or a
+                type or dataset that no model knows (only loading tells what a model of the hub knows).
             FileNotFoundError: an index that is not there.
         """
         if not self.models:
@@ -131,9 +131,15 @@ class TaggingSettings:
             _check_date(self.date)
         index = self._index()
         if index is not None:
-            KnowledgeBase(index)
+            Store(index)
+        before = {}
         for name in self.models:
-            self._check_model(name)
+            options_of(name)
+            before[name] = unloaded(name, allow_new_types=self.allow_new_types)
+        taggers = {name: tagger for name, tagger in before.items() if tagger is not None}
+        if len(taggers) == len(self.models):
+            Several(taggers).asked(self.types, self.dataset)
+            self._check_min_scores(taggers)
 
     def open(self) -> Tagger:
         """Load the models and put everything around them.
@@ -173,9 +179,7 @@ class TaggingSettings:
 
     def _together(self, taggers: Mapping[str, Tagger]) -> Tagger:
         """The models as one, without spans that score too little."""
-        if self.min_scores:
-            known = [type for tagger in taggers.values() for type in tagger.types]
-            check_types(self.min_scores, known, self.allow_new_types)
+        self._check_min_scores(taggers)
         if self._scores_matter:
             taggers = {
                 name: MinScore(tagger, self.min_score, self._min_scores_of(tagger))
@@ -221,7 +225,7 @@ class TaggingSettings:
 
     def _index(self) -> str | None:
         """Path of the index of ``link`` and ``hints``; what goes with neither is refused."""
-        if self.hints and all(name.startswith("kb:") for name in self.models):
+        if self.hints and all(split(name)[0] == "kb" for name in self.models):
             raise VanerError("--hints is for models; a dictionary reads no instruction, so leave it out")
         if self.hints and self.kb is None:
             raise VanerError("--hints needs an index; name one with --kb (python -m vaner kb build makes it)")
@@ -231,21 +235,15 @@ class TaggingSettings:
                     f"--kb {self.kb} is for concept ids and for hints; add --link or --hints, or leave it out"
                 )
             return self.kb
-        indexes = [name.removeprefix("kb:") for name in self.models if name.startswith("kb:")]
+        indexes = [rest for prefix, rest in map(split, self.models) if prefix == "kb"]
         path = self.kb or (indexes[0] if len(indexes) == 1 else None)
         if path is None:
             raise VanerError("--link needs an index; name one with --kb (python -m vaner kb build makes it)")
         return path
 
-    def _check_model(self, name: str) -> None:
-        options_of(name)
-        prefix, colon, rest = name.partition(":")
-        if colon and not Path(name).exists():
-            if prefix == "kb":
-                KnowledgeBase(rest)
-        elif Path(name).is_dir() or name.count("/") != 1 or name.startswith((".", "/", "~")):
-            # Anything else is a hub id, which only loading can look for.
-            model_folder(name)
+    def _check_min_scores(self, taggers: Mapping[str, Tagger]) -> None:
+        known = [type for tagger in taggers.values() for type in tagger.types]
+        check_types(self.min_scores, known, self.allow_new_types)
 
 
 def _check_date(date: str) -> None:

@@ -12,7 +12,7 @@ spans of the same type from different models are in conflict; with ``flat`` all 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import tee
+from itertools import tee, zip_longest
 
 from vaner.document import Document, Span
 from vaner.errors import VanerError, near
@@ -95,29 +95,37 @@ class Several:
         Raises:
             VanerError: an unknown type or dataset, or a tagger that knows none of the types.
         """
-        asked = self._asked(types, dataset)
+        asked = self.asked(types, dataset)
         streams = tee(documents, len(asked))
         answers = [
             tagger.tag_documents(stream, asked[name], dataset if dataset in tagger.datasets else None)
             for (name, tagger), stream in zip(self.taggers.items(), streams, strict=True)
         ]
-        return map(self._together, zip(*answers, strict=True))
+        looked_for = frozenset(type for types in asked.values() for type in types)
+        return (self._together(given, looked_for) for given in zip_longest(*answers))
 
     def remarks(self) -> list[str]:
-        """What each has to say, behind its name."""
+        """What each has to say, behind its name where there are several."""
+        if len(self.taggers) == 1:
+            return [said for tagger in self.taggers.values() for said in tagger.remarks()]
         return [f"{name}: {said}" for name, tagger in self.taggers.items() for said in tagger.remarks()]
 
-    def _asked(self, types: Sequence[str] | None, dataset: str | None) -> dict[str, list[str]]:
+    def asked(self, types: Sequence[str] | None = None, dataset: str | None = None) -> dict[str, list[str]]:
+        """The types that each tagger is asked; arguments and errors as of `tag_documents`."""
         if dataset is not None and dataset not in self.datasets:
             hint = near(dataset, self.datasets) or f"known: {', '.join(self.datasets) or 'none'}"
-            raise VanerError(f"dataset {dataset!r}: no model was trained on it ({hint}); leave it out")
+            raise VanerError(
+                f"dataset {dataset!r} was not in training of any model ({hint}); leave it out for adaptive mode"
+            )
         if types is None:
             types = self.types if dataset is None else self.datasets[dataset]
         wanted = list(dict.fromkeys([types] if isinstance(types, str) else types))
         for type in wanted:
             if type not in self.types and not self.allow_new_types:
                 hint = near(type, self.types) or f"known: {', '.join(self.types)}"
-                raise VanerError(f"type {type!r}: no model knows it ({hint}); leave it out")
+                raise VanerError(
+                    f"type {type!r} was not in training of any model ({hint}); --allow_new_types asks it anyway"
+                )
         asked = {}
         for name, tagger in self.taggers.items():
             new = tagger.allow_new_types
@@ -129,19 +137,24 @@ class Several:
                 )
         return asked
 
-    def _together(self, answers: Sequence[Document]) -> Document:
-        first, *_ = answers
-        for other in answers:
-            if other.id != first.id:
-                raise VanerError(
-                    f"document {first.id}: a tagger gave document {other.id} in its place; a tagger must give every "
-                    "document once, in order"
-                )
-        known = [document.types for document in answers if document.types is not None]
+    def _together(self, given: Sequence[Document | None], looked_for: frozenset[str]) -> Document:
+        answers = [document for document in given if document is not None]
+        first = answers[0]
+        if len(answers) < len(given) or any(document.id != first.id for document in answers):
+            each = ", ".join(
+                f"{name} {'none' if document is None else document.id}"
+                for name, document in zip(self.taggers, given, strict=True)
+            )
+            raise VanerError(
+                f"document {first.id}: the taggers are not at the same document ({each}); a tagger must give every "
+                "document once, in order"
+            )
         together = first.with_spans(
             settled([document.spans for document in answers], self.conflicts, self.flat)
         )
-        together.types = frozenset().union(*known) if known else None
+        # Where one says what it looked for, the document must not say that the others' types are unknown.
+        if any(document.types != first.types for document in answers):
+            together.types = looked_for
         return together
 
 
