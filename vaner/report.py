@@ -17,12 +17,14 @@ class Report:
     Attributes:
         counts: kind of event -> how often it happened.
         messages: the first ``limit`` messages of each kind, in order; each names its file and line.
+        deleted: ids of all documents that the file says exist no longer, in order (PubMed's update files).
     """
 
     def __init__(self, limit: int = 20) -> None:
         self.limit = limit
         self.counts: Counter[str] = Counter()
         self.messages: list[str] = []
+        self.deleted: list[str] = []
         self._kept: dict[str, list[str]] = {}
 
     def warn(self, kind: str, message: str) -> None:
