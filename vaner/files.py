@@ -33,12 +33,19 @@ _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where 
 
 @contextlib.contextmanager
 def open_bytes(path: str | os.PathLike) -> Iterator[BinaryIO]:
-    """Open a file to read: ``-`` is standard input, ``*.gz`` is decompressed on the way."""
+    """Open a file to read: ``-`` is standard input, ``*.gz`` is decompressed on the way.
+
+    Raises:
+        FormatError: while it is read, for a gzip file that is broken or cut short.
+    """
     if str(path) == "-":
         yield sys.stdin.buffer
     elif str(path).endswith(".gz"):
         with gzip.open(path, "rb") as unzipped:
-            yield cast(BinaryIO, unzipped)  # typing does not count it as one
+            try:
+                yield cast(BinaryIO, unzipped)  # typing does not count it as one
+            except BROKEN_GZIP as error:
+                raise FormatError(f"{path}: the gzip file is broken ({error}); fetch it again") from None
     else:
         with open(path, "rb") as file:
             yield file

@@ -102,11 +102,9 @@ def test_text_is_what_a_reader_sees(make, content, texts):
 
 
 def test_oasis_tables(make):
-    row = "<row><entry>a</entry><entry><p>b</p></entry></row>"
-    table = f'<array><oasis:table xmlns:oasis="o">{row.replace("<", "<oasis:").replace("<oasis:/", "</oasis:")}</oasis:table></array>'
-    assert body(make, table.replace("<oasis:p>", "<p>").replace("</oasis:p>", "</p>"), tables="yes") == [
-        "a\tb"
-    ]
+    row = "<o:row><o:entry>a</o:entry><o:entry><p>b</p></o:entry></o:row>"
+    table = f'<array><o:table xmlns:o="oasis">{row}</o:table></array>'
+    assert body(make, table, tables="yes") == ["a\tb"]
 
 
 def test_collections_ids_and_namespaces(make):

@@ -5,8 +5,8 @@
     write("tagged.jsonl", documents, "jsonl")
 
 Formats: conll, pubtator, bioc (XML and JSON), brat (folder or zip), jsonl (and the JSON of annotation tools), and
-jats, medline, pubmed and text (read only), html (write only). Each has a module here that says what it reads, what it keeps and its
-options. Options may follow the name, as on the command line: ``pubtator:offsets=repair``,
+jats, medline, pubmed and text (read only), html (write only). Each has a module here that says what it reads, what it
+keeps and its options. Options may follow the name, as on the command line: ``pubtator:offsets=repair``,
 ``conll:scheme=iob2,tag_column=1``.
 """
 
@@ -24,7 +24,7 @@ from typing import Any
 
 from vaner.document import Document
 from vaner.errors import FormatError, VanerError, near
-from vaner.files import BOM, BROKEN_GZIP, UTF16, open_bytes
+from vaner.files import BOM, UTF16, open_bytes
 from vaner.formats import bioc, brat, conll, html, jats, jsonl, medline, pubmed, pubtator, text
 from vaner.formats.json_records import bioc_documents, shape
 from vaner.report import Report
@@ -249,10 +249,7 @@ def detect(path: str | os.PathLike) -> str:
     if extension in brat.ENDINGS:
         raise FormatError(f"{path}: brat is read folder by folder; name {Path(path).parent}")
     with open_bytes(path) as file:
-        try:
-            start = file.read(_SNIFFED).removeprefix(BOM)
-        except BROKEN_GZIP as error:
-            raise FormatError(f"{path}: the gzip file is broken ({error}); fetch it again") from None
+        start = file.read(_SNIFFED).removeprefix(BOM)
     if not start.strip():
         raise FormatError(f"{path}: the file is empty; check that it was written or fetched completely")
     if start.startswith(UTF16):

@@ -6,10 +6,10 @@
       <body><sec><title>Methods</title><p>Rats were ...</p></sec></body></article>
 
 The text is what a reader sees of the title, the abstracts and the body (`vaner.formats.mixed`), a line for each
-passage: ``title``, ``subtitle``, ``abstract``, ``section_title``, ``paragraph``, and, if asked for, ``caption``, ``table``,
-``reference``, ``other_abstract`` and ``other_title``. An item of a list, and what stands before and after a list or a
-figure in a paragraph, is a passage of its own. ``metadata["passage_infons"]`` says of each the titles of its sections
-(``Methods > Animals``) and the abstract's type; ``metadata["infons"]`` has the article's ids.
+passage: ``title``, ``subtitle``, ``abstract``, ``section_title``, ``paragraph``, and, if asked for, ``caption``,
+``table``, ``reference``, ``other_abstract`` and ``other_title``. An item of a list, and what stands before and after a
+list or a figure in a paragraph, is a passage of its own. ``metadata["passage_infons"]`` says of each the titles of its
+sections (``Methods > Animals``) and the abstract's type; ``metadata["infons"]`` has the article's ids.
 
 Left out: authors, keywords, footnotes, acknowledgements, appendices and what else stands behind the body, answers and
 reviews. A formula that the file has only as TeX or as a picture is nothing.

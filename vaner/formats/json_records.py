@@ -10,6 +10,7 @@ import codecs
 import io
 import json
 import os
+import re
 from collections.abc import Iterator
 from functools import partial
 from itertools import chain
@@ -22,6 +23,9 @@ from vaner.files import BOM, BROKEN_GZIP, UTF16, decode, lines, open_bytes
 
 _CHUNK = 1 << 16
 _BLANK = " \t\r\n"
+_MANY_DIGITS = re.compile(rb"\d{4000,}")
+"""Digits that Python makes no number of; ijson's parser in C, told to, ends the process."""
+_LAST_DIGITS = re.compile(rb"\d*\Z")
 _NEAR_END = 16
 """An error this close to the end of what was read may be the end's fault: ``tru`` may go on as ``true``."""
 
@@ -70,6 +74,8 @@ def parse(content: Unread, where: str) -> Any:
         ) from None
     except RecursionError:
         raise FormatError(f"{where}: JSON nested too deeply; a document is one flat object") from None
+    except ValueError:
+        raise FormatError(f"{where}: holds a number of thousands of digits; write it as a string") from None
 
 
 def _unpacked(value: Any) -> list[Any]:
@@ -95,8 +101,8 @@ def _is_lines(first: bytes) -> bool:
     except json.JSONDecodeError as error:
         # A line break stands between two things, never in a string: there, the line was cut short.
         return error.msg.startswith(("Unterminated", "Invalid")) or error.pos < len(error.doc)
-    except (UnicodeDecodeError, RecursionError):
-        pass
+    except (ValueError, RecursionError):
+        pass  # the reader of the line will say so
     return True
 
 
@@ -156,6 +162,8 @@ def _values(path: str | os.PathLike, pieces: Iterator[str]) -> Iterator[Any]:
             ) from None
         except RecursionError:
             raise _broken(path, "nested too deeply") from None
+        except ValueError:
+            raise _broken(path, "a number of thousands of digits") from None
         yield value
 
 
@@ -170,14 +178,15 @@ def shape(start: bytes) -> tuple[list[str], set[str]]:
     """
     events: list[str] = []
     paths: set[str] = set()
+    start = _MANY_DIGITS.sub(b"0", start)
     try:
         for prefix, event, value in ijson.parse(io.BytesIO(start), multiple_values=True, buf_size=1024):
             if event == "map_key":
                 paths.add(f"{prefix}.{value}" if prefix else value)
             if len(events) < 3:
                 events.append(event)
-    except ijson.JSONError:
-        pass  # the beginning of a file ends anywhere
+    except (ijson.JSONError, UnicodeDecodeError):
+        pass  # the beginning of a file ends anywhere; what is not UTF-8 its reader will say
     return events, paths
 
 
@@ -201,7 +210,7 @@ def utf8_chunks(path: str | os.PathLike) -> Iterator[bytes]:
         FormatError: for other bytes, naming the first, and for a broken gzip file.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
-    passed = 0
+    passed, digits = 0, b""
     with open_bytes(path) as file:
         try:
             for chunk in iter(partial(file.read, _CHUNK), b""):
@@ -216,6 +225,9 @@ def utf8_chunks(path: str | os.PathLike) -> Iterator[bytes]:
                         f"{path}: byte {begin + error.start} (0x{error.object[error.start]:02x}) is not UTF-8; "
                         f"convert the file, for instance: iconv -f {kind} -t UTF-8"
                     ) from None
+                if _MANY_DIGITS.search(digits + chunk):
+                    raise _broken(path, "a number of thousands of digits")
+                digits = _LAST_DIGITS.search(digits + chunk)[0]  # type: ignore[index]  # it may match nothing
                 passed += len(chunk)
                 yield chunk
         except BROKEN_GZIP as error:

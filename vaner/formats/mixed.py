@@ -4,8 +4,8 @@ Markup, comments and processing instructions are left out, and so is what is not
 formulas as TeX. Runs of spaces, tabs and line breaks are one space, as in HTML; other white space (a no-break space)
 stays. A line break (``<break/>``) is a space; a formula on a line of its own has a space on both sides.
 
-Numbers of references and footnotes set as superscripts are left out: ``p53<sup><xref ref-type="bibr">2</xref></sup>`` is
-p53 to a reader, and would be p532.
+Numbers of references and footnotes set as superscripts are left out: a reader of
+``p53<sup><xref ref-type="bibr">2</xref></sup>`` sees p53, which would be p532.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from lxml import etree
 
 from vaner.document import Document, Passage
 from vaner.errors import FormatError, place
-from vaner.files import BROKEN_GZIP, open_bytes
+from vaner.files import open_bytes
 from vaner.formats.blocks import documents
 from vaner.formats.jats import OTHER_LEFT_OUT
 from vaner.formats.mixed import one_line, reading
@@ -44,6 +44,7 @@ _DELETIONS = ("DeleteCitation", "DeleteDocument")
 _NO_TITLE = ("[Not Available].", "[Not Available]")
 _ENGLISH = ("eng", "en", None)
 _PMID = re.compile(rb'<PMID(?:\s+Version="(\d{1,9})")?\s*>\s*(\d{1,20})\s*</PMID>')
+_LONGEST_PMID = 20
 _BEFORE = 2048
 """How much of a file stays in sight before a PMID, to see which element it is of."""
 
@@ -133,19 +134,16 @@ def _pmids(path: str | os.PathLike) -> Iterator[tuple[str, int, str]]:
     """Element, version and PMID of each record and deletion, as far as their bytes show."""
     buffer, at, of = b"", 0, ""
     with open_bytes(path) as file:
-        try:
-            while chunk := file.read(1 << 20):
-                # What is left of the last chunk may be the beginning of a PMID; before it stands whose it is.
-                cut = max(0, min(at, len(buffer)) - _BEFORE)
-                buffer, at = buffer[cut:] + chunk, at - cut
-                for match in _PMID.finditer(buffer, at):
-                    at = match.end()
-                    of = _element_of(buffer[max(0, match.start() - _BEFORE) : match.start()], of)
-                    if of:
-                        yield of, int(match[1] or 1), match[2].decode()
-                at = max(at, len(buffer) - _BEFORE)
-        except BROKEN_GZIP:
-            return  # the parser will come there and say so
+        while chunk := file.read(1 << 20):
+            # What is left of the last chunk may be the beginning of a PMID; before it stands whose it is.
+            cut = max(0, min(at, len(buffer)) - _BEFORE)
+            buffer, at = buffer[cut:] + chunk, at - cut
+            for match in _PMID.finditer(buffer, at):
+                at = match.end()
+                of = _element_of(buffer[max(0, match.start() - _BEFORE) : match.start()], of)
+                if of:
+                    yield of, int(match[1] or 1), match[2].decode()
+            at = max(at, len(buffer) - _BEFORE)
 
 
 def _element_of(before: bytes, last: str) -> str:
@@ -176,6 +174,8 @@ def _from_record(
     pmid = _pmid(citation.find("PMID"))
     if not pmid:
         raise FormatError(f"{place(path, line)}: the {record.tag} has no PMID; give it one")
+    if not (pmid.isascii() and pmid.isdigit() and len(pmid) <= _LONGEST_PMID):
+        raise FormatError(f"{place(path, line)}: the PMID {pmid[:40]!r} is no number; correct it")
     article = citation.find("Article")
     article = citation if article is None else article
     found: list[_Part] = []
@@ -197,7 +197,7 @@ def _from_record(
         if others:
             found += _sections(other, "other_abstract")
         else:
-            said = ", ".join(f"{name} {value}" for name, value in sorted(other.attrib.items()))
+            said = ", ".join(f"{name} {value}" for name, value in sorted(_attributes(other).items()))
             report.warn(
                 OTHER_LEFT_OUT,
                 f"{place(path, line)}: PMID {pmid}: {said}; pubmed:other_abstracts=yes reads them",
@@ -215,13 +215,18 @@ def _sections(abstract: etree._Element | None, kind: str) -> Iterator[_Part]:
     """The sections of an abstract, each after its label."""
     if abstract is None:
         return
-    about = {str(name): str(value) for name, value in abstract.attrib.items()}
+    about = _attributes(abstract)
     for section in abstract.iterfind("AbstractText"):
         label, text = one_line(section.get("Label") or ""), reading(section)
         text = f"{label}: {text}" if label and text else text or label
         yield _Part(
             kind, text, {**about, **{str(name): str(value) for name, value in section.attrib.items()}}
         )
+
+
+def _attributes(element: etree._Element) -> dict[str, str]:
+    # lxml-stubs: str or bytes; they are str.
+    return {str(name): str(value) for name, value in element.attrib.items()}
 
 
 def _document(pmid: str, parts: list[_Part]) -> Document:
