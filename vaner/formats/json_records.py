@@ -23,9 +23,9 @@ from vaner.files import BOM, BROKEN_GZIP, UTF16, decode, lines, open_bytes
 
 _CHUNK = 1 << 16
 _BLANK = " \t\r\n"
-_MANY_DIGITS = re.compile(rb"\d{4000,}")
+_TOO_MANY = 4000
 """Digits that Python makes no number of; ijson's parser in C, told to, ends the process."""
-_LAST_DIGITS = re.compile(rb"\d*\Z")
+_MANY_DIGITS = re.compile(rb"\d{%d,}" % _TOO_MANY)
 _NEAR_END = 16
 """An error this close to the end of what was read may be the end's fault: ``tru`` may go on as ``true``."""
 
@@ -227,7 +227,8 @@ def utf8_chunks(path: str | os.PathLike) -> Iterator[bytes]:
                     ) from None
                 if _MANY_DIGITS.search(digits + chunk):
                     raise _broken(path, "a number of thousands of digits")
-                digits = _LAST_DIGITS.search(digits + chunk)[0]  # type: ignore[index]  # it may match nothing
+                end = (digits + chunk)[-_TOO_MANY:]
+                digits = end[len(end.rstrip(b"0123456789")) :]
                 passed += len(chunk)
                 yield chunk
         except BROKEN_GZIP as error:
