@@ -163,3 +163,14 @@ def test_bad_records(make):
     assert "the entity &alpha; is not known here" in report.summary()[1]
     with pytest.raises(FormatError, match=r"x\.xml:1: no well-formed XML"):
         list(read(make("x.xml", "<PubmedArticleSet><PubmedArticle>")))
+
+
+def test_deletions_are_found_wherever_chunks_end(make):
+    """In two megabytes of them, records of any are left out."""
+    gone = [str(n) for n in range(10_000_000, 10_060_000)]
+    records = [article(pmid) for pmid in gone[::500]]
+    pmids = "".join(f'<PMID Version="1">{pmid}</PMID>\n' for pmid in gone)
+    path = make("x.xml", a_set(*records, article("1"), f"<DeleteCitation>\n{pmids}</DeleteCitation>"))
+    report = Report()
+    assert [d.id for d in read(path, report=report)] == ["1"]
+    assert report.deleted == gone and report.counts[pubmed.DELETED] == len(gone)

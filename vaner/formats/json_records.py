@@ -66,8 +66,9 @@ def parse(content: Unread, where: str) -> Any:
     """
     if not isinstance(content, bytes):
         return content
+    text = decode(content, where)
     try:
-        return json.loads(decode(content, where))
+        return json.loads(text)
     except json.JSONDecodeError as error:
         raise FormatError(
             f"{where}: no JSON at character {error.pos} ({error.msg}); is the line cut short?"
