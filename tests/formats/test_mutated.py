@@ -13,6 +13,7 @@ import io
 import os
 import re
 import resource
+import shutil
 import signal
 import zipfile
 from functools import cache
@@ -22,6 +23,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from vaner.document import Document, Span
 from vaner.errors import VanerError
 from vaner.formats import READERS, detect, read, write
 from vaner.report import Report
@@ -195,9 +197,58 @@ MUTATIONS = [truncated, flipped, put_in, cut_out, line_deleted, line_doubled, li
              number_changed, number_changed]  # fmt: skip
 
 
+def element_moved(data, content):
+    """An element of XML without others in it goes to another place, or is there too: what is left is still XML."""
+    leaves = list(re.finditer(rb"<([\w:-]+)[^<>]*(?:/>|>[^<>]*</\1>)", content))
+    ends = [match.end() for match in re.finditer(rb"<[\w/][^<>]*>", content)]
+    if not leaves or not ends:
+        return content
+    leaf = leaves[place(data, len(leaves))]
+    to = ends[place(data, len(ends))]
+    if leaf.start() < to < leaf.end():
+        return content[: leaf.start()] + content[leaf.end() :]
+    content = content[:to] + leaf[0] + content[to:]
+    if data.draw(st.booleans()):
+        shift = len(leaf[0]) if to <= leaf.start() else 0
+        content = content[: leaf.start() + shift] + content[leaf.end() + shift :]
+    return content
+
+
+def value_changed(data, content):
+    """A string or number of JSON becomes a value of another kind: what is left is still JSON."""
+    values = list(re.finditer(rb'"[^"\\]*"|-?\d+(?:\.\d+)?|\[\]|null', content))
+    if not values:
+        return content
+    found = values[place(data, len(values))]
+    others = [
+        b'"x"',
+        b'""',
+        b"7",
+        b"-1",
+        b"1.5",
+        b"null",
+        b"true",
+        b"[]",
+        b"{}",
+        b"[[0, 1]]",
+        b'["x", 1]',
+        b'{"a": 1}',
+    ]
+    key = content[found.end() :].lstrip().startswith(b":")
+    value = data.draw(
+        st.sampled_from(others[:2] + [b'"text"', b'"spans"', b'"label"', b'"id"'] if key else others)
+    )
+    return content[: found.start()] + value + content[found.end() :]
+
+
 def mutated(data, content: bytes) -> bytes:
+    ways = list(MUTATIONS)
+    if content.startswith(b"<"):
+        ways += [element_moved] * len(MUTATIONS)
+    if content.startswith((b"{", b"[")):
+        ways += [value_changed] * len(MUTATIONS)
     for _ in range(data.draw(st.integers(1, 3))):
-        content = data.draw(st.sampled_from(MUTATIONS))(data, content)
+        content = data.draw(st.sampled_from(ways))(data, content)
     return content
 
 
@@ -211,6 +262,16 @@ def mutated_zip(data, content: bytes) -> bytes:
     if data.draw(st.integers(0, 9)) == 0:
         del files[data.draw(st.sampled_from(sorted(files)))]
     return zipped(files)
+
+
+def unpacked(path: Path, folder: Path) -> Path:
+    """A folder of what the zip holds; the zip itself where it cannot be unpacked."""
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        zipfile.ZipFile(path).extractall(folder)
+    except Exception:  # whatever a broken zip makes zipfile raise
+        return path
+    return folder
 
 
 # --- what is asked of a reader ---
@@ -286,6 +347,8 @@ def one_file(folder: Path, name: str, data) -> None:
             content = data.draw(st.sampled_from([truncated, flipped, cut_out]))(data, content)
     path = folder / f"file{ending}"
     path.write_bytes(content)
+    if ending == ".zip" and data.draw(st.booleans()):
+        path = unpacked(path, folder / "file")
     options = {
         key: data.draw(st.sampled_from(values), label=key) for key, values in OPTIONS.get(name, {}).items()
     }
@@ -318,13 +381,94 @@ def test_seeds_read_well(tmp_path, name):
 
 @pytest.mark.parametrize("name", READERS)
 def test_mutated_files(tmp_path, name):
-    always(lambda data: one_file(tmp_path, name, data), max_examples=30, derandomize=True, database=None)()
+    always(lambda data: one_file(tmp_path, name, data), max_examples=50, derandomize=True, database=None)()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", READERS)
 def test_thousands_of_mutated_files(tmp_path, name):
     always(lambda data: one_file(tmp_path, name, data), max_examples=3000)()
+
+
+HUGE = b"9" * 5000
+FOUND = {
+    "a passage behind a gap of gigabytes": (
+        "bioc",
+        ".json",
+        b'{"id": "1", "passages": [{"offset": 99999999999, "text": "a"}]}',
+        "begins 99999999999 characters after the one before it ends",
+    ),
+    # ijson's parser in C ends the process at such a number.
+    "a number of BioC": (
+        "bioc",
+        ".json",
+        b'{"id": "1", "passages": [{"offset": %s, "text": "a"}]}' % HUGE,
+        "a number of thousands of digits",
+    ),
+    "a number of JSON Lines": ("jsonl", ".jsonl", b'{"id": %s}\n' % HUGE, "a number of thousands of digits"),
+    "a number of an array": ("jsonl", ".json", b'[\n{"id": %s}]' % HUGE, "a number of thousands of digits"),
+    "an offset of PubTator": (
+        "pubtator",
+        ".txt",
+        b"1|t|a\n1\t0\t%s\ta\tX\n" % HUGE,
+        "a mention at 0... lies in no text",
+    ),
+    "an offset of brat": (
+        "brat",
+        ".zip",
+        zipped({"a.txt": b"a", "a.ann": b"T1\tX 0 %s\ta\n" % HUGE}),
+        "is no mention",
+    ),
+    "a zip whose file is broken": (
+        "brat",
+        ".zip",
+        zipped({"a.txt": b"some text", "a.ann": b""}).replace(b"some text", b"some tent", 1),
+        "a.txt: cannot be unpacked (Bad CRC-32 for file 'a.txt')",
+    ),
+    "an id of two lines": (
+        "jsonl",
+        ".jsonl",
+        b'{"id": "1\\n2"}\n',
+        "document 1\\n2: 'text' must be a string",
+    ),
+    "a PMID of any length": (
+        "pubmed",
+        ".xml",
+        b"<PubmedArticle><MedlineCitation><PMID>%s</PMID></MedlineCitation></PubmedArticle>" % HUGE,
+        "is no number",
+    ),
+}
+for _name in ("bioc", "jats", "pubmed"):
+    FOUND[f"a gzip file cut short, {_name}"] = (
+        _name,
+        ".gz",
+        gzip.compress(b"<x>" * 9)[:-12],
+        "the gzip file is broken",
+    )
+
+
+@pytest.mark.parametrize("case", FOUND)
+def test_what_mutated_files_have_found(tmp_path, case):
+    name, ending, content, message = FOUND[case]
+    path = tmp_path / f"file{ending}"
+    path.write_bytes(content)
+    check(path, name)
+    with pytest.raises(VanerError, match=re.escape(message)):
+        list(read(path, name))
+
+
+def test_a_long_number_is_found_wherever_chunks_end(tmp_path):
+    path = tmp_path / "file.json"
+    for before in range(64_000, 66_000, 400):
+        text = "x" * before
+        path.write_bytes(b'{"id": "1", "passages": [{"text": "%s", "offset": %s}]}' % (text.encode(), HUGE))
+        check(path, "bioc")
+
+
+def test_what_is_no_utf8_is_detected_all_the_same(tmp_path):
+    path = tmp_path / "file.json"
+    path.write_bytes(b'{"\xed\xa0\x80": {"a": 1}}')
+    assert detect(path) == "jsonl"
 
 
 def test_the_check_itself_finds_what_is_wrong(tmp_path, monkeypatch):
@@ -343,10 +487,13 @@ def test_the_check_itself_finds_what_is_wrong(tmp_path, monkeypatch):
         while True:
             pass
 
+    moved = Document("1", "a b", [Span(0, 1, "X", "a")])
+    moved.text = "b a"
     monkeypatch.setitem(globals(), "DEADLINE", 2)
     for action, expected in (
         (lambda: raises(KeyError("x")), KeyError),
-        (lambda: raises(VanerError("file: two\nlines")), AssertionError),
+        (lambda: iter([Document("1", "a"), Document("1", "b")]), AssertionError),
+        (lambda: iter([moved]), AssertionError),
         (lambda: raises(VanerError("which one?")), AssertionError),
         (hang, Hang),
         (lambda: iter([bytes(8 * MEMORY)]), MemoryError),
