@@ -83,6 +83,13 @@ def test_nothing_is_fetched(make, name, tmp_path):
     assert asked == []
 
 
+@pytest.mark.parametrize("name", XML)
+def test_an_entity_without_any_definition_is_named(make, name):
+    path = make("x.xml", XML[name].format("a\n&e; b", a=""))
+    with pytest.raises(FormatError, match=r"x\.xml:2: the entity &e; is not known here; write the character"):
+        list(read(path, name))
+
+
 def test_every_reader_of_xml_is_tried():
     assert set(XML) == READERS.keys() - NO_XML
 

@@ -15,6 +15,7 @@ from vaner.files import BOM, open_bytes
 _BEFORE_ROOT = re.compile(
     rb"\s+|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^\[>]*(?:\[.*?\]\s*)?>", re.DOTALL | re.IGNORECASE
 )
+_UNKNOWN = "the entity &{}; is not known here; write the character itself"
 _START_TAG = re.compile(rb"<(?:[\w.-]+:)?([A-Za-z_][\w.-]*)")
 
 
@@ -29,16 +30,17 @@ def elements(path: str | os.PathLike, names: Sequence[str]) -> Iterator[etree._E
     """
     outer: Any = None
     with open_bytes(path) as file:
+        events: Any = etree.iterparse(
+            file,
+            events=("start", "end"),
+            tag=[f"{{*}}{name}" for name in names],
+            resolve_entities=False,
+            load_dtd=False,
+            no_network=True,
+            huge_tree=False,
+        )
         try:
-            for event, element in etree.iterparse(
-                file,
-                events=("start", "end"),
-                tag=[f"{{*}}{name}" for name in names],
-                resolve_entities=False,
-                load_dtd=False,
-                no_network=True,
-                huge_tree=False,
-            ):
+            for event, element in events:
                 if event == "start":
                     if outer is None:
                         _refuse_entities(path, element)
@@ -50,6 +52,13 @@ def elements(path: str | os.PathLike, names: Sequence[str]) -> Iterator[etree._E
                 outer = None
                 _forget(element)
         except etree.XMLSyntaxError as error:
+            # Of a file that uses an entity without any definition lxml says no more than that nothing came out of it.
+            unknown = [entry for entry in events.error_log if entry.type_name == "ERR_UNDECLARED_ENTITY"]
+            if unknown and not error.lineno:
+                where = f"{path}:{unknown[0].line}"
+                raise FormatError(
+                    f"{where}: {_UNKNOWN.format(unknown[0].message.split(chr(39))[1])}"
+                ) from None
             raise FormatError(_problem(path, error)) from None
 
 
@@ -102,7 +111,7 @@ def refuse_unknown(element: etree._Element) -> None:
     """Raise FormatError where an element holds an entity that only the type definition could explain."""
     unknown = next(element.iter(etree.Entity), None)
     if unknown is not None:
-        raise FormatError(f"the entity {unknown.text} is not known here; write the character itself")
+        raise FormatError(_UNKNOWN.format((unknown.text or "").strip("&;")))
 
 
 def line_of(element: etree._Element) -> int | None:

@@ -18,7 +18,7 @@ def parts(document):
 
 def article(pmid, title="T.", version=1, more=""):
     return (
-        f'<PubmedArticle><MedlineCitation><PMID Version="{version}">{pmid}</PMID>'
+        f"<PubmedArticle><MedlineCitation><PMID Version='{version}'>{pmid}</PMID>"
         f"<Article><ArticleTitle>{title}</ArticleTitle>{more}</Article></MedlineCitation></PubmedArticle>\n"
     )
 
@@ -158,6 +158,10 @@ def test_bad_records(make):
     path = make("x.xml", content)
     with pytest.raises(FormatError, match=r"x\.xml:4: the PubmedArticle has no PMID"):
         list(read(path))
+    content = f'<!DOCTYPE PubmedArticleSet SYSTEM "x.dtd">{a_set(article("1&x;"), article("2"))}'
+    report = Report()
+    assert [d.id for d in read(make("y.xml", content), on_error="skip", report=report)] == ["2"]
+    assert "y.xml:2: the entity &x; is not known here" in report.summary()[0]
     report = Report()
     assert [d.id for d in read(path, on_error="skip", report=report)] == ["1"]
     assert "the entity &alpha; is not known here" in report.summary()[1]
