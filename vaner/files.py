@@ -37,18 +37,25 @@ opening: ContextVar[Callable[[BinaryIO], None] | None] = ContextVar("opening", d
 
 @contextlib.contextmanager
 def open_bytes(path: str | os.PathLike) -> Iterator[BinaryIO]:
-    """Open a file to read: ``-`` is standard input, ``*.gz`` is decompressed on the way."""
+    """Open a file to read: ``-`` is standard input, ``*.gz`` is decompressed on the way.
+
+    Raises:
+        FormatError: while it is read, for a gzip file that is broken or cut short.
+    """
     if str(path) == "-":
         yield sys.stdin.buffer
         return
     with open(path, "rb") as file:
         if (told := opening.get()) is not None:
             told(file)
-        if str(path).endswith(".gz"):
-            with gzip.GzipFile(fileobj=file, mode="rb") as unzipped:
-                yield cast(BinaryIO, unzipped)  # typing does not count it as one
-        else:
+        if not str(path).endswith(".gz"):
             yield file
+            return
+        with gzip.GzipFile(fileobj=file, mode="rb") as unzipped:
+            try:
+                yield cast(BinaryIO, unzipped)  # typing does not count it as one
+            except BROKEN_GZIP as error:
+                raise FormatError(f"{path}: the gzip file is broken ({error}); fetch it again") from None
 
 
 def lines(path: str | os.PathLike) -> Iterator[tuple[int, bytes]]:

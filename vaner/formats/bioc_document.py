@@ -42,6 +42,8 @@ CONCEPT_KEYS = (
 SOURCES = {key.casefold(): None if key == "identifier" else key for key in CONCEPT_KEYS}
 _KNOWN_INFONS = {"type", "score", "CompositeRole"}
 PART = "IndividualMention"
+_LONGEST_GAP = 10_000_000
+"""Line breaks that stand for what the file leaves out: ten times a long article; a wrong offset may be anything."""
 
 
 def from_tree(
@@ -205,6 +207,11 @@ class _Builder:
                 f"{self.where}: document {self.id}: the passage at offset {offset} begins before the one "
                 f"before it ends ({self.reached}); correct its offset, or say what offsets count "
                 "(bioc:unit=utf16 or bioc:unit=utf8)"
+            )
+        if gap > _LONGEST_GAP:
+            raise FormatError(
+                f"{self.where}: document {self.id}: the passage at offset {offset} begins {gap} characters after the "
+                "one before it ends; correct its offset"
             )
         self.pieces += ["\n" * gap, text]
         start = self.length + gap
