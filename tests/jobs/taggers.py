@@ -18,6 +18,7 @@ class Settings:
         kills, raises: words; a document whose text has one kills the worker, or raises.
         once: a folder; each kills and raises only the first time a worker meets it there.
         refuses: what opening it says.
+        began: a file that is there once a worker tags.
     """
 
     types: tuple = None
@@ -27,6 +28,7 @@ class Settings:
     raises: str = ""
     once: str = ""
     refuses: str = ""
+    began: str = ""
 
     def open(self):
         if self.refuses == "dies":
@@ -53,6 +55,8 @@ class Capitals:
         documents = list(documents)
         size = len(documents)  # tags say who shared a call: where units were cut otherwise, bytes differ
         for document in documents:
+            if self.settings.began:
+                open(self.settings.began, "w").close()
             time.sleep(self.settings.slow)
             self._accident(document.text)
             spans = [

@@ -71,9 +71,11 @@ def test_a_signal_ends_the_run_in_one_line_and_leaves_no_worker(corpus, tmp_path
 
 
 def test_workers_of_a_killed_run_end_by_themselves(corpus, tmp_path):
-    ours = Command(corpus, tmp_path / "out", slow=5.0)
-    workers = until(lambda: len(found := children(ours.process.pid)) == 2 and found)
-    until(lambda: manifest(tmp_path / "out"))
+    began = tmp_path / "began"
+    ours = Command(corpus, tmp_path / "out", processes=1, slow=10.0, began=str(began))
+    until(began.exists)
+    workers = children(ours.process.pid)
+    assert len(workers) == 1
     ours.kill(0)
     ours.done()
     until(lambda: not any(os.path.exists(f"/proc/{one}") for one in workers), 20)

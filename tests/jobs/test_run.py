@@ -69,6 +69,8 @@ def test_a_stopped_run_goes_on_wherever_it_stopped(corpus, tmp_path):
         out = tmp_path / f"after{after}"
         with pytest.raises(Interrupted):
             run(job(corpus, out), partial(Here, after=after))
+        (out / "sub").mkdir(exist_ok=True)
+        (out / "sub" / ".c.jsonl.abc.tmp").write_text("of a run that was killed while it wrote")
         result = tagged(corpus, out)
         assert outputs(out) == outputs(tmp_path / "whole")
         assert result.counts["documents"] == 95
