@@ -77,8 +77,9 @@ def test_workers_of_a_killed_run_end_by_themselves(corpus, tmp_path):
     workers = children(ours.process.pid)
     assert len(workers) == 1
     ours.kill(0)
-    ours.done()
+    ours.process.wait()
     until(lambda: not any(os.path.exists(f"/proc/{one}") for one in workers), 20)
+    ours.done()
 
 
 def test_a_worker_that_is_killed_costs_nothing_but_time(corpus, tmp_path, whole):
@@ -148,7 +149,7 @@ def test_a_folder_that_cannot_be_written_to(corpus, tmp_path, monkeypatch):
 
     monkeypatch.setattr(store, "replacing", read_only)
     with pytest.raises(
-        VanerError, match="Read-only file system; make it possible to write there and give the same"
+        VanerError, match="Read-only file system; make it possible to write there, or name another"
     ):
         run(job(corpus, tmp_path / "out"), Here)
     monkeypatch.undo()

@@ -179,10 +179,11 @@ def _told(job: Job, result: Result) -> int:
         file=sys.stderr,
     )
     rate = here["documents"] / max(result.seconds, 1e-9)
-    print(
-        f"this run: {here['documents']:,} documents in {result.seconds:.1f} s ({rate:.2f} documents/s)",
-        file=sys.stderr,
-    )
+    said = f"this run: {here['documents']:,} documents in {result.seconds:.1f} s ({rate:.2f} documents/s)"
+    if here["padded_tokens"]:
+        padding = 100 * (1 - here["tokens"] / here["padded_tokens"])
+        said += f", {here['tokens']:,} tokens, padding {padding:.1f} %"
+    print(said, file=sys.stderr)
     if not counts["rejected"]:
         return 0
     print(

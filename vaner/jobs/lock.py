@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import socket
 from collections.abc import Iterator
@@ -20,6 +19,8 @@ def locked(path: Path) -> Iterator[None]:
     Raises:
         VanerError: another run holds it.
     """
+    import fcntl  # here, since Windows has none, and tags single files all the same
+
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         try:

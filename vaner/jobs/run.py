@@ -361,8 +361,12 @@ def _disk_errors(output: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        what = "make room there" if full else "make it possible to write there"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            what = "make room there"
+        elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOTDIR):
+            what = "make it possible to write there, or name another folder,"
+        else:
+            what = "see to it"
         raise VanerError(
             f"{error.filename or output}: {error.strerror}; {what} and give the same command again: it goes on with "
             "what was finished"
