@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +80,25 @@ def take(record: Record, path: str, where: str) -> Any:
     if keys[-1] not in holder:
         raise FormatError(f"{where}: has no {path!r}; its keys are {', '.join(map(str, record)) or 'none'}")
     return holder.pop(keys[-1])
+
+
+def joined(parts: Iterable[tuple[str, Any]], where: str) -> tuple[str, list[Record]]:
+    """The text of several, with a line break between, and their passages; one that is empty or None adds nothing.
+
+    Args:
+        parts: what each is called, and its text.
+    """
+    pieces: list[str] = []
+    passages: list[Record] = []
+    at = 0
+    for name, part in parts:
+        if not isinstance(part, str | None):
+            raise FormatError(f"{where}: {name} is {repr(part)[:40]}; make it a string")
+        if part:
+            passages.append({"start": at, "end": at + len(part), "kind": name})
+            pieces.append(part)
+            at += len(part) + 1
+    return "\n".join(pieces), passages
 
 
 def identify(record: Record, out: Record, fields: Fields, where: str) -> None:

@@ -25,7 +25,7 @@ from vaner.errors import FormatError, VanerError
 from vaner.files import replacing_text, stem
 from vaner.formats.blocks import documents
 from vaner.formats.json_dialects import native
-from vaner.formats.json_fields import NATIVE, SOURCE, Fields
+from vaner.formats.json_fields import NATIVE, SOURCE, Fields, joined
 from vaner.formats.json_records import Unread, parse, records
 from vaner.formats.offsets import DROPPED, Mention, Placer, check_options, uncounted
 from vaner.report import Report
@@ -61,17 +61,17 @@ def read(
         crlf: what a line break ``\\r\\n`` counts: ``2``, ``1``, or ``auto`` as for brat.
         bom: the same of a byte order mark: ``1``, ``0`` or ``auto``.
         id, text, spans, tokens, tags: the keys that have them, where they are not those of a tool that is known, with
-            dots for keys in keys (``data.body``); ``spans=none``: there are no mentions.
+            dots for keys in keys (``data.body``); ``spans=none``: there are no mentions; ``text=title+abstract``: the
+            text is theirs, with a line break between.
         tag_names: what tags that are numbers mean, in order, with ``|`` between: ``O|B-Disease|I-Disease``.
 
     Raises:
         FormatError: for a record that is no object of a known form, with file, line and key.
         OffsetError: for spans that do not select their text.
     """
-    check_options(offsets, unit, crlf, bom)
     names = tuple(tag_names.split("|")) if tag_names else ()
     fields = Fields(id, text, spans, tokens, tags, names, skip=offsets == "drop")
-    place = partial(_spans, offsets=offsets, unit=unit, crlf=crlf, bom=bom)
+    place = placing(offsets, unit, crlf, bom)
     blocks = (
         (line, (number, where, content)) for number, (line, where, content) in enumerate(records(path), 1)
     )
@@ -82,7 +82,7 @@ def read(
         if record is None:
             return None
         try:
-            return _document(record, f"{stem(path)}-{line or number}", where, report, place)
+            return from_record(record, f"{stem(path)}-{line or number}", where, report, place)
         except UnicodeEncodeError:
             raise FormatError(
                 f"{where}: the text holds half of a surrogate pair; write the whole character"
@@ -91,13 +91,21 @@ def read(
     return documents(path, blocks, build, on_error, report)
 
 
-def _document(
-    record: dict[str, Any],
-    id: str,
-    where: str,
-    report: Report,
-    place: Callable[..., tuple[list[Span], dict[str, list[int | str]]]],
-) -> Document:
+Place = Callable[..., tuple[list[Span], dict[str, list[int | str]]]]
+"""Finds the spans of a record in its text."""
+
+
+def placing(offsets: str, unit: str, crlf: str = "2", bom: str = "1") -> Place:
+    """What finds the spans of records, as the options of :func:`read` say.
+
+    Raises:
+        VanerError: for an option that does not exist.
+    """
+    check_options(offsets, unit, crlf, bom)
+    return partial(_spans, offsets=offsets, unit=unit, crlf=crlf, bom=bom)
+
+
+def from_record(record: dict[str, Any], id: str, where: str, report: Report, place: Place) -> Document:
     """The Document of one record.
 
     Args:
@@ -105,7 +113,7 @@ def _document(
         id: used where the record has none.
         where: ``file:line``, for messages.
         report: receives the span fields that mean nothing here.
-        place: what finds the record's spans in its text.
+        place: what :func:`placing` gives.
 
     Raises:
         FormatError: for a field of another kind than it should have.
@@ -159,16 +167,10 @@ def _document(
 
 def _title_and_abstract(record: dict[str, Any], where: str) -> tuple[str, list[Passage]]:
     """Takes title and abstract out of the record; an empty one adds no line break."""
-    title = record.pop("title") or ""
-    abstract = record.pop("abstract" if "abstract" in record else "text", None) or ""
-    for name, part in (("title", title), ("abstract", abstract)):
-        if not isinstance(part, str):
-            raise FormatError(f"{where}: {name} is {part!r}; make it a string")
-    text = "\n".join(part for part in (title, abstract) if part)
-    passages = [Passage(0, len(title), "title")] if title else []
-    if abstract:
-        passages.append(Passage(len(text) - len(abstract), len(text), "abstract"))
-    return text, passages
+    title = record.pop("title")
+    abstract = record.pop("abstract" if "abstract" in record else "text", None)
+    text, passages = joined([("title", title), ("abstract", abstract)], where)
+    return text, [Passage(**passage) for passage in passages]
 
 
 def _spans(
