@@ -7,7 +7,7 @@ import sys
 
 from tqdm import tqdm
 
-from vaner.cli.options import add_formats, check_files, say
+from vaner.cli.options import add_formats, check_files, input_format, say
 from vaner.formats import read, write
 from vaner.report import Report
 
@@ -21,9 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    output_format = check_files(args.input, args.output, args.input_format, args.output_format)
+    output_format = check_files(args.input, args.output, input_format(args), args.output_format)
     report = Report()
-    documents = read(args.input, args.input_format, on_error=args.on_error, report=report)
+    documents = read(args.input, input_format(args), on_error=args.on_error, report=report)
     bar = tqdm(documents, desc="converting", unit=" documents", delay=2, file=sys.stderr)
     count = write(args.output, bar, output_format, report=report)
     say(report)

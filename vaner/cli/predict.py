@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from tqdm import tqdm
 
-from vaner.cli.options import add_formats, check_files, notes, say
+from vaner.cli.options import add_formats, check_files, input_format, notes, say
 from vaner.document import Document
 from vaner.errors import VanerError
 from vaner.formats import read, write
@@ -83,7 +83,7 @@ class _Counts:
 
 def run(args: argparse.Namespace) -> int:
     # What cannot work is said before the model is loaded, which may take minutes.
-    output_format = check_files(args.input, args.output, args.input_format, args.output_format)
+    output_format = check_files(args.input, args.output, input_format(args), args.output_format)
     linker = _linker(args.link, args.hints, args.kb, args.model)
     tagger = load(
         args.model,
@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
         hints=_hints(args.kb, args.model) if args.hints else None,
     )
     report = Report()
-    documents = read(args.input, args.input_format, on_error=args.on_error, report=report, to_tag=True)
+    documents = read(args.input, input_format(args), on_error=args.on_error, report=report, to_tag=True)
     counts = _Counts()
     started = time.monotonic()
     tagged = tagger.tag_documents(documents, args.types, args.dataset)

@@ -132,6 +132,8 @@ def _load(path: str | os.PathLike, config: str, streaming: str) -> Any:
     """The dataset: splits by name, or a single one."""
     import datasets
 
+    # What goes wrong is said once, in the error.
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
     name = str(path)
     options: dict[str, Any] = {"name": config} if config else {}
     try:

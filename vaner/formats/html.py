@@ -21,10 +21,12 @@ from string import Template
 
 from vaner.document import Document, Span
 from vaner.files import replacing_text
+from vaner.formats.lossy import PARTS, tell
 from vaner.report import Report
 
 # Characters that HTML forbids even as references; tab and line ends are allowed.
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
+_SHOWS = PARTS.keys() - {"sentences", "words", "annotated types"}
 _GOLDEN_ANGLE = 137.508  # successive hues stay far apart, however many types there are
 
 
@@ -45,6 +47,7 @@ def write(
     with replacing_text(path) as file:
         file.write(_head().substitute(title=_safe(title)))
         for number, document in enumerate(documents, 1):
+            tell(document, "HTML", _SHOWS, set(), path, report)
             ids.append(document.id)
             for span in document.spans:
                 types.setdefault(span.type, len(types))

@@ -22,6 +22,8 @@ TAGGED = ("ner_tags", "iob_tags", "bio_tags")
 # Labels may be those of the whole text; tokens, sentences and relations have offsets too, and are no mentions.
 _MEANT = {"spans", "entities", "ents", "denotations", "annotations", "annotation", "mentions", "ner", *TAGGED}
 _NO_MENTIONS = {"tokens", "words", "sents", "sentences", "passages", "relations", "metadata", "meta", "cats"}
+# Neither is what PubAnnotation has for parts of the text and fonts, nor the answers that a Prodigy review settled.
+_NO_MENTIONS |= {"blocks", "typesettings", "versions"}
 _STARTS, _ENDS = ("start", "begin", "start_offset"), ("end", "end_offset")
 _TYPES = ("type", "label", "labels", "obj", "entity_group", "entity")
 _UNSAID = {"token_start", "token_end"}  # of a span: they repeat its offsets
@@ -103,7 +105,10 @@ def joined(parts: Iterable[tuple[str, Any]], where: str) -> tuple[str, list[Reco
 
 def identify(record: Record, out: Record, fields: Fields, where: str) -> None:
     """Give a record its id: the one told, its own, or that of the text at its source (PubAnnotation)."""
-    if fields.id:
+    if fields.id == "none" and "none" not in record:
+        if (own := record.pop("id", None)) is not None:
+            record["source_id"] = own
+    elif fields.id:
         out["id"] = take(record, fields.id, where)
     elif (own := record.pop("id", None)) is not None:
         out["id"] = own
@@ -118,14 +123,20 @@ def finish(record: Record, out: Record, spans: list[Record]) -> Record:
     types = record.get("types")
     if is_strings(types):
         out["types"] = record.pop("types")
-    relations = record.pop("relations", None)
+    named = {}
+    if relations := record.pop("relations", None):
+        named["relations"] = relations
+    for key in ("attributes", "modifications"):  # PubAnnotation's, of mentions by their ids
+        found = record.get(key)
+        if isinstance(found, list) and all(isinstance(a, dict) and "obj" in a for a in found) and found:
+            named[key] = record.pop(key)
     own = record.pop("metadata", None)
     if own is not None and not isinstance(own, dict):
         record["metadata"] = own
         own = None
     metadata = {**record, **(own or {})}
-    if relations:
-        metadata[SOURCE] = {"relations": relations}
+    if named:
+        metadata[SOURCE] = named
     else:
         for span in spans:
             span.pop("_id", None)

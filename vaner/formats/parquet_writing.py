@@ -15,7 +15,7 @@ from vaner.document import Document
 from vaner.errors import VanerError
 from vaner.files import replacing
 from vaner.formats import columns
-from vaner.formats.jsonl import to_record
+from vaner.formats.json_writing import to_record
 from vaner.formats.tables import OWN, SCHEMA
 from vaner.report import Report
 

@@ -222,7 +222,8 @@ class Layout:
             value = row[name]
             if what == "metadata" and isinstance(value, str):
                 try:
-                    value = json.loads(value)
+                    record[what] = json.loads(value)
+                    continue
                 except ValueError:
                     raise FormatError(
                         f"{where}: {name} is {value[:40]!r}, no JSON; leave the column out"
