@@ -57,7 +57,7 @@ def test_a_field_may_be_long(make):
         ('text,n\n"a,1\nb,2\n', r"x\.csv:2: no well-formed row .*is a quote not closed"),
         ('text\n"a"b\n', r"x\.csv:2: no well-formed row"),
         ("text,text\na,b\n", "two columns are called 'text'"),
-        (b"text\ncaf\xe9\n", r"after line 1: 0xe9 is not UTF-8"),
+        (b"text\ncaf\xe9\n", r"x\.csv:2: byte 3 \(0xe9\) is not UTF-8"),
         (
             "a,b\n1,2\n",
             "several columns hold texts, and none is called 'text'; .*csv:text=COLUMN; .*a .string., b",

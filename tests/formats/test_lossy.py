@@ -36,6 +36,7 @@ def of_metadata(key):
     return lambda document: document.metadata.get(key)
 
 
+NO_IDS = {"concept ids not written"}
 RELATION = {"id": "R1", "infons": {"type": "CID"}, "nodes": [{"refid": "1", "role": "a"}]}
 # What a Document can hold: one that has it, what to compare, and what a loss is called.
 THINGS = {
@@ -66,11 +67,13 @@ THINGS = {
         lambda d: [s.fragments for s in d.spans],
         {"fragments not written"},
     ),
-    "scores": (one(spans=[(0, 13, "X", {"score": 0.25})]), lambda d: [s.score for s in d.spans], {"scores not written"}),
+    "scores": (
+        one(spans=[(0, 13, "X", {"score": 0.25})]), lambda d: [s.score for s in d.spans], {"scores not written"},
+    ),
     "concept ids": (linked(), concepts("id"), {"concept ids not written"}),
-    "concept sources": (linked(source="MESH"), concepts("id", "source"), {"concept ids not written", "concept sources not written"}),
-    "concept scores": (linked(score=0.5), concepts("score"), {"concept ids not written", "concept scores not written"}),
-    "concept matches": (linked(match="exact"), concepts("match"), {"concept ids not written", "concept matches not written"}),
+    "concept sources": (linked(source="MESH"), concepts("id", "source"), NO_IDS | {"concept sources not written"}),
+    "concept scores": (linked(score=0.5), concepts("score"), NO_IDS | {"concept scores not written"}),
+    "concept matches": (linked(match="exact"), concepts("match"), NO_IDS | {"concept matches not written"}),
     "title and abstract": (
         one(TEXT, passages=[Passage(0, 23, "title"), Passage(24, 32, "abstract")]),
         lambda d: d.passages,
@@ -111,7 +114,8 @@ THINGS = {
     ),
     "relations of brat": (
         one(spans=[(0, 13, "X", {}), (18, 23, "Y", {})],
-            metadata={"brat": {"lines": ["R1\tBinds Arg1:T1 Arg2:T2"], "ids": {"T1": [0, 13, "X"], "T2": [18, 23, "Y"]}}}),
+            metadata={"brat": {"lines": ["R1\tBinds Arg1:T1 Arg2:T2"],
+                               "ids": {"T1": [0, 13, "X"], "T2": [18, 23, "Y"]}}}),
         of_metadata("brat"),
         {"metadata 'brat' not written"},
     ),

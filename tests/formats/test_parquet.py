@@ -150,9 +150,22 @@ def test_the_same_documents_make_the_same_bytes(tmp_path):
         write(tmp_path / name, [FULL], "parquet")
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     said = json.loads(pq.read_schema(tmp_path / "a").metadata[b"vaner"])
-    assert said["version"] == vaner.__version__ and "provenance" not in said
-    write(tmp_path / "c", [FULL], "parquet", provenance='{"model": "m"}')
-    assert json.loads(pq.read_schema(tmp_path / "c").metadata[b"vaner"])["provenance"] == {"model": "m"}
+    assert said["version"] == vaner.__version__ and "tagged_by" not in said
+
+
+def test_what_tagged_the_texts_is_said_once(table, tmp_path):
+    by = {"tagger": "vaner 1", "model": "m"}
+    found = list(read(table(), text="abstract", id="pmid"))
+    for document in found:
+        document.metadata["tagged_by"] = by
+    write(tmp_path / "y.parquet", found, "parquet")
+    assert pq.read_table(tmp_path / "y.parquet").schema.names == ["pmid", "abstract", "spans"]
+    assert json.loads(pq.read_schema(tmp_path / "y.parquet").metadata[b"vaner"])["tagged_by"] == by
+    assert list(read(tmp_path / "y.parquet")) == found
+    del found[1].metadata["tagged_by"]
+    found[2].metadata["tagged_by"] = {"model": "other"}
+    write(tmp_path / "y.parquet", found, "parquet")
+    assert list(read(tmp_path / "y.parquet")) == found
 
 
 def test_no_documents_make_a_table_without_rows(tmp_path):

@@ -227,6 +227,7 @@ def test_line_based_formats_read_alike_with_crlf_and_bom(data, make, tmp_path, n
 
 
 LINES = {
+    "csv": "text,{}\n",
     "bioc": '{{"id": "{}", "passages": [{{"offset": 0, "text": "a"}}]}}\n',
     "conll": "word{}\tO\n\n",
     "jsonl": '{{"id": "{}", "text": "a"}}\n',
@@ -282,7 +283,7 @@ def test_nothing_half_written(tmp_path, name):
             write(path, broken(), name)
         assert path.read_text() == "before"
         assert write(path, iter(DOCUMENTS), name) == 3
-        assert list(tmp_path.iterdir()) == [path] and path.read_text() != "before"
+        assert list(tmp_path.iterdir()) == [path] and path.read_bytes() != b"before"
         assert path.stat().st_mode & 0o777 == 0o666 & ~_umask()
 
 

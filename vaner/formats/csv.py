@@ -11,13 +11,13 @@ a string; an empty one is null.
 from __future__ import annotations
 
 import csv
-import io
 import os
 from collections.abc import Iterator
+from itertools import chain
 
 from vaner.document import Document
 from vaner.errors import FormatError, VanerError, place
-from vaner.files import BROKEN_GZIP, open_bytes, stem
+from vaner.files import BOM, BROKEN_GZIP, UTF16, decode, open_bytes, stem
 from vaner.formats.blocks import documents
 from vaner.formats.json_fields import Fields
 from vaner.formats.jsonl import placing
@@ -89,38 +89,36 @@ def _documents(
 def _rows(path: str | os.PathLike, sep: str) -> Iterator[tuple[int, list[str]]]:
     """The line on which each row begins, and its fields; empty lines are none."""
     csv.field_size_limit(max(csv.field_size_limit(), _LONGEST))
-    line = 0
+    lines = _lines(path)
+    first = next(lines, "")
+    reader = csv.reader(chain([first], lines), delimiter=_separator(path, sep, first), strict=True)
+    line = 1
+    try:
+        while True:
+            line = reader.line_num + 1
+            row = next(reader, None)
+            if row is None:
+                return
+            if row:
+                yield line, row
+    except csv.Error as error:
+        raise FormatError(
+            f"{place(path, line)}: no well-formed row ({error}); is a quote not closed or not doubled?"
+        ) from None
+
+
+def _lines(path: str | os.PathLike) -> Iterator[str]:
+    """The file's lines with their endings, which may stand in a field."""
     with open_bytes(path) as file:
-        text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
         try:
-            first = text.readline()
-            reader = csv.reader(_chained(first, text), delimiter=_separator(path, sep, first), strict=True)
-            while True:
-                line = reader.line_num + 1
-                row = next(reader, None)
-                if row is None:
-                    return
-                if row:
-                    yield line, row
-        except csv.Error as error:
-            raise FormatError(
-                f"{place(path, line)}: no well-formed row ({error}); is a quote not closed or not doubled?"
-            ) from None
-        except UnicodeDecodeError as error:
-            raise FormatError(
-                f"{path}: after line {line}: 0x{error.object[error.start]:02x} is not UTF-8; "
-                "convert the file, for instance: iconv -f LATIN1 -t UTF-8"
-            ) from None
+            for number, line in enumerate(file, 1):
+                if number == 1:
+                    if line.startswith(UTF16):
+                        raise FormatError(f"{path}: the file is UTF-16; convert it: iconv -f UTF-16 -t UTF-8")
+                    line = line.removeprefix(BOM)
+                yield decode(line, f"{path}:{number}")
         except BROKEN_GZIP as error:
             raise FormatError(f"{path}: the gzip file is broken ({error}); fetch it again") from None
-        finally:
-            text.detach()  # standard input is not ours to close
-
-
-def _chained(first: str, rest: io.TextIOWrapper) -> Iterator[str]:
-    if first:
-        yield first
-    yield from rest
 
 
 def _separator(path: str | os.PathLike, sep: str, first: str) -> str:

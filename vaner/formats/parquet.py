@@ -28,14 +28,14 @@ from vaner.formats import columns
 from vaner.formats.blocks import documents
 from vaner.formats.json_fields import Fields
 from vaner.formats.jsonl import Place, placing
-from vaner.formats.tables import Layout, Row, numbered
+from vaner.formats.tables import TAGGED_BY, Layout, Row, numbered
 from vaner.report import Report
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 KEY = b"vaner"
-"""Of the file's own metadata: JSON with VANER's version, which columns are whose, and what made them."""
+"""Of the file's own metadata: JSON with VANER's version, which columns are whose, and what tagged the texts."""
 
 _HUGGING_FACE = b"huggingface"
 _ROWS = 500
@@ -84,7 +84,9 @@ def _documents(
     with _seekable(path) as file:
         table = _open(path, file)
         schema = table.schema_arrow
-        layout = Layout(described(schema, path), told, str(path), "parquet", _names(schema))
+        said = _json((schema.metadata or {}).get(KEY))
+        names = said.get("columns") if isinstance(said.get("columns"), dict) else {}
+        layout = Layout(described(schema, path), told, str(path), "parquet", names, said.get(TAGGED_BY))
 
         def build(_: int | None, block: tuple[int, Row]) -> Document | None:
             number, row = block
@@ -168,12 +170,6 @@ def rows_of(batch: pa.RecordBatch | pa.Table) -> list[Row]:
     return [dict(zip(named, row, strict=True)) for row in zip(*named.values(), strict=True)]
 
 
-def _names(schema: pa.Schema) -> dict[str, str]:
-    """Which columns this project wrote: what they hold -> name."""
-    names = _json((schema.metadata or {}).get(KEY)).get("columns")
-    return names if isinstance(names, dict) else {}
-
-
 def _json(said: bytes | None) -> dict[str, Any]:
     """The object of one of the file's metadata; empty where it is none, which is no matter of ours."""
     try:
@@ -183,20 +179,16 @@ def _json(said: bytes | None) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def write(
-    path: str | os.PathLike, documents: Iterable[Document], *, report: Report, provenance: str = ""
-) -> int:
+def write(path: str | os.PathLike, documents: Iterable[Document], *, report: Report) -> int:
     """Write Documents as Parquet, one a row; the same Documents make the same bytes.
 
-    A table that was read gets its mentions in a column of its own and keeps its other columns with their types; its own
-    mentions, in a column ``spans`` of this project's form, are replaced.
-
-    Args:
-        provenance: what made the mentions, for the file's own metadata: JSON, or any text.
+    A table that was read gets its mentions in a column of its own and keeps its other columns with their types;
+    mentions of this project's form in a column ``spans`` are replaced. What tagged the Documents, where it is the same
+    for all (``metadata["tagged_by"]``), is written once, in the file's own metadata.
 
     Raises:
         VanerError: for an id or a value that its column cannot hold, and ``metadata`` that JSON cannot.
     """
-    from vaner.formats.parquet_writing import write_table
+    from vaner.formats.parquet_writing import write_table  # which needs pyarrow
 
-    return write_table(path, documents, report, provenance)
+    return write_table(path, documents, report)

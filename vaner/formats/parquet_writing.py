@@ -16,7 +16,7 @@ from vaner.errors import VanerError
 from vaner.files import replacing
 from vaner.formats import columns
 from vaner.formats.json_writing import to_record
-from vaner.formats.tables import OWN, SCHEMA
+from vaner.formats.tables import OWN, SCHEMA, TAGGED_BY
 from vaner.report import Report
 
 _RANGES = pa.list_(pa.struct([("start", pa.int64()), ("end", pa.int64())]))
@@ -49,9 +49,7 @@ _GROUP_ROWS, _GROUP_BYTES = 20_000, 64 << 20
 """A row group ends with the batch that reaches one of these."""
 
 
-def write_table(
-    path: str | os.PathLike, documents: Iterable[Document], report: Report, provenance: str
-) -> int:
+def write_table(path: str | os.PathLike, documents: Iterable[Document], report: Report) -> int:
     """See `vaner.formats.parquet.write`."""
     count = 0
     writer = None
@@ -59,12 +57,12 @@ def write_table(
     with replacing(path) as file:
         try:
             for batch in _batched(documents):
-                layout = layout or _Layout(batch[0] if batch else None, path, report, provenance)
+                layout = layout or _Layout(batch[0] if batch else None, path, report)
                 for group in layout.groups(batch):
                     writer = writer or _writer(file, group.schema)
                     writer.write_table(group, row_group_size=group.num_rows)
                 count += len(batch)
-            layout = layout or _Layout(None, path, report, provenance)
+            layout = layout or _Layout(None, path, report)
             for group in layout.rest(needed=writer is None):
                 writer = writer or _writer(file, group.schema)
                 writer.write_table(group)
@@ -94,7 +92,7 @@ def _batched(documents: Iterable[Document]) -> Iterator[list[Document]]:
 class _Layout:
     """The columns of the file, from its first Documents; batches on their way to row groups."""
 
-    def __init__(self, first: Document | None, path: object, report: Report, provenance: str) -> None:
+    def __init__(self, first: Document | None, path: object, report: Report) -> None:
         self.path, self.report = path, report
         self.schema = first.metadata.get(SCHEMA) if first is not None else None
         said = self.schema or {"columns": {"id": "string", "text": "string"}, "id": "id", "text": "text"}
@@ -108,7 +106,8 @@ class _Layout:
             ) from None
         for what in ("id", "text", *OWN):
             self.names.setdefault(what, self._free(what))
-        self.provenance = provenance
+        by = first.metadata.get(TAGGED_BY) if first is not None and TAGGED_BY not in self.table else None
+        self.tagged_by = by if isinstance(by, dict) and all(isinstance(v, str) for v in by.values()) else None
         self.dropped: set[str] | None = None if self.schema else set()
         self.batches: list[pa.Table] = []
 
@@ -148,15 +147,12 @@ class _Layout:
         yield table.replace_schema_metadata(self._said(table.schema.names))
 
     def _said(self, present: Sequence[str]) -> dict[str, str]:
-        own = {
+        own: dict[str, Any] = {
             "version": vaner.__version__,
             "columns": {what: name for what, name in self.names.items() if name in present},
         }
-        if self.provenance:
-            try:
-                own["provenance"] = json.loads(self.provenance)
-            except ValueError:
-                own["provenance"] = self.provenance
+        if self.tagged_by:
+            own[TAGGED_BY] = self.tagged_by
         said = {"vaner": json.dumps(own, ensure_ascii=False)}
         if self.features:
             said["huggingface"] = json.dumps({"info": {"features": self.features}})
@@ -200,6 +196,11 @@ class _Layout:
             for key, value in document.metadata.items()
             if not of_table or key not in self.table and key != SCHEMA
         }
+        if self.tagged_by:  # said once for the file; a row says what differs
+            if others.get(TAGGED_BY) == self.tagged_by:
+                del others[TAGGED_BY]
+            else:
+                others.setdefault(TAGGED_BY, None)
         for what in OWN:
             record[self.names[what]] = said.get(what)
         record[self.names["id"]], record[self.names["text"]] = document.id, document.text

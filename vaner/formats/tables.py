@@ -27,6 +27,9 @@ from vaner.report import Report
 SCHEMA = "table_schema"
 """Key of the metadata: ``columns`` (name -> type as `vaner.formats.columns` describes it), ``text``, ``id``."""
 
+TAGGED_BY = "tagged_by"
+"""Key of the metadata: what tagged a Document."""
+
 EMPTY = "row without a text left out"
 
 OWN = ("spans", "passages", "sentences", "words", "types", "metadata")
@@ -49,6 +52,7 @@ class Layout:
         where: the file, for messages.
         format: the reader's name, for messages.
         names: the columns that the file itself says are this project's: what they hold -> name.
+        tagged_by: what the file itself says tagged its texts.
 
     Raises:
         FormatError: where the text's column is missing or cannot be told, listing the columns.
@@ -61,9 +65,10 @@ class Layout:
         where: str,
         format: str,
         names: Mapping[str, str] | None = None,
+        tagged_by: Any = None,
     ) -> None:
         self.columns, self.where, self.format = dict(columns), where, format
-        self.fields = told
+        self.fields, self.tagged_by = told, tagged_by
         if SCHEMA in columns:
             raise FormatError(f"{where}: a column is called {SCHEMA!r}, which VANER uses; rename it")
         self.own = self._own(names or {})
@@ -208,6 +213,8 @@ class Layout:
         document = from_record(found, id, where, report, place)
         metadata = {name: row[name] for name in self.kept}
         metadata |= record.get("metadata") or {} if self.own else {}
+        if self.tagged_by and metadata.setdefault(TAGGED_BY, self.tagged_by) is None:
+            del metadata[TAGGED_BY]
         if SOURCE in document.metadata:
             metadata[SOURCE] = document.metadata[SOURCE]
         if self.schema is not None:
