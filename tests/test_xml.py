@@ -18,7 +18,7 @@ XML = {
     "pubmed": "<PubmedArticleSet{a}><PubmedArticle><MedlineCitation><PMID>1</PMID><Article>"
     "<ArticleTitle>{}</ArticleTitle></Article></MedlineCitation></PubmedArticle></PubmedArticleSet>",
 }
-NO_XML = {"brat", "conll", "jsonl", "medline", "pubtator", "text"}
+NO_XML = {"brat", "conll", "csv", "datasets", "jsonl", "medline", "parquet", "pubtator", "text"}
 
 
 def hostile(name, declared, text, attribute=""):

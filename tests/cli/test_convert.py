@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from tests.conftest import SAMPLES
@@ -57,6 +59,36 @@ def test_nothing_is_left_of_a_run_that_was_terminated(tmp_path):
     run.communicate()
     assert run.returncode == 128 + signal.SIGTERM
     assert not any(tmp_path.iterdir())
+
+
+def test_columns_of_a_table_are_named_by_flags(tmp_path, capsys):
+    table = {"pmid": [7, 8], "abstract": ["Aspirin", None], "year": [2020, 2021]}
+    pyarrow.parquet.write_table(pyarrow.table(table), tmp_path / "x.parquet")
+    words = ["convert", str(tmp_path / "x.parquet"), str(tmp_path / "y.parquet")]
+    assert main([*words, "--text_column", "abstract", "--id_column", "pmid"]) == 0
+    assert "note: row without a text left out" in capsys.readouterr().err
+    written = pyarrow.parquet.read_table(tmp_path / "y.parquet")
+    assert written.to_pylist() == [{"pmid": 7, "abstract": "Aspirin", "year": 2020, "spans": []}]
+    assert main([*words, "--text_column", "body"]) == 2
+    printed = capsys.readouterr().err
+    assert "has no column 'body'" in printed and "pmid (int64), abstract (string), year" in printed
+    assert printed.count("\n") == 1
+    # A format without columns does without the flags, unless it was asked for by name.
+    assert main(["convert", str(GOLD), str(tmp_path / "o.jsonl"), "--id_column", "pmid"]) == 0
+    capsys.readouterr()
+    named = ["--input_format", "pubtator", "--id_column", "pmid"]
+    assert main(["convert", str(GOLD), str(tmp_path / "o.jsonl"), *named]) == 2
+    assert "format pubtator has no option 'id'" in capsys.readouterr().err
+
+
+def test_what_is_lost_is_said_with_counts(tmp_path, capsys):
+    assert (
+        main(["convert", str(GOLD), str(tmp_path / "o.jsonl"), "--output_format", "jsonl:tool=doccano"]) == 0
+    )
+    printed = capsys.readouterr().err
+    assert (
+        "note: 25 x concept ids not written: " in printed and "note: 25 x passages not written: " in printed
+    )
 
 
 # --- many files ---

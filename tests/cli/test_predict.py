@@ -186,8 +186,8 @@ def test_wrong_words(model, tmp_path, capsys):
     assert "nowhere.txt" in say("--model", model, "--input", "nowhere.txt")
     assert "word" in say("--model", model, "--input", ABSTRACTS, "--input_format", "word")
     assert "word" in say("--model", model, "--input", ABSTRACTS, "--output_format", "word")
-    said = say("--model", model, "--input", ABSTRACTS, "--type", "Disease", "--colour", "red")
-    assert said == "error: unknown flag --colour; see predict.py --help"
+    said = say("--model", model, "--input", ABSTRACTS, "--type", "Disease", "--xyzzy", "red")
+    assert said == "error: unknown flag --xyzzy; see predict.py --help"
     said = say("--model", model, "--input", ABSTRACTS, "--typos", "Disease")
     assert said == "error: unknown flag --typos (did you mean --types?); see predict.py --help"
     assert "'stray' belongs to no flag" in say("stray", "--model", model, "--input", ABSTRACTS)

@@ -252,6 +252,7 @@ def test_what_tags_cannot_say_is_counted(tmp_path):
     report = Report()
     write(tmp_path / "a.conll", [document], "conll", report=report)
     assert dict(report.counts) == {
+        "text changed": 1,
         "scores not written": 1,
         "passages not written": 1,
         "white space in a column replaced": 1,

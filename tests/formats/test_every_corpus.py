@@ -19,6 +19,7 @@ WAYS = {
     "brat": "o.zip",
     "conll": "o.conll",
     "jsonl": "o.jsonl",
+    "parquet": "o.parquet",
     "pubtator": "o.txt",
 }
 FIELDS = {"passages": "passages", "sentences": "sentences", "words": "words", "types": "annotated types"}
@@ -99,7 +100,7 @@ def listed(document, name):
 def test_a_corpus_loses_what_is_counted(tmp_path, name, split, way):
     before = list(read_registry()[name].documents(split, report=Report()))
     after, counts = through(tmp_path, way, before)
-    if way == "jsonl":
+    if way in ("jsonl", "parquet"):
         assert after == before and not counts
         return
     if way == "conll":

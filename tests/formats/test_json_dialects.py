@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from vaner.document import Concept
+from vaner.document import Concept, Document
 from vaner.errors import FormatError, OffsetError, VanerError
 from vaner.formats import detect, read, write
 from vaner.formats.json_dialects import LEFT_OUT
@@ -396,3 +396,96 @@ def test_the_same_sentence_of_four_tools(data, name):
 def test_wrong_options(make):
     with pytest.raises(VanerError, match="crlf=3 is unknown; choose auto, 1 or 2"):
         read(make("x.jsonl", '{"text": "a"}'), "jsonl:crlf=3")
+
+
+def test_attributes_of_pubannotation_keep_what_their_ids_name(make):
+    attributes = [{"id": "A1", "subj": "T1", "pred": "negated", "obj": True}]
+    record = {
+        "sourcedb": "PubMed",
+        "sourceid": "1",
+        "text": TEXT,
+        "denotations": [{"id": "T1", "span": {"begin": 0, "end": 7}, "obj": "Chemical"}],
+        "attributes": attributes,
+        "blocks": [{"id": "B1", "span": {"begin": 0, "end": 32}, "obj": "title"}],
+        "typesettings": [{"span": {"begin": 0, "end": 3}, "style": "bold"}],
+    }
+    (document,) = read(make("x.json", json.dumps(record)))
+    assert content(document) == FOUND[:1]
+    assert document.metadata["source_relations"] == {
+        "attributes": attributes,
+        "ids": {"T1": [0, 7, "Chemical"]},
+    }
+    assert document.metadata["blocks"] == record["blocks"]
+
+
+def test_attributes_of_another_kind_are_metadata(make):
+    record = {"text": TEXT, "entities": TUPLES, "attributes": {"year": 2020}, "relations": {}}
+    (document,) = read(make("x.json", json.dumps(record)))
+    assert document.metadata == {"attributes": {"year": 2020}}
+
+
+def test_a_review_of_prodigy_is_read_as_it_was_settled(make):
+    spans = labelled("start", "end")
+    record = {
+        "text": TEXT,
+        "spans": spans,
+        "answer": "accept",
+        "versions": [{"text": TEXT, "spans": spans[:1]}],
+    }
+    (document,) = read(make("x.jsonl", json.dumps(record)))
+    assert content(document) == FOUND
+
+
+def test_relations_of_prodigy(make):
+    spans = labelled("start", "end")
+    relation = {"head": 0, "child": 4, "head_span": spans[0], "child_span": spans[1], "label": "treats"}
+    record = {"text": TEXT, "spans": spans, "relations": [relation], "answer": "accept"}
+    (document,) = read(make("x.jsonl", json.dumps(record)))
+    assert content(document) == FOUND
+    assert document.metadata["source_relations"]["relations"] == [relation]
+
+
+def test_several_keys_make_a_text(make):
+    record = {"id": 1, "head": "T", "body": {"main": "ab"}, "year": 1}
+    (document,) = read(make("x.jsonl", json.dumps(record)), "jsonl:text=head+body.main")
+    assert document.text == "T\nab" and [p.kind for p in document.passages] == ["head", "body.main"]
+
+
+def test_ids_may_be_left_aside(make):
+    (document,) = read(make("x.jsonl", json.dumps({"id": 7, "text": "a"})), "jsonl:id=none")
+    assert document.id == "x-1" and document.metadata == {"source_id": 7}
+
+
+@pytest.mark.parametrize("tool", ["doccano", "label_studio", "prodigy", "pubannotation"])
+def test_what_is_written_for_a_tool_is_read_back(make, tmp_path, tool):
+    documents = list(read(make("x.json", json.dumps(MATRIX["own"]))))
+    again = [Document("2", "b c")]
+    assert write(tmp_path / "o.json", documents + again, f"jsonl:tool={tool}") == 2
+    first, second = read(tmp_path / "o.json")
+    assert first.text == TEXT and content(first) == FOUND and (second.id, second.spans) == ("2", [])
+    assert write(tmp_path / "none.json", [], f"jsonl:tool={tool}") == 0
+
+
+def test_relations_of_mentions_that_are_gone_are_counted(make, tmp_path):
+    record = {
+        "text": TEXT,
+        "denotations": DENOTATIONS,
+        "relations": [{"id": "R1", "subj": "Chemical", "pred": "p", "obj": "Disease"}],
+    }
+    (document,) = read(make("x.json", json.dumps(record)))
+    report = Report()
+    write(
+        tmp_path / "o.jsonl",
+        [document.with_spans(document.spans[:1])],
+        "jsonl:tool=pubannotation",
+        report=report,
+    )
+    assert report.counts == {"relation not written": 1}
+    write(tmp_path / "o.jsonl", [document], "jsonl:tool=pubannotation", report=report)
+    (again,) = read(tmp_path / "o.jsonl")
+    assert again.metadata["source_relations"] == document.metadata["source_relations"]
+
+
+def test_an_unknown_tool(tmp_path):
+    with pytest.raises(VanerError, match="tool=brat is unknown; choose one of vaner, doccano"):
+        write(tmp_path / "o.jsonl", [], "jsonl:tool=brat")

@@ -19,6 +19,9 @@ import zipfile
 from functools import cache
 from pathlib import Path
 
+import pyarrow
+import pyarrow.ipc
+import pyarrow.parquet
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -88,9 +91,12 @@ def seeds(name: str) -> list[tuple[str, bytes]]:
             (".conll", (DATA / "mini.conll").read_bytes()),
             (".tsv", cut(SAMPLES / "anatem" / "dev.tsv", b"\n\n", b"")),
         ],
+        "csv": [(".csv", 'pmid,text,year\n7,"Aspirin, ""one""\n😀",2020\n8,Fever,\n'.encode())],
+        "datasets": [(".arrow", arrow())],
         "jats": [(".nxml", (DATA / "mini.nxml").read_bytes())],
         "jsonl": [(".json", content) for content in JSON_RECORDS],
         "medline": [(".nbib", (DATA / "mini.nbib").read_bytes())],
+        "parquet": [(".parquet", parquet())],
         "pubmed": [(".xml", (DATA / "pubmed.xml").read_bytes())],
         "pubtator": [
             (".PubTator.txt", (DATA / "mini.PubTator.txt").read_bytes()),
@@ -109,6 +115,25 @@ def bioc_json() -> bytes:
     with contextlib.redirect_stdout(io.TextIOWrapper(file, write_through=True)) as out:
         write("-", read(DATA / "mini.BioC.xml"), "bioc:syntax=json", report=Report())
         out.detach()
+    return file.getvalue()
+
+
+def table() -> pyarrow.Table:
+    spans = [[{"start": 4, "end": 11, "type": "Drug", "text": "aspirin"}], [], None]
+    columns = {"pmid": [7, 8, 9], "text": ["a 😀 aspirin", "fever", ""], "spans": spans}
+    return pyarrow.table(columns)
+
+
+def parquet() -> bytes:
+    file = io.BytesIO()
+    pyarrow.parquet.write_table(table(), file)
+    return file.getvalue()
+
+
+def arrow() -> bytes:
+    file = io.BytesIO()
+    with pyarrow.ipc.new_file(file, table().schema) as writer:
+        writer.write_table(table())
     return file.getvalue()
 
 

@@ -247,6 +247,7 @@ def test_what_pubtator_cannot_hold_is_counted(tmp_path):
     assert dict(report.counts) == {
         "scores not written": 1,
         "concept sources not written": 1,
+        "concept matches not written": 1,
         "concept scores not written": 1,
         "annotated types not written": 1,
         "metadata 'x' not written": 1,

@@ -31,15 +31,17 @@ NAMES = {
     "conll": "o.conll",
     "html": "o.html",
     "jsonl": "o.jsonl",
+    "parquet": "o.parquet",
     "pubtator": "o.txt",
 }
 
 
 def test_tables_are_complete():
-    assert sorted(READERS) == [
-        "bioc", "brat", "conll", "jats", "jsonl", "medline", "pubmed", "pubtator", "text"
-    ]  # fmt: skip
-    assert sorted(WRITERS) == sorted(NAMES) == ["bioc", "brat", "conll", "html", "jsonl", "pubtator"]
+    only_read = ["csv", "datasets", "jats", "medline", "pubmed", "text"]
+    assert sorted(READERS) == sorted(["bioc", "brat", "conll", "jsonl", "parquet", "pubtator", *only_read])
+    assert (
+        sorted(WRITERS) == sorted(NAMES) == ["bioc", "brat", "conll", "html", "jsonl", "parquet", "pubtator"]
+    )
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -79,6 +81,9 @@ def test_detect_by_content(data, name, tmp_path):
         ("a.xml", "<collection>", "bioc"),
         ("a.out", "12|t|title\n", "pubtator"),
         ("a.NBIB", "PMID- 1\n", "medline"),
+        ("a.csv", "id,text\n", "csv"),
+        ("a.dat", "PAR1...", "parquet"),
+        ("a.dat", "ARROW1...", "datasets"),
     ],
 )
 def test_detect(make, name, content, expected):
@@ -105,6 +110,8 @@ def test_options_follow_the_name_of_a_format(make, tmp_path):
     assert [d.text for d in read(path, "text:per=line")] == ["one", "two"]
     assert [d.text for d in read(path, "auto:per=line")] == ["one", "two"]
     assert [d.text for d in read(path, "text:per=line", per="file")] == ["one\n\ntwo\n"]
+    # Options of a format that is found out are for the formats that have them.
+    assert [d.text for d in read(make("b.jsonl", '{"t": "a"}'), "auto:per=line,text=t")] == ["a"]
     table = make("b.conll", "a\tB-X\t7\n")
     (document,) = read(table, "conll:tag_column=1,scheme=iob2")
     assert [s.type for s in document.spans] == ["X"]
@@ -117,6 +124,7 @@ def test_options_follow_the_name_of_a_format(make, tmp_path):
     [
         ("conll:schema=iob2", "format conll has no option 'schema'; did you mean scheme?"),
         ("medline:x=1", "format medline has no option 'x'; it has none"),
+        ("auto:schema=iob2", "no format has an option 'schema'"),
         ("conll:scheme", "'scheme'; write each option once, as scheme=VALUE"),
         ("conll:scheme=iob1,scheme=iob2", "'scheme=iob2'; write each option once"),
         ("conll:tag_column=last", "tag_column is 'last'; give a whole number"),
@@ -140,6 +148,8 @@ def test_wrong_options_of_a_format(make, format, message):
         ("a.xml", "bioc"),
         ("a.HTML", "html"),
         ("a.zip", "brat"),
+        ("a.parquet", "parquet"),
+        ("a.csv", "jsonl"),
         ("a.nbib", "jsonl"),
         ("a", "jsonl"),
     ],
@@ -155,7 +165,7 @@ def test_detect_refuses_utf16(make):
 
 def test_detect_folders_and_zips(make, tmp_path):
     assert detect(make("t/a.txt", "x").parent) == "text"
-    with pytest.raises(FormatError, match="neither .ann nor .txt"):
+    with pytest.raises(FormatError, match="no .ann, .txt, .parquet or .arrow"):
         detect(make("m/a.md", "x").parent)
     with pytest.raises(FormatError, match="no readable zip"):
         detect(make("a.zip", "x"))
@@ -227,6 +237,7 @@ def test_line_based_formats_read_alike_with_crlf_and_bom(data, make, tmp_path, n
 
 
 LINES = {
+    "csv": "text,{}\n",
     "bioc": '{{"id": "{}", "passages": [{{"offset": 0, "text": "a"}}]}}\n',
     "conll": "word{}\tO\n\n",
     "jsonl": '{{"id": "{}", "text": "a"}}\n',
@@ -282,7 +293,7 @@ def test_nothing_half_written(tmp_path, name):
             write(path, broken(), name)
         assert path.read_text() == "before"
         assert write(path, iter(DOCUMENTS), name) == 3
-        assert list(tmp_path.iterdir()) == [path] and path.read_text() != "before"
+        assert list(tmp_path.iterdir()) == [path] and path.read_bytes() != b"before"
         assert path.stat().st_mode & 0o777 == 0o666 & ~_umask()
 
 
@@ -352,6 +363,8 @@ def test_every_skipped_document_is_named(make):
     assert second.startswith("document skipped: ") and f"{path}:3" in second
 
 
-def test_importing_does_not_import_torch():
-    code = "import sys, vaner.formats; sys.exit(bool({'torch', 'transformers'} & sys.modules.keys()))"
+def test_importing_and_reading_json_import_nothing_large(make):
+    path = make("a.jsonl", '{"text": "a"}')
+    large = "{'torch', 'transformers', 'pyarrow', 'datasets', 'pandas'}"
+    code = f"import sys, vaner.formats as f; list(f.read({str(path)!r})); sys.exit(bool({large} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0

@@ -10,7 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from vaner.cli.many import add_gzip
-from vaner.cli.options import add_formats, check_files, notes, say
+from vaner.cli.options import add_formats, check_files, input_format, notes, say
 from vaner.errors import FormatError, OffsetError, VanerError
 from vaner.formats import check_reader, check_writer, read, write
 from vaner.jobs.sources import Source, ending, plan
@@ -50,9 +50,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _file(args: argparse.Namespace, source: str, output: str) -> None:
-    output_format = check_files(source, output, args.input_format, args.output_format)
+    output_format = check_files(source, output, input_format(args), args.output_format)
     report = Report()
-    documents = read(source, args.input_format, on_error=args.on_error, report=report)
+    documents = read(source, input_format(args), on_error=args.on_error, report=report)
     bar = tqdm(documents, desc="converting", unit=" documents", delay=2, file=sys.stderr)
     count = write(output, bar, output_format, report=report)
     say(report)
@@ -61,15 +61,15 @@ def _file(args: argparse.Namespace, source: str, output: str) -> None:
 
 def _many(args: argparse.Namespace) -> int:
     output_format = args.output_format or "jsonl"
-    check_reader(args.input_format)
+    check_reader(input_format(args))
     check_writer(output_format)
-    verbatim = args.input_format.partition(":")[0] == "datasets"
+    verbatim = input_format(args).partition(":")[0] == "datasets"
     sources = plan(args.paths, args.output, ending(output_format), gzip=args.gzip, verbatim=verbatim)
     counts: Counter[str] = Counter()
     for source in tqdm(sources, desc="converting", unit=" files", delay=2, file=sys.stderr):
         report = Report()
         try:
-            counts["documents"] += _convert(source, args.input_format, output_format, args.on_error, report)
+            counts["documents"] += _convert(source, input_format(args), output_format, args.on_error, report)
             counts["files"] += 1
         except (FormatError, OffsetError, OSError) as error:
             if args.on_error == "raise":

@@ -9,12 +9,12 @@ from collections.abc import Iterable
 
 from vaner.errors import VanerError
 from vaner.files import check_parent
-from vaner.formats import READERS, WRITERS, check_reader, check_writer, format_to_write
+from vaner.formats import READERS, WRITERS, check_reader, check_writer, format_to_write, is_elsewhere
 from vaner.report import Report
 
 
 def add_formats(parser: argparse.ArgumentParser, *, many: bool = False) -> None:
-    """``--input_format``, ``--output_format``, ``--on_error``.
+    """``--input_format``, ``--text_column``, ``--id_column``, ``--output_format``, ``--on_error``.
 
     Args:
         many: the command also takes many files at once, and then skips bad documents unless told otherwise:
@@ -28,11 +28,33 @@ def add_formats(parser: argparse.ArgumentParser, *, many: bool = False) -> None:
         "default: auto",
     )
     parser.add_argument(
+        "--text_column",
+        metavar="NAME",
+        help="of a table (Parquet, CSV, a dataset) or of JSON: the column or key with the texts; title+abstract joins "
+        "two; default: text, or the only one that holds texts",
+    )
+    parser.add_argument(
+        "--id_column",
+        metavar="NAME",
+        help="the column or key with the documents' ids; none: number the rows; default: id, where there is one",
+    )
+    parser.add_argument(
         "--output_format",
         metavar="FORMAT",
         help=f"{', '.join(WRITERS)}; options may follow, as in conll:scheme=iobes; default: by the output's extension",
     )
     add_on_error(parser, many=many)
+
+
+def input_format(args: argparse.Namespace) -> str:
+    """The format to read, ``--text_column`` and ``--id_column`` among its options.
+
+    Where the format is found out for each file, they are for those that have columns or keys.
+    """
+    told = {"text": args.text_column, "id": args.id_column}
+    options = [f"{name}={value}" for name, value in told.items() if value is not None]
+    name, _, before = args.input_format.partition(":")
+    return ":".join(filter(None, (name, ",".join(filter(None, (before, *options))))))
 
 
 def add_on_error(parser: argparse.ArgumentParser | argparse._ArgumentGroup, *, many: bool = False) -> None:
@@ -70,7 +92,7 @@ def check_files(input: str, output: str, input_format: str, output_format: str |
     to_write = output_format or format_to_write(output)
     check_reader(input_format)
     check_writer(to_write)
-    if input != "-":
+    if not is_elsewhere(input):
         if not os.path.exists(input):
             raise VanerError(f"{input}: no such file; check the path")
         if os.path.exists(output) and os.path.samefile(input, output):

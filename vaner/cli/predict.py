@@ -13,7 +13,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from vaner.cli.many import add_corpus_run, at_least_one, is_many, refuse_corpus_run
-from vaner.cli.options import add_formats, check_files, notes, say
+from vaner.cli.options import add_formats, check_files, input_format, notes, say
 from vaner.cli.tagging_options import add_tagging, settings_of
 from vaner.document import Document
 from vaner.errors import VanerError
@@ -81,12 +81,12 @@ class _Counts:
 def _file(args: argparse.Namespace) -> int:
     (source,) = args.input
     # What cannot work is said before the model is loaded, which may take minutes.
-    output_format = check_files(source, args.output, args.input_format, args.output_format)
+    output_format = check_files(source, args.output, input_format(args), args.output_format)
     settings = settings_of(args)
     tagger = settings.open()
     report = Report()
     documents = read(
-        source, args.input_format, on_error=args.on_error or "raise", report=report, to_tag=settings.replaces
+        source, input_format(args), on_error=args.on_error or "raise", report=report, to_tag=settings.replaces
     )
     counts = _Counts()
     started = time.monotonic()
@@ -149,11 +149,11 @@ def _run(args: argparse.Namespace, settings: TaggingSettings, workers: Callable[
 def _job(args: argparse.Namespace, settings: TaggingSettings) -> Job:
     """What is to be done; what cannot be is refused before anything long begins."""
     output_format = args.output_format or "jsonl"
-    check_reader(args.input_format)
+    check_reader(input_format(args))
     check_writer(output_format)
-    verbatim = args.input_format.partition(":")[0] == "datasets"
+    verbatim = input_format(args).partition(":")[0] == "datasets"
     sources = plan(args.input, args.output, ending(output_format), gzip=args.gzip, verbatim=verbatim)
-    reader = FileReader(args.input_format, args.on_error or "skip", settings.replaces)
+    reader = FileReader(input_format(args), args.on_error or "skip", settings.replaces)
     cut = Cut(args.unit_documents or UNIT_DOCUMENTS, args.unit_characters or UNIT_CHARACTERS)
     hashes = settings.hashes()
     # Models and indexes are told by what is in them, not by where they lie.
@@ -162,7 +162,7 @@ def _job(args: argparse.Namespace, settings: TaggingSettings) -> Job:
         of_settings,
         hashes,
         units=vars(cut),
-        files={"input_format": args.input_format, "on_error": reader.on_error}
+        files={"input_format": input_format(args), "on_error": reader.on_error}
         | {"output_format": output_format, "gzip": args.gzip},
     )
     return Job(sources, Path(args.output), made, output_format, reader, cut)

@@ -4,10 +4,10 @@
         ...
     write("tagged.jsonl", documents, "jsonl")
 
-Formats: conll, pubtator, bioc (XML and JSON), brat (folder or zip), jsonl (and the JSON of annotation tools), and
-jats, medline, pubmed and text (read only), html (write only). Each has a module here that says what it reads, what it
-keeps and its options. Options may follow the name, as on the command line: ``pubtator:offsets=repair``,
-``conll:scheme=iob2,tag_column=1``.
+Formats: conll, pubtator, bioc (XML and JSON), brat (folder or zip), jsonl (and the JSON of annotation tools), parquet,
+and jats, medline, pubmed, text, csv and datasets (read only; the last is what the library of that name reads), html
+(write only). Each has a module here that says what it reads, what it keeps and its options. Options may follow the
+name, as on the command line: ``pubtator:offsets=repair``, ``conll:scheme=iob2,tag_column=1``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,21 @@ from typing import Any
 from vaner.document import Document
 from vaner.errors import FormatError, VanerError, near
 from vaner.files import BOM, UTF16, open_bytes
-from vaner.formats import bioc, brat, conll, html, jats, jsonl, medline, pubmed, pubtator, text
+from vaner.formats import (
+    bioc,
+    brat,
+    conll,
+    csv,
+    datasets,
+    html,
+    jats,
+    jsonl,
+    medline,
+    parquet,
+    pubmed,
+    pubtator,
+    text,
+)
 from vaner.formats.json_records import bioc_documents, shape
 from vaner.report import Report
 from vaner.xml import root_name
@@ -38,9 +52,12 @@ READERS: dict[str, Callable[..., Iterator[Document]]] = {
     "bioc": bioc.read,
     "brat": brat.read,
     "conll": conll.read,
+    "csv": csv.read,
+    "datasets": datasets.read,
     "jats": jats.read,
     "jsonl": jsonl.read,
     "medline": medline.read,
+    "parquet": parquet.read,
     "pubmed": pubmed.read,
     "pubtator": pubtator.read,
     "text": text.read,
@@ -51,6 +68,7 @@ WRITERS: dict[str, Callable[..., int]] = {
     "conll": conll.write,
     "html": html.write,
     "jsonl": jsonl.write,
+    "parquet": parquet.write,
     "pubtator": pubtator.write,
 }
 
@@ -63,6 +81,11 @@ _EXTENSIONS = {
     ".iob2": "conll",
     ".iobes": "conll",
     ".bio": "conll",
+    ".csv": "csv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".arrow": "datasets",
+    ".feather": "datasets",
     ".nbib": "medline",
     ".medline": "medline",
 }
@@ -78,6 +101,8 @@ _XML_ROOTS = {
     "articles": "jats",
     "pmc-articleset": "jats",
 }
+_MAGIC = {b"PAR1": "parquet", b"ARROW1": "datasets"}
+_OF_DATASETS = {".parquet", ".arrow"}
 _SNIFFED = 1 << 16
 _TAGGED = re.compile(rb"\S.*[\t ](?:O|[BIESLUMW](?:-\S+)?)[ \t]*")
 # How arrays of records begin: of objects, of [text, {...}] pairs (spaCy), such a pair by itself, none.
@@ -123,11 +148,14 @@ def read(
     if on_error not in ("raise", "skip"):
         raise VanerError(f"on_error={on_error!r} is unknown; choose 'raise' or 'skip'")
     check_reader(format)
-    if str(path) != "-" and not os.path.exists(path):
+    if not is_elsewhere(path) and not os.path.exists(path):
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     name, _, written = format.partition(":")
     if name == "auto":
         name = detect(path)
+    if format.startswith("auto:"):
+        known = inspect.signature(READERS[name]).parameters
+        written = ",".join(item for item in written.split(",") if item.partition("=")[0] in known)
     options = {**_options(name, READERS[name], written), **options}
     if to_tag and "offsets" in inspect.signature(READERS[name]).parameters:
         options.setdefault("offsets", "drop")
@@ -140,6 +168,12 @@ def check_reader(format: str) -> None:
     """Raise VanerError unless :func:`read` knows this format and its options."""
     name, _, written = format.partition(":")
     if name == "auto":
+        for item in filter(None, written.split(",")):
+            # What is found out to be another format than that of a neighbour does without its options.
+            having = [f for f, function in READERS.items() if _has(function, item.partition("=")[0])]
+            if not having:
+                raise VanerError(f"no format has an option {item.partition('=')[0]!r}; see docs/formats.md")
+            _options(having[0], READERS[having[0]], item)
         return
     if name not in READERS:
         hint = "can only be written" if name in WRITERS else "is unknown"
@@ -154,6 +188,16 @@ def check_writer(format: str) -> None:
         hint = "can only be read" if name in READERS else "is unknown"
         raise VanerError(f"format {name!r} {hint}; choose one of {', '.join(WRITERS)}")
     _options(name, WRITERS[name], written)
+
+
+def is_elsewhere(path: str | os.PathLike) -> bool:
+    """Whether a path names no file here: standard input, or a dataset of the hub."""
+    return str(path) == "-" or str(path).startswith(datasets.HUB)
+
+
+def _has(function: Callable[..., Any], option: str) -> bool:
+    parameter = inspect.signature(function).parameters.get(option)
+    return parameter is not None and parameter.default is not parameter.empty
 
 
 def _options(name: str, function: Callable[..., Any], written: str) -> dict[str, Any]:
@@ -241,6 +285,8 @@ def detect(path: str | os.PathLike) -> str:
     """
     if str(path) == "-":
         raise FormatError(f"-: the format of standard input cannot be detected; {_ASK}")
+    if str(path).startswith(datasets.HUB):
+        return "datasets"
     if os.path.isdir(path):
         return _detect_folder(path)
     extension = Path(str(path).removesuffix(".gz")).suffix.lower()
@@ -252,6 +298,8 @@ def detect(path: str | os.PathLike) -> str:
         start = file.read(_SNIFFED).removeprefix(BOM)
     if not start.strip():
         raise FormatError(f"{path}: the file is empty; check that it was written or fetched completely")
+    if magic := next((name for magic, name in _MAGIC.items() if start.startswith(magic)), None):
+        return magic
     if start.startswith(UTF16):
         raise FormatError(f"{path}: the file is UTF-16; convert it: iconv -f UTF-16 -t UTF-8")
     if extension in _EXTENSIONS and _EXTENSIONS[extension] != "jsonl":
@@ -284,7 +332,12 @@ def _detect_folder(path: str | os.PathLike) -> str:
         return "brat"
     if ".txt" in found:
         return "text"
-    raise FormatError(f"{path}: the folder holds neither .ann nor .txt files; name a file in it")
+    if found & _OF_DATASETS:
+        return "datasets"
+    raise FormatError(
+        f"{path}: the folder holds no .ann, .txt, .parquet or .arrow files; name a file in it, or say that "
+        "`datasets` reads it (--input_format datasets)"
+    )
 
 
 def _detect_zip(path: str | os.PathLike) -> str:

@@ -131,6 +131,11 @@ def _passages(document: Document, where: str, report: Report) -> list[dict[str, 
     """Passages that hold all the text but the line breaks between them."""
     extra = document.metadata.get("passage_infons") or []
     if len(extra) != len(document.passages):
+        if extra:
+            report.warn(
+                "metadata 'passage_infons' not written",
+                f"{where}: they are of {len(extra)} passages, and there are {len(document.passages)}",
+            )
         extra = [{}] * len(document.passages)
     passages: list[dict[str, Any]] = []
     reached = 0

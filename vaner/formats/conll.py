@@ -338,11 +338,18 @@ def write(
             tell(document, "CoNLL", {"sentences", "words"}, set(), path, report)
             id = _cell(document.id, f"{path}: document {document.id}: its id", report)
             file.write(f"-DOCSTART-({id})\tO\n\n")
+            lines = []
             for sentence, tags in _tagged_sentences(document, scheme, path, report):
+                lines.append(" ".join(document.text[start:end] for start, end in sentence))
                 for (start, end), tag in zip(sentence, tags, strict=True):
                     where = f"{path}: document {document.id}: the word at {start}-{end}"
                     file.write(f"{_cell(document.text[start:end], where, report)}\t{tag}\n")
                 file.write("\n")
+            if "\n".join(lines) != document.text:
+                report.warn(
+                    "text changed",
+                    f"{path}: document {document.id}: CoNLL has words; the white space between them is not kept",
+                )
             count += 1
     return count
 

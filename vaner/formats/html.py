@@ -25,11 +25,13 @@ from string import Template
 
 from vaner.document import Document, Span
 from vaner.files import replacing_text
+from vaner.formats.lossy import PARTS, tell
 from vaner.provenance import TAGGED_BY
 from vaner.report import Report
 
 # Characters that HTML forbids even as references; tab and line ends are allowed.
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
+_SHOWS = PARTS.keys() - {"sentences", "words", "annotated types"}
 _GOLDEN_ANGLE = 137.508  # successive hues stay far apart, however many types there are
 _BEGINNING = 80  # characters of a document that the list shows
 _MOST_TAGGERS = 8  # that the foot of the page names
@@ -59,6 +61,7 @@ def write(
             Template(_file("page.html")).substitute(title=_safe(title), script_hash=f"sha256-{digest}")
         )
         for number, document in enumerate(documents, 1):
+            tell(document, "HTML", _SHOWS, set(), path, report)
             for span in document.spans:
                 types.setdefault(span.type, len(types))
                 counts[span.type] += 1

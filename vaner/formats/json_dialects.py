@@ -27,6 +27,7 @@ from vaner.formats.json_fields import (
     is_mention,
     is_region,
     is_strings,
+    joined,
     refuse_others,
     spans_of,
     take,
@@ -89,7 +90,10 @@ def _of_text(record: Record, reading: Reading) -> Record:
     """Records whose mentions have offsets into a text."""
     fields, where = reading.fields, reading.where
     out: Record = {}
-    if fields.text or "text" not in record and isinstance(record.get("data"), str):
+    if "+" in fields.text and fields.text not in record:
+        parts = [(name, take(record, name, where)) for name in fields.text.split("+")]
+        out["text"], out["passages"] = joined(parts, where)
+    elif fields.text or "text" not in record and isinstance(record.get("data"), str):
         out["text"] = take(record, fields.text or "data", where)
     key = _mentions_key(record, reading)
     told = take(record, key, where) if key else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,8 @@ TAGGED = ("ner_tags", "iob_tags", "bio_tags")
 # Labels may be those of the whole text; tokens, sentences and relations have offsets too, and are no mentions.
 _MEANT = {"spans", "entities", "ents", "denotations", "annotations", "annotation", "mentions", "ner", *TAGGED}
 _NO_MENTIONS = {"tokens", "words", "sents", "sentences", "passages", "relations", "metadata", "meta", "cats"}
+# Neither is what PubAnnotation has for parts of the text and fonts, nor the answers that a Prodigy review settled.
+_NO_MENTIONS |= {"blocks", "typesettings", "versions"}
 _STARTS, _ENDS = ("start", "begin", "start_offset"), ("end", "end_offset")
 _TYPES = ("type", "label", "labels", "obj", "entity_group", "entity")
 _UNSAID = {"token_start", "token_end"}  # of a span: they repeat its offsets
@@ -81,9 +84,31 @@ def take(record: Record, path: str, where: str) -> Any:
     return holder.pop(keys[-1])
 
 
+def joined(parts: Iterable[tuple[str, Any]], where: str) -> tuple[str, list[Record]]:
+    """The text of several, with a line break between, and their passages; one that is empty or None adds nothing.
+
+    Args:
+        parts: what each is called, and its text.
+    """
+    pieces: list[str] = []
+    passages: list[Record] = []
+    at = 0
+    for name, part in parts:
+        if not isinstance(part, str | None):
+            raise FormatError(f"{where}: {name} is {repr(part)[:40]}; make it a string")
+        if part:
+            passages.append({"start": at, "end": at + len(part), "kind": name})
+            pieces.append(part)
+            at += len(part) + 1
+    return "\n".join(pieces), passages
+
+
 def identify(record: Record, out: Record, fields: Fields, where: str) -> None:
     """Give a record its id: the one told, its own, or that of the text at its source (PubAnnotation)."""
-    if fields.id:
+    if fields.id == "none" and "none" not in record:
+        if (own := record.pop("id", None)) is not None:
+            record["source_id"] = own
+    elif fields.id:
         out["id"] = take(record, fields.id, where)
     elif (own := record.pop("id", None)) is not None:
         out["id"] = own
@@ -98,14 +123,20 @@ def finish(record: Record, out: Record, spans: list[Record]) -> Record:
     types = record.get("types")
     if is_strings(types):
         out["types"] = record.pop("types")
-    relations = record.pop("relations", None)
+    named = {}
+    if relations := record.pop("relations", None):
+        named["relations"] = relations
+    for key in ("attributes", "modifications"):  # PubAnnotation's, of mentions by their ids
+        found = record.get(key)
+        if isinstance(found, list) and all(isinstance(a, dict) and "obj" in a for a in found) and found:
+            named[key] = record.pop(key)
     own = record.pop("metadata", None)
     if own is not None and not isinstance(own, dict):
         record["metadata"] = own
         own = None
     metadata = {**record, **(own or {})}
-    if relations:
-        metadata[SOURCE] = {"relations": relations}
+    if named:
+        metadata[SOURCE] = named
     else:
         for span in spans:
             span.pop("_id", None)

@@ -14,19 +14,19 @@ exactly. What other tools write is turned into such records by :mod:`vaner.forma
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
 from vaner.document import Concept, Document, Passage, Span
-from vaner.errors import FormatError, VanerError
-from vaner.files import replacing_text, stem
+from vaner.errors import FormatError
+from vaner.files import stem
 from vaner.formats.blocks import documents
 from vaner.formats.json_dialects import native
-from vaner.formats.json_fields import NATIVE, SOURCE, Fields
+from vaner.formats.json_fields import NATIVE, SOURCE, Fields, joined
 from vaner.formats.json_records import Unread, parse, records
+from vaner.formats.json_writing import write_for
 from vaner.formats.offsets import DROPPED, Mention, Placer, check_options, uncounted
 from vaner.report import Report
 
@@ -61,17 +61,18 @@ def read(
         crlf: what a line break ``\\r\\n`` counts: ``2``, ``1``, or ``auto`` as for brat.
         bom: the same of a byte order mark: ``1``, ``0`` or ``auto``.
         id, text, spans, tokens, tags: the keys that have them, where they are not those of a tool that is known, with
-            dots for keys in keys (``data.body``); ``spans=none``: there are no mentions.
+            dots for keys in keys (``data.body``); ``spans=none``: there are no mentions; ``text=title+abstract``: the
+            text is theirs, with a line break between; ``id=none``: a record's own is no document's id, and goes to
+            ``metadata["source_id"]``.
         tag_names: what tags that are numbers mean, in order, with ``|`` between: ``O|B-Disease|I-Disease``.
 
     Raises:
         FormatError: for a record that is no object of a known form, with file, line and key.
         OffsetError: for spans that do not select their text.
     """
-    check_options(offsets, unit, crlf, bom)
     names = tuple(tag_names.split("|")) if tag_names else ()
     fields = Fields(id, text, spans, tokens, tags, names, skip=offsets == "drop")
-    place = partial(_spans, offsets=offsets, unit=unit, crlf=crlf, bom=bom)
+    place = placing(offsets, unit, crlf, bom)
     blocks = (
         (line, (number, where, content)) for number, (line, where, content) in enumerate(records(path), 1)
     )
@@ -82,7 +83,7 @@ def read(
         if record is None:
             return None
         try:
-            return _document(record, f"{stem(path)}-{line or number}", where, report, place)
+            return from_record(record, f"{stem(path)}-{line or number}", where, report, place)
         except UnicodeEncodeError:
             raise FormatError(
                 f"{where}: the text holds half of a surrogate pair; write the whole character"
@@ -91,13 +92,21 @@ def read(
     return documents(path, blocks, build, on_error, report)
 
 
-def _document(
-    record: dict[str, Any],
-    id: str,
-    where: str,
-    report: Report,
-    place: Callable[..., tuple[list[Span], dict[str, list[int | str]]]],
-) -> Document:
+Place = Callable[..., tuple[list[Span], dict[str, list[int | str]]]]
+"""Finds the spans of a record in its text."""
+
+
+def placing(offsets: str, unit: str, crlf: str = "2", bom: str = "1") -> Place:
+    """What finds the spans of records, as the options of :func:`read` say.
+
+    Raises:
+        VanerError: for an option that does not exist.
+    """
+    check_options(offsets, unit, crlf, bom)
+    return partial(_spans, offsets=offsets, unit=unit, crlf=crlf, bom=bom)
+
+
+def from_record(record: dict[str, Any], id: str, where: str, report: Report, place: Place) -> Document:
     """The Document of one record.
 
     Args:
@@ -105,7 +114,7 @@ def _document(
         id: used where the record has none.
         where: ``file:line``, for messages.
         report: receives the span fields that mean nothing here.
-        place: what finds the record's spans in its text.
+        place: what :func:`placing` gives.
 
     Raises:
         FormatError: for a field of another kind than it should have.
@@ -159,16 +168,10 @@ def _document(
 
 def _title_and_abstract(record: dict[str, Any], where: str) -> tuple[str, list[Passage]]:
     """Takes title and abstract out of the record; an empty one adds no line break."""
-    title = record.pop("title") or ""
-    abstract = record.pop("abstract" if "abstract" in record else "text", None) or ""
-    for name, part in (("title", title), ("abstract", abstract)):
-        if not isinstance(part, str):
-            raise FormatError(f"{where}: {name} is {part!r}; make it a string")
-    text = "\n".join(part for part in (title, abstract) if part)
-    passages = [Passage(0, len(title), "title")] if title else []
-    if abstract:
-        passages.append(Passage(len(text) - len(abstract), len(text), "abstract"))
-    return text, passages
+    title = record.pop("title")
+    abstract = record.pop("abstract" if "abstract" in record else "text", None)
+    text, passages = joined([("title", title), ("abstract", abstract)], where)
+    return text, [Passage(**passage) for passage in passages]
 
 
 def _spans(
@@ -284,61 +287,16 @@ def _ranges(record: dict[str, Any], name: str, where: str) -> list[tuple[int, in
     raise FormatError(f"{where}: {name!r} must be a list of [start, end] pairs, found {repr(value)[:40]}")
 
 
-def to_record(document: Document) -> dict[str, Any]:
-    """The JSON object of a Document; what is empty or None is left out, except ``spans``."""
-    record: dict[str, Any] = {"id": document.id, "text": document.text}
-    record["spans"] = [_span_record(span) for span in document.spans]
-    if document.passages:
-        record["passages"] = [{"start": p.start, "end": p.end, "kind": p.kind} for p in document.passages]
-    if document.sentences is not None:
-        record["sentences"] = document.sentences
-    if document.words is not None:
-        record["words"] = document.words
-    if document.types is not None:
-        record["types"] = sorted(document.types)
-    if document.metadata:
-        record["metadata"] = document.metadata
-    return record
-
-
-def _span_record(span: Span) -> dict[str, Any]:
-    record: dict[str, Any] = {"start": span.start, "end": span.end, "type": span.type, "text": span.text}
-    if span.score is not None:
-        record["score"] = span.score
-    if span.concepts:
-        record["concepts"] = [
-            {
-                name: value
-                for name, value in (
-                    ("id", c.id),
-                    ("source", c.source),
-                    ("score", c.score),
-                    ("match", c.match),
-                )
-                if value is not None
-            }
-            for c in span.concepts
-        ]
-    if span.fragments:
-        record["fragments"] = span.fragments
-    return record
-
-
-def write(path: str | os.PathLike, documents: Iterable[Document], *, report: Report) -> int:
+def write(
+    path: str | os.PathLike, documents: Iterable[Document], *, report: Report, tool: str = "vaner"
+) -> int:
     """Write one JSON object a line, UTF-8 without escapes; nothing of a Document is lost.
 
+    Args:
+        tool: whose JSON is written: ``vaner``, or for the import of ``doccano``, ``label_studio``, ``prodigy`` or
+            ``pubannotation`` (:mod:`vaner.formats.json_writing`); ``report`` gets what these have no room for.
+
     Raises:
-        VanerError: where ``metadata`` holds what JSON cannot (sets, NaN, objects).
+        VanerError: for an unknown tool, and where ``metadata`` holds what JSON cannot (sets, NaN, objects).
     """
-    count = 0
-    with replacing_text(path) as file:
-        for document in documents:
-            try:
-                line = json.dumps(to_record(document), ensure_ascii=False, allow_nan=False)
-            except (TypeError, ValueError) as error:
-                raise VanerError(
-                    f"{path}: document {document.id}: no JSON can hold it ({error}); correct its metadata"
-                ) from None
-            file.write(line + "\n")
-            count += 1
-    return count
+    return write_for(path, documents, tool, report)

@@ -75,6 +75,8 @@ def label_studio(record: Record, reading: Reading) -> Record:
             reading.bad(f"'result': mention {n} is {repr(value)[:80]}; it needs start, end and labels")
             continue
         spans += [{**span, **_score(result)} for span in found]
+    if isinstance(data.get("metadata"), dict) and "metadata" not in record:
+        record["metadata"] = data.pop("metadata")
     record |= {f"data.{key}" if key in record or key in NATIVE else key: value for key, value in data.items()}
     if relations:
         record["relations"] = relations

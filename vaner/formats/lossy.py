@@ -8,16 +8,15 @@ from vaner.document import Document
 from vaner.provenance import TAGGED_BY
 from vaner.report import Report
 
-_PARTS: dict[str, Callable[[Document], bool]] = {
+PARTS: dict[str, Callable[[Document], bool]] = {
     "scores": lambda d: any(s.score is not None for s in d.spans),
     "fragments": lambda d: any(s.fragments for s in d.spans),
     "concept ids": lambda d: any(s.concepts for s in d.spans),
     "concept sources": lambda d: any(
         c.source and not c.id.startswith(f"{c.source}:") for s in d.spans for c in s.concepts
     ),
-    "concept scores": lambda d: any(
-        c.score is not None or c.match is not None for s in d.spans for c in s.concepts
-    ),
+    "concept scores": lambda d: any(c.score is not None for s in d.spans for c in s.concepts),
+    "concept matches": lambda d: any(c.match is not None for s in d.spans for c in s.concepts),
     "passages": lambda d: bool(d.passages),
     "sentences": lambda d: d.sentences is not None,
     "words": lambda d: d.words is not None,
@@ -34,7 +33,7 @@ def tell(
         holds: the parts, named as in this module, that the format keeps.
         metadata: the keys of ``document.metadata`` that it keeps.
     """
-    lost = [name for name, present in _PARTS.items() if name not in holds and present(document)]
+    lost = [name for name, present in PARTS.items() if name not in holds and present(document)]
     # Who tagged it is no part of the document: what has no place for it loses nothing.
     lost += [f"metadata {key!r}" for key in document.metadata if key not in metadata | {TAGGED_BY}]
     for name in lost:

@@ -225,6 +225,8 @@ def _lines(document: Document, path: object, report: Report) -> Iterator[str]:
     names = {
         (n["start"], n["end"], n["type"]): n["names"] for n in document.metadata.get("individual_names", ())
     }
+    for gone in names.keys() - {span.key for span in document.spans}:
+        changed("individual names", f"the mention that they are of is gone: {names[gone]!r}")
     for span in document.spans:
         ids = concepts.join(span.concepts)
         if [c.id for c in concepts.parse(ids)] != [c.id for c in span.concepts]:

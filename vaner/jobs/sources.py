@@ -6,6 +6,7 @@ pubmed                  pubmed/1/x.xml.gz           1/x.xml.gz          OUTPUT/1
 pubmed/*/*.xml          pubmed/1/x.xml              1/x.xml             OUTPUT/1/x.jsonl
 corpus (brat)           corpus                      corpus              OUTPUT/corpus.jsonl
 -                       standard input              stdin               OUTPUT/stdin.jsonl
+hf:owner/name           a dataset of the hub        owner--name         OUTPUT/owner--name.jsonl
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vaner.errors import VanerError
+from vaner.formats import is_elsewhere
 from vaner.formats.brat import ENDINGS as STANDOFF
 
 #: The ending of a file in each format that can be written; of another format, its name.
@@ -91,7 +93,8 @@ def plan(
     for word in words:
         before = len(found)
         for path, name in [(word, _flat(word))] if verbatim else _find(word, root):
-            found.setdefault(os.path.realpath(path) if path != "-" and not verbatim else path, (path, name))
+            here = not (verbatim or is_elsewhere(path))
+            found.setdefault(os.path.realpath(path) if here else path, (path, name))
         if len(found) == before and not verbatim and not any(True for _ in _find(word, root)):
             raise VanerError(f"{word}: holds no file to read; check the path (hidden files are left out)")
     sources = [Source(path, name, root / _output(name, ending, gzip)) for path, name in found.values()]
@@ -101,13 +104,19 @@ def plan(
 
 def _flat(word: str) -> str:
     """A data set's id, or its folder's name, as a name of one part."""
-    return word.strip("/").replace("/", "--") if not os.path.exists(word) else Path(word).resolve().name
+    return (
+        word.removeprefix("hf:").strip("/").replace("/", "--")
+        if not os.path.exists(word)
+        else Path(word).resolve().name
+    )
 
 
 def _find(word: str, output: Path) -> Iterator[tuple[str, str]]:
     """Path and name of each source that a word names."""
     if word == "-":
         yield "-", "stdin"
+    elif is_elsewhere(word):
+        yield word, _flat(word)
     elif is_pattern(word):
         fixed = Path(_fixed(word))
         matches = sorted(glob.glob(word, recursive=True))
