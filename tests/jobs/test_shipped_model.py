@@ -52,25 +52,28 @@ def test_twenty_kills(source, tmp_path):
     whole = begun(source, tmp_path / "whole", 1)
     _, err = whole.communicate(timeout=1200)
     assert whole.returncode == 0, err
-    out, rng, kills = tmp_path / "out", random.Random(20), 0
+    rng, kills, round = random.Random(20), 0, 0
     while kills < KILLS:
-        run = begun(source, out, 2)
-        before = kept(out)
-        if kills % 2:  # somewhere while the model is loaded, or later
-            time.sleep(rng.uniform(0, 20))
-        else:  # while it tags
-            while kept(out) == before and run.poll() is None:
-                time.sleep(0.02)
-            time.sleep(rng.uniform(0, 1))
-        if run.poll() is not None:
-            break  # 21 units are few for so many kills: it was faster
-        os.kill(run.pid, signal.SIGKILL)
-        run.communicate()
-        kills += 1
-    last = begun(source, out, 2)
-    _, err = last.communicate(timeout=1200)
-    assert last.returncode == 0, err
-    assert outputs(out) == outputs(tmp_path / "whole")
-    lines = [json.loads(line) for line in (out / ".vaner/manifest.jsonl").read_text().splitlines()]
-    tagged = [(line["source"], line["unit"]) for line in lines if line["kind"] == "unit"]
-    assert len(tagged) == len(set(tagged)) == 21 and kills >= KILLS // 2
+        # A machine that finishes before it was killed often enough does it again.
+        out = tmp_path / f"out{(round := round + 1)}"
+        while kills < KILLS:
+            run = begun(source, out, 2)
+            before = kept(out)
+            if kills % 2:  # somewhere while the model is loaded, or later
+                time.sleep(rng.uniform(0, 20))
+            else:  # while it tags
+                while kept(out) == before and run.poll() is None:
+                    time.sleep(0.02)
+                time.sleep(rng.uniform(0, 1))
+            if run.poll() is not None:
+                break
+            os.kill(run.pid, signal.SIGKILL)
+            run.communicate()
+            kills += 1
+        last = begun(source, out, 2)
+        _, err = last.communicate(timeout=1200)
+        assert last.returncode == 0, err
+        assert outputs(out) == outputs(tmp_path / "whole")
+        lines = [json.loads(line) for line in (out / ".vaner/manifest.jsonl").read_text().splitlines()]
+        tagged = [(line["source"], line["unit"]) for line in lines if line["kind"] == "unit"]
+        assert len(tagged) == len(set(tagged)) == 21, "what was kept is not tagged again"
