@@ -344,7 +344,11 @@ def test_a_folder_becomes_a_folder(model, folder, tmp_path, capsys):
     out = tmp_path / "out"
     words = ("--model", model, "--input", folder, "--output", out, "--gzip", "keep", "--unit_documents", 3)
     assert predict(*words, "--progress", "json") == 0
-    assert set(files(out)) == {"a.jsonl", "sub/b.jsonl.gz"}
+    assert set(files(out)) == {"a.jsonl", "sub/b.jsonl.gz", "summary.json"}
+    summary = json.loads((out / "summary.json").read_text())
+    tagged = [d for name in ("a.jsonl", "sub/b.jsonl.gz") for d in read(out / name)]
+    assert summary["documents"] == len(tagged) and summary["rejected"] == 0
+    assert summary["mentions"] == sum(len(d.spans) for d in tagged)
     said = capsys.readouterr().err.splitlines()
     last = json.loads([line for line in said if line.startswith("{")][-1])
     assert last["files"] == 2 and last["tokens_per_second"] > 0 and 0 <= last["padding"] < 1
@@ -374,6 +378,34 @@ def test_rejected_documents_show_in_the_status(model, folder, tmp_path, capsys):
     assert json.loads(line)["place"] == f"{folder}/bad.jsonl:1"
     assert predict(*words, "--overwrite", "--on_error", "raise") == 2
     assert "bad.jsonl:1: no JSON" in capsys.readouterr().err
+
+
+def test_deleted_citations_are_listed(model, tmp_path, capsys):
+    record = (
+        "<PubmedArticle><MedlineCitation><PMID>1</PMID><Article><ArticleTitle>Fever</ArticleTitle></Article>"
+    )
+    update = f"<PubmedArticleSet>{record}</MedlineCitation></PubmedArticle><DeleteCitation><PMID>7</PMID><PMID>8</PMID>"
+    (tmp_path / "n1.xml").write_text(f"{update}</DeleteCitation></PubmedArticleSet>")
+    words = ("--model", model, "--input", tmp_path / "n1.xml", "--output", f"{tmp_path}/out/")
+    for _ in range(2):  # a run that has nothing left to do says the same
+        assert predict(*words) == 0
+        assert "2 documents exist no longer" in capsys.readouterr().err
+        lines = (tmp_path / "out/deleted.jsonl").read_text().splitlines()
+        assert [json.loads(line) for line in lines] == [{"file": "n1.xml", "id": id} for id in ("7", "8")]
+
+
+def test_what_was_found_in_one_file(model, tmp_path, capsys):
+    words = ("--model", model, "--input", ABSTRACTS, "--output", tmp_path / "o.jsonl")
+    assert predict(*words, "--summary", tmp_path / "s.json") == 0
+    said = capsys.readouterr().err
+    found = json.loads((tmp_path / "s.json").read_text())
+    tagged = list(read(tmp_path / "o.jsonl"))
+    assert found["documents"] == len(tagged) and found["mentions"] == sum(len(d.spans) for d in tagged)
+    assert "most frequent" in said or not found["mentions"]
+    assert predict(*words, "--summary", tmp_path / "nowhere" / "s.json") == 2
+    assert "create it first" in capsys.readouterr().err
+    assert predict(*words[:-1], f"{tmp_path}/out/", "--summary", tmp_path / "s.json") == 2
+    assert "writes summary.json into its folder; leave it out" in capsys.readouterr().err
 
 
 def test_wrong_ways_to_tag_many_files(folder, tmp_path, capsys):

@@ -52,6 +52,7 @@ def test_every_file_has_its_output_and_every_document_is_in_it(corpus, tmp_path)
     assert sorted(outputs(tmp_path / "out")) == ["a.jsonl", "sub/b.jsonl", "sub/c.jsonl"]
     assert dict(result.counts) == {
         "documents": 95, "characters": result.counts["characters"], "spans": 190, "files": 3, "rejected": 0,
+        "deleted": 0,
     }  # fmt: skip
     assert [d.id for d in read(tmp_path / "out/a.jsonl")] == [f"d{i}" for i in range(42)]
     assert list((tmp_path / "out/.vaner/units").iterdir()) == []

@@ -115,3 +115,13 @@ def test_endings():
         "jsonl", "xml", "json", "conll", "zip",
     ]  # fmt: skip
     assert ending("parquet") == "parquet"
+
+
+def test_a_dataset_of_the_hub_is_one_source(tmp_path):
+    (source,) = plan(["hf:owner/name"], tmp_path, "jsonl")
+    assert (source.path, source.name, source.output) == (
+        "hf:owner/name",
+        "owner--name",
+        tmp_path / "owner--name.jsonl",
+    )
+    assert source.size() is None

@@ -103,3 +103,17 @@ def test_what_is_frequent_is_found_among_much_that_is_rare():
         found.add(text)
     assert [text for text, _ in found.most(2)] == ["fever", "cancer"]
     assert found.missed < 100
+
+
+def test_a_record_is_the_same_summary():
+    whole, parts = Summary(limit=3), Summary(limit=3)
+    for number in range(30):
+        document = Document(str(number), f"fever{number % 9}", [])
+        document = document.with_spans([document.span(0, 6, "Disease"), document.span(0, 5, "Sign")])
+        whole.add(document)
+        one = Summary(limit=3)
+        one.add(document)
+        parts.update(Summary.from_record(json.loads(json.dumps(one.record())), limit=3))
+    copied = Summary.from_record(json.loads(json.dumps(whole.record())), limit=3)
+    assert copied.to_dict() == whole.to_dict() and copied.table() == whole.table()
+    assert parts.to_dict() == whole.to_dict()

@@ -6,7 +6,6 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -17,14 +16,16 @@ from vaner.cli.options import add_formats, check_files, input_format, notes, say
 from vaner.cli.tagging_options import add_tagging, settings_of
 from vaner.document import Document
 from vaner.errors import VanerError
+from vaner.files import check_parent, write_text
 from vaner.formats import check_reader, check_writer, read, write
 from vaner.jobs import ranks, record
 from vaner.jobs.pool import Pool, ProcessPool
 from vaner.jobs.run import Interrupted, Job, Result
 from vaner.jobs.run import run as run_job
-from vaner.jobs.sources import REJECTED, ending, plan
+from vaner.jobs.sources import DELETED, REJECTED, SUMMARY, ending, plan
+from vaner.jobs.summary import Summary
 from vaner.jobs.units import UNIT_CHARACTERS, UNIT_DOCUMENTS, Cut, FileReader
-from vaner.report import Report
+from vaner.report import SKIPPED, Report
 from vaner.tagging.settings import TaggingSettings
 
 HELP = "tag a file, or many"
@@ -53,6 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_formats(parser, many=True)
     add_tagging(parser)
+    add(
+        "--summary",
+        metavar="FILE",
+        help="print what was found of each type, and write it as JSON; a run over many files always does, into "
+        "summary.json of its folder",
+    )
     add_corpus_run(parser)
 
 
@@ -70,48 +77,43 @@ def run(args: argparse.Namespace) -> int:
 # --- one file ---
 
 
-@dataclass
-class _Counts:
-    documents: int = 0
-    characters: int = 0
-    spans: int = 0
-    linked: int = 0
-
-
 def _file(args: argparse.Namespace) -> int:
     (source,) = args.input
     # What cannot work is said before the model is loaded, which may take minutes.
     output_format = check_files(source, args.output, input_format(args), args.output_format)
+    if args.summary is not None:
+        check_parent(args.summary)
     settings = settings_of(args)
     tagger = settings.open()
     report = Report()
     documents = read(
         source, input_format(args), on_error=args.on_error or "raise", report=report, to_tag=settings.replaces
     )
-    counts = _Counts()
+    summary = Summary()
     started = time.monotonic()
     tagged = tagger.tag_documents(documents, settings.types, settings.dataset)
     with tqdm(desc="tagging", unit=" documents", delay=2, file=sys.stderr) as bar:
-        write(args.output, _counted(tagged, counts, bar), output_format, report=report)
+        write(args.output, _counted(tagged, summary, bar), output_format, report=report)
     seconds = time.monotonic() - started
     say(report)
+    if args.summary is not None:
+        summary.rejected = report.counts[SKIPPED]
+        write_text(args.summary, summary.to_json())
+        print(summary.table(), file=sys.stderr)
     print(
-        f"{counts.documents:,} documents, {counts.characters:,} characters, {counts.spans:,} spans "
-        f"in {seconds:.1f} s ({counts.documents / max(seconds, 1e-9):.2f} documents/s) -> {args.output}",
+        f"{summary.documents:,} documents, {summary.characters:,} characters, {summary.mentions.total():,} spans "
+        f"in {seconds:.1f} s ({summary.documents / max(seconds, 1e-9):.2f} documents/s) -> {args.output}",
         file=sys.stderr,
     )
     if settings.link:
-        print(f"{counts.linked:,} spans have a concept id", file=sys.stderr)
+        print(f"{summary.linked.total():,} spans have a concept id", file=sys.stderr)
     notes(tagger.remarks())
     return 0
 
 
-def _counted(documents: Iterable[Document], counts: _Counts, bar: tqdm) -> Iterator[Document]:
+def _counted(documents: Iterable[Document], summary: Summary, bar: tqdm) -> Iterator[Document]:
     for document in documents:
-        counts.documents += 1
-        counts.characters += len(document.text)
-        counts.spans += len(document.spans)
-        counts.linked += sum(bool(span.concepts) for span in document.spans)
+        summary.add(document)
         bar.update()
         yield document
 
@@ -120,6 +122,8 @@ def _counted(documents: Iterable[Document], counts: _Counts, bar: tqdm) -> Itera
 
 
 def _corpus(args: argparse.Namespace) -> int:
+    if args.summary is not None:
+        raise VanerError(f"--summary: a run over many files writes {SUMMARY} into its folder; leave it out")
     at_least_one(args, "processes", "unit_documents", "unit_characters")
     if not ranks.several():
         settings = settings_of(args)
@@ -165,7 +169,7 @@ def _job(args: argparse.Namespace, settings: TaggingSettings) -> Job:
         files={"input_format": input_format(args), "on_error": reader.on_error}
         | {"output_format": output_format, "gzip": args.gzip},
     )
-    return Job(sources, Path(args.output), made, output_format, reader, cut)
+    return Job(sources, Path(args.output), made, output_format, reader, cut, Summary)
 
 
 def _told(job: Job, result: Result) -> int:
@@ -173,11 +177,17 @@ def _told(job: Job, result: Result) -> int:
     notes(f"{count:,} x {kind}: {first}".removesuffix(": ") for kind, (count, first) in result.told.items())
     notes(result.notes)
     counts, here = result.counts, result.here
-    print(
-        f"{counts['documents']:,} documents, {counts['characters']:,} characters, {counts['spans']:,} spans in "
-        f"{counts['files']:,} files -> {job.output}",
-        file=sys.stderr,
-    )
+    summary = Summary()
+    for counted in filter(None, result.tallies):
+        summary.update(Summary.from_record(counted))
+    summary.rejected = counts["rejected"]
+    write_text(job.output / SUMMARY, summary.to_json())
+    print(f"{summary.table()}\n{counts['files']:,} files -> {job.output} ({SUMMARY})", file=sys.stderr)
+    if counts["deleted"]:
+        print(
+            f"{counts['deleted']:,} documents exist no longer, say the files; {job.output / DELETED} has their ids",
+            file=sys.stderr,
+        )
     rate = here["documents"] / max(result.seconds, 1e-9)
     said = f"this run: {here['documents']:,} documents in {result.seconds:.1f} s ({rate:.2f} documents/s)"
     if here["padded_tokens"]:

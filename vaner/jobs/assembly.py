@@ -1,4 +1,4 @@
-"""In: the kept units of a source. Out: its output file, and what was counted over it; rejected.jsonl of the run."""
+"""In: the kept units of a source. Out: its output file, and what was counted over it; what was rejected and deleted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vaner.errors import VanerError
 from vaner.files import replacing
 from vaner.formats import write
 from vaner.jobs.packing import unpack
-from vaner.jobs.sources import REJECTED, Source
+from vaner.jobs.sources import DELETED, REJECTED, Source
 from vaner.jobs.store import Store
 from vaner.jobs.units import Rejected
 from vaner.report import Report
@@ -125,15 +125,36 @@ def write_rejected(store: Store, output: Path, sources: Sequence[Source]) -> int
             part = {"unit": line.get("unit", 0), "end": 1e12, "complete": 2e12}[line["kind"]]
             # A unit that was damaged and tagged again has two lines.
             found[order.get(line["source"], len(order)), line["source"], part] = line["rejected"]
-    path = output / REJECTED
-    count = sum(map(len, found.values()))
-    if count:
+    ordered = sorted(found.items(), key=lambda item: item[0])
+    return _write_lines(
+        output / REJECTED, [{"file": name, **one} for (_, name, _), rejected in ordered for one in rejected]
+    )
+
+
+def write_deleted(store: Store, output: Path, sources: Sequence[Source]) -> int:
+    """Write deleted.jsonl, the ids of documents that sources say exist no longer; no file where there is none.
+
+    Returns:
+        how many.
+    """
+    ends = [
+        (source.name, store.sources[source.name].end or {})
+        for source in sources
+        if source.name in store.sources
+    ]
+    return _write_lines(
+        output / DELETED, [{"file": name, "id": id} for name, end in ends for id in end.get("deleted", ())]
+    )
+
+
+def _write_lines(path: Path, lines: Sequence[dict[str, Any]]) -> int:
+    """Write JSON Lines; without any, the file goes."""
+    if lines:
         with replacing(path) as file:
-            for (_, name, _), rejected in sorted(found.items(), key=lambda item: item[0]):
-                for one in rejected:
-                    text = json.dumps({"file": name, **one}, ensure_ascii=False) + "\n"
-                    # What UTF-8 cannot hold becomes the escape that JSON has for it.
-                    file.write(text.encode("utf-8", "backslashreplace"))
+            for line in lines:
+                text = json.dumps(line, ensure_ascii=False) + "\n"
+                # What UTF-8 cannot hold becomes the escape that JSON has for it.
+                file.write(text.encode("utf-8", "backslashreplace"))
     elif path.exists():
         os.unlink(path)
-    return count
+    return len(lines)

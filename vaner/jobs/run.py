@@ -23,7 +23,7 @@ from typing import Any
 
 from vaner.errors import VanerError
 from vaner.jobs import record
-from vaner.jobs.assembly import Tally, assemble, told, write_rejected
+from vaner.jobs.assembly import Tally, assemble, told, write_deleted, write_rejected
 from vaner.jobs.lock import locked
 from vaner.jobs.pool import Pool
 from vaner.jobs.progress import Progress
@@ -77,7 +77,8 @@ class Result:
     """What a run's outputs hold, whichever run made them, and what this one did.
 
     Attributes:
-        counts: documents, characters, spans and rejected, of all sources; files that were written.
+        counts: documents, characters, spans and rejected, of all sources; files that were written; documents that
+            sources say exist no longer.
         told: kind of thing that readers and writers repaired or left out -> how often, and the first message.
         tallies: what was counted over each source's documents, in the order of the sources.
         notes: sentences that a user should know.
@@ -124,6 +125,7 @@ def run(job: Job, workers: Callable[[], Pool], *, overwrite: bool = False, progr
             ours.progress.close()
             rejected = write_rejected(store, job.output, job.sources)
         result = _result(job, store, notes, rejected)
+        result.counts["deleted"] = write_deleted(store, job.output, job.sources)
         result.here = ours.progress.counts
         result.seconds = time.monotonic() - started
         return result
@@ -211,6 +213,7 @@ class _Run:
     def _end(self, source: Source, end: End) -> None:
         line = {"units": end.units, "broken": end.broken, "told": told(end.report)}
         line["rejected"] = [vars(one) for one in end.rejected]
+        line["deleted"] = end.report.deleted
         self.store.end(source.name, line)
         self.progress.counts["rejected"] += len(end.rejected)
         self._assemble_if_tagged(source)

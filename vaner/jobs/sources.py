@@ -28,7 +28,8 @@ ENDINGS = {"bioc": "xml", "brat": "zip", "conll": "conll", "html": "html", "json
 WORK = ".vaner"
 REJECTED = "rejected.jsonl"
 SUMMARY = "summary.json"
-OF_RUN = (REJECTED, SUMMARY)
+DELETED = "deleted.jsonl"
+OF_RUN = (REJECTED, SUMMARY, DELETED)
 _LONG_ENDINGS = (".bioc.xml", ".bioc.json", ".pubtator.txt")
 #: What an input ends in, as opposed to a dot that belongs to its name (``v1.2``).
 _ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,11}$")

@@ -3,7 +3,7 @@
     OUTPUT/.vaner/run.json          what the run is (vaner.jobs.record)
     OUTPUT/.vaner/manifest.jsonl    one line each: a source begun, a unit kept, a source's end, its output complete
     OUTPUT/.vaner/units/S/000012    a unit's documents; S is a hash of the source's name. Gone once S is complete
-    OUTPUT/.vaner/tallies/S         what was counted over a complete source's documents
+    OUTPUT/.vaner/tallies/S.json.gz what was counted over a complete source's documents
     OUTPUT/.vaner/lock              held by the run that lives
 
 A unit is first written under a temporary name, flushed to the disk and renamed, then recorded. A line of the manifest
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from vaner.errors import VanerError
-from vaner.files import replacing, sha256
+from vaner.files import open_bytes, replacing, sha256
 from vaner.jobs.sources import WORK
 
 
@@ -138,8 +138,14 @@ class Store:
 
     def tally(self, name: str) -> Any:
         """What was counted over a complete source's documents; None where nothing was."""
-        path = self.folder / "tallies" / _short(name)
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        path = self._tally(name)
+        if not path.is_file():
+            return None
+        with open_bytes(path) as file:
+            return json.load(file)
+
+    def _tally(self, name: str) -> Path:
+        return self.folder / "tallies" / f"{_short(name)}.json.gz"
 
     # --- writing ---
 
@@ -164,7 +170,7 @@ class Store:
     def complete(self, name: str, line: dict[str, Any], tally: Any) -> None:
         """Record that a source's output is written; its units go."""
         if tally is not None:
-            with replacing(self.folder / "tallies" / _short(name)) as file:
+            with replacing(self._tally(name)) as file:
                 file.write(json.dumps(tally, ensure_ascii=False).encode("utf-8", "backslashreplace"))
         self._append({"kind": "complete", "source": name, **line})
         shutil.rmtree(self._units(name), ignore_errors=True)

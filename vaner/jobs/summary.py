@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 import json
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from tabulate import tabulate
@@ -20,6 +21,8 @@ from vaner.document import Document
 LIMIT = 50_000
 _SHOWN = 40  # characters of a mention in the table
 _LONGEST = 200  # of one that is counted: what a tagger marks may be a page
+_NUMBERS = ("documents", "characters", "rejected", "with_mentions")
+_COUNTERS = ("mentions", "holders", "linked")
 
 
 class Frequent:
@@ -53,6 +56,18 @@ class Frequent:
         for text, count in other._counts.items():
             self.add(text, count)
         self.missed += missed
+
+    def record(self) -> dict[str, Any]:
+        """All that is known, as JSON holds it."""
+        return {"counts": dict(self._counts), "missed": self.missed}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any], limit: int = LIMIT) -> Frequent:
+        """What `record` gave."""
+        found = cls(limit)
+        found._counts.update(record["counts"])
+        found.missed = record["missed"]
+        return found
 
     def most(self, number: int) -> list[tuple[str, int]]:
         """The most frequent texts and their counts; of equal ones in the order of the alphabet."""
@@ -101,18 +116,31 @@ class Summary:
 
     def update(self, other: Summary) -> None:
         """Add what another counted, as of another process; the order matters only for counts that are not exact."""
-        self.documents += other.documents
-        self.characters += other.characters
-        self.rejected += other.rejected
-        self.with_mentions += other.with_mentions
-        for mine, theirs in (
-            (self.mentions, other.mentions),
-            (self.holders, other.holders),
-            (self.linked, other.linked),
-        ):
-            mine.update(theirs)
+        for name in _NUMBERS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name in _COUNTERS:
+            getattr(self, name).update(getattr(other, name))
         for type, texts in other._texts.items():
             self._texts.setdefault(type, Frequent(self._limit)).update(texts)
+
+    def record(self) -> dict[str, Any]:
+        """All that was counted, as JSON holds it: what `from_record` makes the same Summary of."""
+        return {
+            **{name: getattr(self, name) for name in _NUMBERS},
+            **{name: dict(getattr(self, name)) for name in _COUNTERS},
+            "texts": {type: texts.record() for type, texts in self._texts.items()},
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any], limit: int = LIMIT) -> Summary:
+        """What `record` gave."""
+        found = cls(limit=limit)
+        for name in _NUMBERS:
+            setattr(found, name, record[name])
+        for name in _COUNTERS:
+            getattr(found, name).update(record[name])
+        found._texts = {type: Frequent.from_record(one, limit) for type, one in record["texts"].items()}
+        return found
 
     @property
     def types(self) -> list[str]:
