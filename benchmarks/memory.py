@@ -23,7 +23,6 @@ import functools
 import hashlib
 import logging
 import os
-import sys
 import warnings
 from collections.abc import Sequence
 
@@ -83,7 +82,9 @@ def _arguments() -> argparse.Namespace:
     args = parser.parse_args()
     contest.check_arguments(args, "documents", "layers")
     if args.documents < args.rounds:
-        raise VanerError(f"--documents is {args.documents} for {args.rounds} rounds; name at least one for each")
+        raise VanerError(
+            f"--documents is {args.documents} for {args.rounds} rounds; name at least one for each"
+        )
     return args
 
 
@@ -153,4 +154,4 @@ def table(entries: Sequence[contest.Entry], size: int) -> list[dict]:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(main))
+    raise SystemExit(guarded(main))
