@@ -1,4 +1,4 @@
-"""In: variables, tokens that were read. Out: oneDNN told what to keep, memory given back; a long run that stays small."""
+"""In: variables, tokens that were read. Out: oneDNN told what to keep, memory given back; a long run stays small."""
 
 from __future__ import annotations
 
