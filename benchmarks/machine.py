@@ -253,9 +253,18 @@ def peak_mb(device: str) -> float:
     """Peak since `reset_peak`: allocated on the accelerator, or resident (Linux; else since the process began)."""
     if device == "cuda":
         return torch.cuda.max_memory_allocated() / 1e6
+    return _status_mb("VmHWM")
+
+
+def resident_mb() -> float:
+    """Memory of this process that is resident now (Linux; else the most since the process began)."""
+    return _status_mb("VmRSS")
+
+
+def _status_mb(key: str) -> float:
     path = Path("/proc/self/status")
     if path.is_file():
         for line in path.read_text().splitlines():
-            if line.startswith("VmHWM:"):
+            if line.startswith(f"{key}:"):
                 return int(line.split()[1]) * 1024 / 1e6
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6

@@ -34,7 +34,9 @@ from vaner.model.saving import load_tokenizer
 from vaner.tagging import decode
 from vaner.tagging.copying import Copied
 from vaner.tagging.forking import ForkedLock
+from vaner.tagging.heap import heap, leave_file, limit_products
 from vaner.tagging.stream import Batch, Stream
+from vaner.tagging.threads import workers
 from vaner.text.units import Text
 
 if TYPE_CHECKING:
@@ -154,6 +156,9 @@ class Vaner(Copied):
     ) -> Vaner:
         """Load a tagger.
 
+        So that memory does not grow in a long run, two environment variables say how much oneDNN keeps for later,
+        unless they are set already, and glibc gives back what is free now and then (`vaner.tagging.heap`).
+
         Args:
             name: a folder that training wrote, a model that vaner ships (``vaner-smollm2-135m``), or a hub id.
             dtype: ``auto`` (bfloat16 where the machine multiplies it natively), ``float32``, ``bfloat16``.
@@ -172,6 +177,7 @@ class Vaner(Copied):
         folder = model_folder(str(name), revision)
         if device is not None:
             _check_device(device)
+        limit_products(workers(torch.device("cpu"), torch.get_num_threads()))
         in_bytes = quantization == "int8"
         model = VanerModel.from_pretrained(
             folder,
@@ -180,10 +186,14 @@ class Vaner(Copied):
             quantization="none" if in_bytes else quantization,
             merge=in_bytes or (merge and quantization == "none"),
         )
+        replaced = 0
         if in_bytes:
-            to_int8(model.backbone)
+            replaced = to_int8(model.backbone)
         elif fuse and merge and quantization == "none":
-            to_fused(model.plain_backbone)
+            replaced = to_fused(model.plain_backbone)
+        if replaced:
+            leave_file(model)
+        heap.give_back()
         how: dict[str, Any] = dict(dtype=dtype, device=device, quantization=quantization, revision=revision)
         how |= {"merge": merge, "fuse": fuse}
         return cls(model, load_tokenizer(folder), **options)._loaded_as(name, how, options)
@@ -400,8 +410,13 @@ class Vaner(Copied):
             else:
                 batch = self._tensors(rows, sequences)
                 logits = self.model(**batch)["logits"]
-            self._count(int((batch["attention_mask"] != 0).sum()), batch["attention_mask"].numel())
-            return logits.float().log_softmax(-1).cpu().numpy()
+            padded_tokens = batch["attention_mask"].numel()
+            self._count(int((batch["attention_mask"] != 0).sum()), padded_tokens)
+            found = logits.float().log_softmax(-1).cpu().numpy()
+        del batch, logits
+        if self.model.device.type == "cpu":
+            heap.read(padded_tokens)
+        return found
 
     def _tensors(
         self, rows: Sequence[Features], sequences: Sequence[Sequence[int]] | None = None
