@@ -1,22 +1,24 @@
 """In: corpora's names and splits. Out: training corpora, dev documents, names to train on: all without overlap.
 
-Only train (or the splits asked for) is trained on, and only dev chooses the model. A test split is opened in two
+Only train (or the splits asked for) is trained on, and only dev chooses the model. A test split is read in two
 places: to leave out of training what its documents share (`vaner.corpora.overlap.held_out_fingerprints`;
 ``--no_drop_overlap`` leaves that out) and, where names of an index are trained on, what only it annotates
-(`vaner.training.leakage.leaks`; ``--kb_leakage off`` leaves that out). ``--no_open_held_out`` opens none at all.
+(`vaner.training.leakage.leaks`; ``--kb_leakage off`` leaves that out). For the first its bytes are hashed too, so that
+nothing is read again where nothing changed. ``--no_open_held_out`` opens none at all.
 """
 
 from __future__ import annotations
 
 import math
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from vaner.corpora.overlap import fingerprints, held_out_fingerprints, overlapping
+from vaner.corpora.overlap import Fingerprints, fingerprints, held_out_fingerprints
 from vaner.corpora.own import all_corpora, corpus_of, is_path
 from vaner.corpora.registry import Corpus, Registry
 from vaner.document import Document
@@ -26,11 +28,11 @@ from vaner.inputs.hints import Hints
 from vaner.knowledge import KnowledgeBase
 from vaner.progress import progress
 from vaner.report import Report
-from vaner.text.units import Text
 from vaner.training.arguments import DataArguments, KnowledgeArguments
 from vaner.training.leakage import Gate, gate
 from vaner.training.mixture import TrainingCorpus, temperature_weights
 from vaner.training.names import RelatedNames
+from vaner.training.reading import Wanted, described, held_out_described, read
 
 
 @dataclass
@@ -114,44 +116,49 @@ def gather(data: DataArguments, seed: int) -> Gathered:
         paths = corpora[name].paths("dev", data.data_root)
         gathered.files += [str(p) for p in paths]
         gathered.dev[name] = list(corpora[name].documents("dev", data.data_root, data.on_error, report))
-    held_out = None
     guarded = dict.fromkeys([*weights, *dev_names, *data.held_out])
     gathered.held_out = [
         (corpora[n], s) for n in guarded for s in ("dev", "test") if (n, s) not in trained_on
     ]
-    if data.drop_overlap and data.open_held_out:
-        splits = progress(gathered.held_out, "reading held-out splits")
-        held_out = held_out_fingerprints(splits, data.data_root)
-    elif data.drop_overlap:
-        held_out = fingerprints(document for found in gathered.dev.values() for document in found)
-    sizes = []
-    for number, (name, weight) in enumerate(weights.items()):
-        documents = _training_documents(corpora[name], data, gathered, report)
-        if name in own and not wanted_dev and "dev" not in corpora[name].files:
-            documents, gathered.dev[name] = _held_out(documents, data.dev_share, seed)
-            if not gathered.dev[name]:
-                del gathered.dev[name]
-            elif held_out is not None:
-                held_out |= fingerprints(gathered.dev[name])
-        if held_out is not None:
-            # One by one: ids are unique within a file, not over all splits.
-            kept = [d for d in documents if not overlapping([d], held_out)]
-            gathered.dropped[name] = len(documents) - len(kept)
-            documents = kept
-        if data.cap is not None and len(documents) > data.cap:
-            chosen = np.random.default_rng([seed, number]).permutation(len(documents))[: data.cap]
-            documents = [documents[i] for i in sorted(chosen)]
-        texts = [Text.of(d) for d in progress(documents, f"splitting {name}")]
-        texts = [t for t in texts if t.words]
-        source = TrainingCorpus(name, corpora[name].instruction_name, texts, types[name], weight)
-        sizes.append(sum(len(t.words) for t in texts))
+
+    def held_out() -> Fingerprints | None:
+        if not data.drop_overlap:
+            return None
+        if data.open_held_out:
+            splits = progress(gathered.held_out, "reading held-out splits")
+            return held_out_fingerprints(splits, data.data_root)
+        return fingerprints(document for found in gathered.dev.values() for document in found)
+
+    wanted = []
+    for name in weights:
+        gathered.files += [str(p) for s in data.train_splits for p in corpora[name].paths(s, data.data_root)]
+        holds_back = name in own and not wanted_dev and "dev" not in corpora[name].files
+        share = data.dev_share if holds_back else 0.0
+        wanted.append(Wanted(corpora[name], tuple(data.train_splits), types[name], share))
+    found, repaired = read(wanted, held_out, _held_out_from(gathered, data), data, seed)
+    for one, got, weight in zip(wanted, found, weights.values(), strict=True):
+        if got.dev:
+            gathered.dev[one.corpus.name] = got.dev
+        if got.dropped is not None:
+            gathered.dropped[one.corpus.name] = got.dropped
+        source = TrainingCorpus(one.corpus.name, one.corpus.instruction_name, got.texts, one.types, weight)
         gathered.sources.append(source)
+    sizes = [source.texts.sizes.words for source in gathered.sources]
     for source, factor in zip(
         gathered.sources, temperature_weights(sizes, data.mix_temperature), strict=True
     ):
         source.weight *= factor
-    gathered.repaired = dict(report.counts)
+    gathered.repaired = dict(report.counts + Counter(repaired))
     return gathered
+
+
+def _held_out_from(gathered: Gathered, data: DataArguments) -> dict[str, Any]:
+    """All that the fingerprints of held-out documents depend on."""
+    if not data.drop_overlap:
+        return {}
+    if data.open_held_out:
+        return {"splits": held_out_described(gathered.held_out, data)}
+    return {"dev": [described(gathered.corpora[name], ["dev"], data) for name in gathered.dev]}
 
 
 def _corpus(word: str, corpora: Registry, data: DataArguments, only_dev: bool = False) -> str:
@@ -169,18 +176,6 @@ def _corpus(word: str, corpora: Registry, data: DataArguments, only_dev: bool = 
         raise VanerError(f"{word}: another corpus is called {corpus.name} too; rename the file or folder")
     corpora[corpus.name] = corpus
     return corpus.name
-
-
-def _held_out(documents: list[Document], share: float, seed: int) -> tuple[list[Document], list[Document]]:
-    """What is trained on, and the documents that choose the model: those of the seed, none of fewer than five."""
-    number = round(share * len(documents)) if len(documents) >= 5 else 0
-    if share and len(documents) >= 5:
-        number = max(number, 1)
-    chosen = set(np.random.default_rng(seed).permutation(len(documents))[:number].tolist())
-    return (
-        [d for i, d in enumerate(documents) if i not in chosen],
-        [d for i, d in enumerate(documents) if i in chosen],
-    )
 
 
 def _trained_types(
@@ -219,7 +214,7 @@ def gather_names(
     """
     kb = _index(knowledge, gathered)
     texts = [source.texts for source in gathered.sources]
-    documents = [text.document for source in texts for text in source]
+    documents = chain.from_iterable(source.documents() for source in texts)
     mode = knowledge.kb_leakage if data.open_held_out else "off"
     found = gate(kb, documents, gathered.held_out, data.data_root, mode)
     names = RelatedNames(
@@ -261,14 +256,3 @@ def _index(knowledge: KnowledgeArguments, gathered: Gathered) -> KnowledgeBase:
         raise VanerError(f"--kb {knowledge.kb}: no such index; make one with python -m vaner kb build")
     gathered.files.append(knowledge.kb)
     return KnowledgeBase(knowledge.kb)
-
-
-def _training_documents(
-    corpus: Corpus, data: DataArguments, gathered: Gathered, report: Report
-) -> list[Document]:
-    documents: list[Document] = []
-    for split in data.train_splits:
-        gathered.files += [str(p) for p in corpus.paths(split, data.data_root)]
-        found = corpus.documents(split, data.data_root, data.on_error, report)
-        documents += progress(found, f"reading {corpus.name} {split}")
-    return documents
