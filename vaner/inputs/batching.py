@@ -109,7 +109,9 @@ def _plan_tightly(lengths: np.ndarray, budget: int) -> list[list[int]]:
     return batches[::-1]
 
 
-def padding_share(lengths: Sequence[int], batches: Sequence[Sequence[int]]) -> float:
+def padding_share(
+    lengths: Sequence[int] | np.ndarray, batches: Sequence[Sequence[int]] | Sequence[np.ndarray]
+) -> float:
     """Share, in [0, 1], of the batches' tokens that are padding.
 
     Args:

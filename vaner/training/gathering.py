@@ -18,8 +18,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from vaner.corpora.hub import PREFIX
 from vaner.corpora.overlap import Fingerprints, fingerprints, held_out_fingerprints
-from vaner.corpora.own import all_corpora, corpus_of, is_path
+from vaner.corpora.own import all_corpora, is_path, named, read_type_map, with_types
 from vaner.corpora.registry import Corpus, Registry
 from vaner.document import Document
 from vaner.errors import VanerError
@@ -66,9 +67,12 @@ def parse_mix(mix: Sequence[str]) -> dict[str, float]:
     """
     weights: dict[str, float] = {}
     for word in mix:
-        # A path may have a colon of its own; a name has none.
-        parts = word.rpartition(":") if os.path.exists(word.rpartition(":")[0]) else word.partition(":")
-        name, colon, weight = (word, "", "") if os.path.exists(word) else parts
+        # A path may have a colon of its own; a name has none but that of hf:.
+        kind = PREFIX if word.startswith(PREFIX) else ""
+        bare = word.removeprefix(kind)
+        parts = bare.rpartition(":") if os.path.exists(bare.rpartition(":")[0]) else bare.partition(":")
+        name, colon, weight = (bare, "", "") if os.path.exists(bare) else parts
+        name = kind + name
         try:
             value = float(weight) if colon else 1.0
         except ValueError:
@@ -95,11 +99,10 @@ def gather(data: DataArguments, seed: int) -> Gathered:
     corpora = all_corpora(data.registry)
     weights = {_corpus(word, corpora, data): weight for word, weight in parse_mix(data.mix).items()}
     wanted_dev = [_corpus(word, corpora, data, only_dev=True) for word in data.dev]
+    _check_type_map(corpora, data.type_map)
     types = _trained_types(corpora, list(weights), data.skip_types)
     if "test" in data.train_splits:
         raise VanerError("--train_splits test: test splits are for the final score; train on train and dev")
-    # Corpora that were named by their paths.
-    own = {name for name, corpus in corpora.items() if corpus.folder != shipped("data") and corpus.shipped}
     trained_on = {(name, split) for name in weights for split in data.train_splits}
     dev_names = wanted_dev or [
         n for n in weights if "dev" in corpora[n].files and (n, "dev") not in trained_on
@@ -132,7 +135,7 @@ def gather(data: DataArguments, seed: int) -> Gathered:
     wanted = []
     for name in weights:
         gathered.files += [str(p) for s in data.train_splits for p in corpora[name].paths(s, data.data_root)]
-        holds_back = name in own and not wanted_dev and "dev" not in corpora[name].files
+        holds_back = _is_own(corpora[name]) and not wanted_dev and "dev" not in corpora[name].files
         share = data.dev_share if holds_back else 0.0
         wanted.append(Wanted(corpora[name], tuple(data.train_splits), types[name], share))
     found, repaired = read(wanted, held_out, _held_out_from(gathered, data), data, seed)
@@ -169,13 +172,29 @@ def _corpus(word: str, corpora: Registry, data: DataArguments, only_dev: bool = 
     """
     if not is_path(word, corpora):
         return corpora[word].name
-    corpus = corpus_of(word, data.on_error)
+    corpus = with_types(named(word, corpora, data.on_error), read_type_map(data.type_map))
     if only_dev and "dev" not in corpus.files and corpus.name not in corpora:
         corpus = replace(corpus, files={"dev": corpus.files["train"]})
     if corpus.name in corpora and corpora[corpus.name] != corpus:
         raise VanerError(f"{word}: another corpus is called {corpus.name} too; rename the file or folder")
     corpora[corpus.name] = corpus
     return corpus.name
+
+
+def _check_type_map(corpora: Registry, words: Sequence[str]) -> None:
+    """Raise VanerError for a label of ``--type_map`` that nothing has which was named by its path."""
+    labels = {label for corpus in corpora.values() if _is_own(corpus) for label in corpus.types}
+    for label in read_type_map(words):
+        if label not in labels:
+            raise VanerError(
+                f"--type_map {label}: no path or dataset of --mix or --dev annotates it; they annotate "
+                f"{', '.join(sorted(labels)) or 'nothing'}"
+            )
+
+
+def _is_own(corpus: Corpus) -> bool:
+    """Whether a corpus was named by its path."""
+    return corpus.folder != shipped("data") and corpus.shipped
 
 
 def _trained_types(

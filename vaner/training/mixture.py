@@ -14,7 +14,7 @@ from dataclasses import InitVar, dataclass, field
 import numpy as np
 
 from vaner.errors import VanerError
-from vaner.inputs.batching import collate, shuffled
+from vaner.inputs.batching import collate, padding_share, shuffled
 from vaner.inputs.features import Features, Tokenisation, Window, windows
 from vaner.inputs.hints import Hints
 from vaner.inputs.instructions import Template
@@ -113,11 +113,13 @@ class Mixture:
         # Planning an epoch takes a while. Its plan is kept until another epoch's is needed, so the first comes last.
         for epoch in reversed(range(epochs)):
             draws, rows, ends = self._plan(epoch)
-            read = int(draws.lengths.sum(dtype=np.int64))
-            self.tokens += read
+            lengths = draws.lengths.astype(np.int64)
+            self.tokens += int(lengths.sum())
             self.name_rows[epoch] = len(draws.names)
             self.hinted_rows[epoch] = sum(draws.units.hinted)
-            self.padding[epoch] = 1 - read / _padded(draws.lengths[rows], ends) if len(rows) else 0.0
+            self.padding[epoch] = (
+                float(padding_share(lengths, np.split(rows, ends[:-1]))) if len(ends) else 0.0
+            )
             batches[epoch] = len(ends)
         self._batch_ends: list[int] = np.cumsum(batches).tolist()
         if not len(self):
@@ -319,12 +321,6 @@ class Mixture:
         ids = tokens.ids(draw.text)[first : first + int(counts.sum())]
         instruction = self.template.render(draw.types, draw.dataset, draw.hints)
         return self.tokenisation.assembled(instruction, ids, counts, labels)
-
-
-def _padded(lengths: np.ndarray, ends: np.ndarray) -> int:
-    """Tokens of all batches, padding included, of rows that lie batch by batch."""
-    starts = np.concatenate([[0], ends[:-1]])
-    return int((np.maximum.reduceat(lengths, starts).astype(np.int64) * (ends - starts)).sum())
 
 
 def temperature_weights(sizes: Sequence[int], temperature: float) -> list[float]:
