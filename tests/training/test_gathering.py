@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT, TERMS
-from vaner.corpora.registry import read_registry
+from vaner.corpora.registry import Corpus, read_registry
 from vaner.errors import OffsetError, VanerError
 from vaner.files import shipped
 from vaner.knowledge import Rules, build
@@ -238,7 +238,7 @@ def watch(event, args):
 
 
 import vaner.training.run as training
-from vaner.corpora.registry import read_registry
+from vaner.corpora.registry import Corpus, read_registry
 from vaner.training import gathering
 from vaner.training.arguments import DataArguments, KnowledgeArguments
 
@@ -357,6 +357,132 @@ def test_without_open_held_out_overlap_is_looked_for_in_dev_documents_that_choos
     assert closed.dropped == {"a": 1, "b": 1}
     kept = gather(arguments(made, "a", "b", dev=["a"], open_held_out=False, drop_overlap=False), seed=1)
     assert len(ids(kept)["a"]) == 5 and kept.dropped == {}
+
+
+# --- read once ---
+
+
+@pytest.fixture
+def reads(made, tmp_path, monkeypatch) -> list[str]:
+    """The splits that are read of now on, in a cache of its own."""
+    monkeypatch.setenv("VANER_CACHE", str(tmp_path / "cache"))
+    found: list[str] = []
+    inner = Corpus._read
+
+    def read(self, split, *args):
+        found.append(f"{self.name} {split}")
+        return inner(self, split, *args)
+
+    monkeypatch.setattr(Corpus, "_read", read)
+    return found
+
+
+def all_of(found) -> list:
+    """All that a run takes from what was gathered."""
+    sources = [
+        (
+            s.name,
+            s.dataset,
+            s.types,
+            s.weight,
+            s.texts.sizes,
+            [(t.document, t.words, t.offsets) for t in s.texts],
+        )
+        for s in found.sources
+    ]
+    held_out = [(corpus.name, split) for corpus, split in found.held_out]
+    return [sources, found.dev, found.dropped, found.repaired, found.files, held_out]
+
+
+def test_the_same_corpora_and_settings_are_read_once(made, reads):
+    data = arguments(made, "a", "c:0.5", held_out=["b"], cap=4)
+    first = gather(data, seed=1)
+    assert {"a train", "c train", "b test"} <= set(reads)
+    reads.clear()
+    again = gather(data, seed=1)
+    assert reads == ["a dev"], "dev documents are scored as they are"
+    assert all_of(again) == all_of(first)
+    reads.clear()
+    gather(arguments(made, "a:2", "c", held_out=["b"], cap=4, mix_temperature=2), seed=1)
+    assert reads == ["a dev"], "weights are not of the texts"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"cap": 3},
+        {"seed": 2},
+        {"skip_types": ["Chemical"]},
+        {"drop_overlap": False},
+        {"open_held_out": False},
+        {"held_out": [], "dev": ["a"]},
+        {"on_error": "skip"},
+        {"mix": ["a"], "train_splits": ["train", "dev"]},
+        {"mix": ["c", "a"]},
+        {"mix": ["a"]},
+    ],
+    ids=str,
+)
+def test_other_settings_are_read_anew(made, reads, other):
+    data = {"mix": ["a", "c"], "data_root": str(made), "held_out": ["b"], "cap": 4, "dev": ["b"]}
+    gather(DataArguments(**data), seed=1)
+    reads.clear()
+    seed = other.get("seed", 1)
+    changed = DataArguments(**{**data, **{k: v for k, v in other.items() if k != "seed"}})
+    found = all_of(gather(changed, seed))
+    assert "a train" in reads
+    reads.clear()
+    assert all_of(gather(changed, seed)) == found and "a train" not in reads
+
+
+@pytest.mark.parametrize("file", ["a-train", "b-test", "c-test", "a-dev"])
+def test_a_file_that_changed_is_read_anew(made, reads, file):
+    path = made / f"{file}.jsonl"
+    data = arguments(made, "a", "c", held_out=["b"])
+    gather(data, seed=1)
+    reads.clear()
+    path.write_text(path.read_text() + lines(7000))
+    gather(data, seed=1)
+    assert "a train" in reads
+
+
+def test_the_seed_is_not_of_what_it_does_not_choose(made, reads):
+    first = gather(arguments(made, "a"), seed=1)
+    reads.clear()
+    assert all_of(gather(arguments(made, "a"), seed=2)) == all_of(first) and "a train" not in reads
+
+
+def test_another_version_of_the_code_reads_anew(made, reads, monkeypatch):
+    gather(arguments(made, "a"), seed=1)
+    reads.clear()
+    monkeypatch.setattr("vaner.training.reading.code", lambda: "another")
+    gather(arguments(made, "a"), seed=1)
+    assert "a train" in reads
+
+
+def test_dev_documents_held_back_come_out_of_the_cache_as_they_were(made, tmp_path, reads):
+    records = [json.loads(line) for line in lines(*range(30)).splitlines()]
+    for number, record in enumerate(records):
+        record |= {"passages": [{"start": 0, "end": 5, "kind": "title"}], "metadata": {"n": [number, None]}}
+    path = tmp_path / "notes.jsonl"
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    data = DataArguments(mix=[str(path)])
+    first = gather(data, seed=3)
+    everything = {d.id: d for d in first.corpora["notes"].documents("train")}
+    assert (
+        first.dev["notes"] == [everything[d.id] for d in first.dev["notes"]] and len(first.dev["notes"]) == 3
+    )
+    assert all_of(gather(data, seed=3)) == all_of(first)
+    assert {d.id for d in gather(data, seed=4).dev["notes"]} != {d.id for d in first.dev["notes"]}
+
+
+def test_a_damaged_entry_is_read_anew_with_a_note(made, tmp_path, reads, caplog):
+    first = all_of(gather(arguments(made, "a"), seed=1))
+    (file,) = (tmp_path / "cache" / "mix").glob("texts-*/0.arrow")
+    file.write_bytes(file.read_bytes()[:-20])
+    reads.clear()
+    assert all_of(gather(arguments(made, "a"), seed=1)) == first and "a train" in reads
+    assert "0.arrow is not what was written; it is made anew" in caplog.text
 
 
 # --- the samples ---
