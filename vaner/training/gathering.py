@@ -13,7 +13,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from vaner.corpora.own import all_corpora, is_path, named, read_type_map, with_t
 from vaner.corpora.registry import Corpus, Registry
 from vaner.document import Document
 from vaner.errors import VanerError
-from vaner.files import shipped
+from vaner.files import sha256, shipped
 from vaner.inputs.hints import Hints
 from vaner.knowledge import KnowledgeBase
 from vaner.progress import progress
@@ -33,7 +33,8 @@ from vaner.training.arguments import DataArguments, KnowledgeArguments
 from vaner.training.leakage import Gate, gate
 from vaner.training.mixture import TrainingCorpus, temperature_weights
 from vaner.training.names import RelatedNames
-from vaner.training.reading import Wanted, described, held_out_described, read
+from vaner.training.reading import Wanted, code, described, held_out_described, read
+from vaner.training.store import kept
 
 
 @dataclass
@@ -172,13 +173,28 @@ def _corpus(word: str, corpora: Registry, data: DataArguments, only_dev: bool = 
     """
     if not is_path(word, corpora):
         return corpora[word].name
-    corpus = with_types(named(word, corpora, data.on_error), read_type_map(data.type_map))
+    corpus = with_types(_looked_through(word, corpora, data.on_error), read_type_map(data.type_map))
     if only_dev and "dev" not in corpus.files and corpus.name not in corpora:
         corpus = replace(corpus, files={"dev": corpus.files["train"]})
     if corpus.name in corpora and corpora[corpus.name] != corpus:
         raise VanerError(f"{word}: another corpus is called {corpus.name} too; rename the file or folder")
     corpora[corpus.name] = corpus
     return corpus.name
+
+
+def _looked_through(word: str, corpora: Registry, on_error: str) -> Corpus:
+    """The corpus of a path or a dataset; a file is read once to find out which types it annotates."""
+    path = Path(word)
+    if not path.is_file():
+        return named(word, corpora, on_error)
+
+    def look(_: Path) -> dict[str, Any]:
+        return {k: v for k, v in asdict(named(word, corpora, on_error)).items() if k != "folder"}
+
+    made_from = {"code": code(), "name": path.name, "sha256": sha256(path), "on_error": on_error}
+    told = kept("corpus", made_from, look).told
+    files = {split: tuple(map(tuple, found)) for split, found in told["files"].items()}
+    return Corpus(**{**told, "files": files, "folder": path.absolute().parent})
 
 
 def _check_type_map(corpora: Registry, words: Sequence[str]) -> None:
