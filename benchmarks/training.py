@@ -55,7 +55,8 @@ from vaner.text.units import Text
 from vaner.training.arguments import VanerTrainingArguments
 from vaner.training.clock import Clock
 from vaner.training.dev import Dev
-from vaner.training.mixture import Drawing, Mixture, TrainingCorpus
+from vaner.training.drawing import Drawing
+from vaner.training.mixture import Mixture, TrainingCorpus
 from vaner.training.trainer import Printer, VanerTrainer
 
 CORPORA = ("ncbi-disease-pubtator", "ncbi-disease-sample")

@@ -22,7 +22,8 @@ from vaner.report import Report
 from vaner.text.units import Text
 from vaner.training import run as training
 from vaner.training.arguments import KnowledgeArguments
-from vaner.training.mixture import Drawing, Mixture, TrainingCorpus
+from vaner.training.drawing import Drawing
+from vaner.training.mixture import Mixture, TrainingCorpus
 from vaner.vocabularies.terms import Term
 
 TYPES = ("Chemical", "Disease")

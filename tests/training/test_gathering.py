@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT, TERMS
-from vaner.corpora.registry import read_registry
+from vaner.corpora.registry import Corpus, read_registry
 from vaner.errors import OffsetError, VanerError
 from vaner.files import shipped
 from vaner.knowledge import Rules, build
@@ -238,7 +238,7 @@ def watch(event, args):
 
 
 import vaner.training.run as training
-from vaner.corpora.registry import read_registry
+from vaner.corpora.registry import Corpus, read_registry
 from vaner.training import gathering
 from vaner.training.arguments import DataArguments, KnowledgeArguments
 
@@ -265,6 +265,7 @@ runs = {
     "closed, b chooses": partial(gathered, open_held_out=False, dev=["b"]),
     "closed, a whole run": partial(trained, "--no_open_held_out"),
     "open": gathered,
+    "open, again": gathered,
     "open, a whole run": trained,
     "open, no overlap": partial(gathered, drop_overlap=False),
     "open, no leakage": partial(gathered, mode="off"),
@@ -273,10 +274,13 @@ runs = {
 sys.addaudithook(watch)
 for name, run in runs.items():
     opened.clear()
+    if not name.endswith("again"):
+        os.environ["VANER_CACHE"] = f"{root}/cache {name}"
     run()
     found[name] = list(opened)
 print("FOUND", json.dumps(found))
 """
+HASHED = "vaner.training.reading.held_out_described"
 OVERLAP = "vaner.corpora.overlap.held_out_fingerprints"
 LEAKAGE = "vaner.training.leakage.leaks"
 HELD_OUT = {"a-test.jsonl", "b-dev.jsonl", "b-test.jsonl", "c-test.jsonl"}
@@ -317,17 +321,18 @@ def test_without_open_held_out_no_held_out_file_is_opened(opened):
 
 def test_held_out_files_are_opened_to_compare_with_and_for_nothing_else(opened):
     used = {}
-    for name in ("open", "open, a whole run", "open, no overlap", "open, no leakage"):
+    for name in ("open", "open, again", "open, a whole run", "open, no overlap", "open, no leakage"):
         held_out = {file: found for file, found in opened[name].items() if file in HELD_OUT}
         for file, found in held_out.items():
             for places in found:
-                assert len(places & {OVERLAP, LEAKAGE}) == 1, (name, file, places)
+                assert len(places & {OVERLAP, LEAKAGE, HASHED}) == 1, (name, file, places)
         used[name] = {one for found in held_out.values() for places in found for one in places}
-        used[name] &= {OVERLAP, LEAKAGE}
+        used[name] &= {OVERLAP, LEAKAGE, HASHED}
         expected = {file for file in HELD_OUT if not file.startswith("b") or "whole run" not in name}
         assert held_out.keys() == expected, name
-    assert used["open"] == used["open, a whole run"] == {OVERLAP, LEAKAGE}
-    assert used["open, no overlap"] == {LEAKAGE} and used["open, no leakage"] == {OVERLAP}
+    assert used["open"] == used["open, a whole run"] == {OVERLAP, LEAKAGE, HASHED}
+    assert used["open, again"] == {LEAKAGE, HASHED}, "for overlap nothing is read twice"
+    assert used["open, no overlap"] == {LEAKAGE} and used["open, no leakage"] == {OVERLAP, HASHED}
     assert not opened["open, neither"].keys() & HELD_OUT
     assert any("vaner.training.gathering.gather" in p for p in opened["open"]["a-dev.jsonl"]), "it chooses"
 
@@ -352,6 +357,133 @@ def test_without_open_held_out_overlap_is_looked_for_in_dev_documents_that_choos
     assert closed.dropped == {"a": 1, "b": 1}
     kept = gather(arguments(made, "a", "b", dev=["a"], open_held_out=False, drop_overlap=False), seed=1)
     assert len(ids(kept)["a"]) == 5 and kept.dropped == {}
+
+
+# --- read once ---
+
+
+@pytest.fixture
+def reads(made, tmp_path, monkeypatch) -> list[str]:
+    """The splits that are read of now on, in a cache of its own."""
+    monkeypatch.setenv("VANER_CACHE", str(tmp_path / "cache"))
+    found: list[str] = []
+    inner = Corpus._read
+
+    def read(self, split, *args):
+        found.append(f"{self.name} {split}")
+        return inner(self, split, *args)
+
+    monkeypatch.setattr(Corpus, "_read", read)
+    return found
+
+
+def all_of(found) -> list:
+    """All that a run takes from what was gathered."""
+    sources = [
+        (
+            s.name,
+            s.dataset,
+            s.types,
+            s.weight,
+            s.texts.sizes,
+            [(t.document, t.words, t.offsets) for t in s.texts],
+        )
+        for s in found.sources
+    ]
+    held_out = [(corpus.name, split) for corpus, split in found.held_out]
+    return [sources, found.dev, found.dropped, found.repaired, found.files, held_out]
+
+
+def test_the_same_corpora_and_settings_are_read_once(made, reads):
+    data = arguments(made, "a", "c:0.5", held_out=["b"], cap=4)
+    first = gather(data, seed=1)
+    assert {"a train", "c train", "b test"} <= set(reads)
+    reads.clear()
+    again = gather(data, seed=1)
+    assert reads == ["a dev"], "dev documents are scored as they are"
+    assert all_of(again) == all_of(first)
+    reads.clear()
+    gather(arguments(made, "a:2", "c", held_out=["b"], cap=4, mix_temperature=2), seed=1)
+    assert reads == ["a dev"], "weights are not of the texts"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"cap": 3},
+        {"seed": 2},
+        {"skip_types": ["Chemical"]},
+        {"drop_overlap": False},
+        {"open_held_out": False},
+        {"held_out": [], "dev": ["a"]},
+        {"on_error": "skip"},
+        {"mix": ["a"], "train_splits": ["train", "dev"]},
+        {"mix": ["c", "a"]},
+        {"mix": ["a"]},
+    ],
+    ids=str,
+)
+def test_other_settings_are_read_anew(made, reads, other):
+    data = {"mix": ["a", "c"], "data_root": str(made), "held_out": ["b"], "cap": 4, "dev": ["b"]}
+    gather(DataArguments(**data), seed=1)
+    reads.clear()
+    seed = other.get("seed", 1)
+    changed = DataArguments(**{**data, **{k: v for k, v in other.items() if k != "seed"}})
+    found = all_of(gather(changed, seed))
+    assert "a train" in reads
+    reads.clear()
+    assert all_of(gather(changed, seed)) == found and "a train" not in reads
+
+
+@pytest.mark.parametrize("file", ["a-train", "b-test", "c-test", "a-dev"])
+def test_a_file_that_changed_is_read_anew(made, reads, file):
+    path = made / f"{file}.jsonl"
+    data = arguments(made, "a", "c", held_out=["b"])
+    gather(data, seed=1)
+    reads.clear()
+    path.write_text(path.read_text() + lines(7000))
+    gather(data, seed=1)
+    assert "a train" in reads
+
+
+def test_the_seed_is_not_of_what_it_does_not_choose(made, reads):
+    first = gather(arguments(made, "a"), seed=1)
+    reads.clear()
+    assert all_of(gather(arguments(made, "a"), seed=2)) == all_of(first) and "a train" not in reads
+
+
+def test_another_version_of_the_code_reads_anew(made, reads, monkeypatch):
+    gather(arguments(made, "a"), seed=1)
+    reads.clear()
+    monkeypatch.setattr("vaner.training.reading.code", lambda: "another")
+    gather(arguments(made, "a"), seed=1)
+    assert "a train" in reads
+
+
+def test_dev_documents_held_back_come_out_of_the_cache_as_they_were(made, tmp_path, reads):
+    records = [json.loads(line) for line in lines(*range(30)).splitlines()]
+    for number, record in enumerate(records):
+        record |= {"passages": [{"start": 0, "end": 5, "kind": "title"}], "metadata": {"n": [number, None]}}
+    path = tmp_path / "notes.jsonl"
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    data = DataArguments(mix=[str(path)])
+    first = gather(data, seed=3)
+    everything = {d.id: d for d in first.corpora["notes"].documents("train")}
+    assert (
+        first.dev["notes"] == [everything[d.id] for d in first.dev["notes"]] and len(first.dev["notes"]) == 3
+    )
+    reads.clear()
+    assert all_of(gather(data, seed=3)) == all_of(first) and not reads, "nor for its types"
+    assert {d.id for d in gather(data, seed=4).dev["notes"]} != {d.id for d in first.dev["notes"]}
+
+
+def test_a_damaged_entry_is_read_anew_with_a_note(made, tmp_path, reads, caplog):
+    first = all_of(gather(arguments(made, "a"), seed=1))
+    (file,) = (tmp_path / "cache" / "mix").glob("texts-*/0.arrow")
+    file.write_bytes(file.read_bytes()[:-20])
+    reads.clear()
+    assert all_of(gather(arguments(made, "a"), seed=1)) == first and "a train" in reads
+    assert "0.arrow is not what was written; it is made anew" in caplog.text
 
 
 # --- the samples ---

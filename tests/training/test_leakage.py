@@ -19,9 +19,10 @@ from vaner.knowledge import Rules, build, key_of, normalise
 from vaner.report import Report
 from vaner.training import gathering
 from vaner.training.arguments import DataArguments, KnowledgeArguments
+from vaner.training.drawing import Drawing
 from vaner.training.gathering import gather, gather_names
 from vaner.training.leakage import Gate, gate, keys_by_type, keys_of
-from vaner.training.mixture import Drawing, Mixture
+from vaner.training.mixture import Mixture
 from vaner.vocabularies.terms import Term
 
 # (text, its mentions) of each split of two corpora. What training has in common with dev and test is one mention.

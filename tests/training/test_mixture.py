@@ -11,15 +11,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.training.plain_mixture import PlainCorpus, PlainMixture
 from vaner.corpora.registry import read_registry
 from vaner.document import Document
 from vaner.errors import VanerError
+from vaner.files import sha256
 from vaner.inputs.features import MAX_WORD_TOKENS, Tokenisation
+from vaner.inputs.hints import Hints
 from vaner.inputs.instructions import Template
 from vaner.tagging import decode
 from vaner.text.tags import IGNORED, B, I, O, encode_tags
 from vaner.text.units import Text
-from vaner.training.mixture import Drawing, Mixture, TrainingCorpus, temperature_weights
+from vaner.training.drawing import Drawing
+from vaner.training.mixture import Mixture, TrainingCorpus, temperature_weights
+from vaner.training.names import RelatedNames
+from vaner.training.texts import Texts
+from vaner.vocabularies.terms import Term
 
 
 def document(number: int, sentences: list[str], types, mentions: dict[str, str]) -> Document:
@@ -115,11 +122,10 @@ def test_batches_are_within_budget_and_padding_is_counted(real, words):
     batches = [one[i] for i in range(len(one))]
     assert all(b["input_ids"].size <= 900 for b in batches)
     padded = sum(b["input_ids"].size for b in batches)
-    shares = [
-        1
-        - sum(one.length(d) for d in draws) / sum(len(b) * max(one.length(draws[i]) for i in b) for b in plan)
-        for draws, plan in (one._plan(0), one._plan(1))
-    ]
+    shares = []
+    for draws, rows, ends in (one._plan(0), one._plan(1)):
+        planned = [[one.length(draws[i]) for i in batch] for batch in np.split(rows, ends[:-1])]
+        shares.append(1 - sum(map(sum, planned)) / sum(len(b) * max(b) for b in planned))
     assert one.padding == pytest.approx(shares)
     assert 0 < 1 - one.tokens / padded < 0.2
 
@@ -136,6 +142,69 @@ def test_a_mixture_can_be_sent_to_another_process(real, words):
     one = mixture(real, words)
     first = one[0]
     assert same(pickle.loads(pickle.dumps(one))[0], first)
+
+
+# --- against rows that are objects ---
+
+DRAWINGS = {
+    "as it is": {},
+    "one type a row": {"head": "shared", "absent_types": 0.5},
+    "single sentences": {"max_words": 1, "keep_empty": 0.3},
+    "fewer types": {"absent_types": 0.2, "one_type": 0.5, "all_types": 0.1, "drop_dataset": 0.6},
+    "narrow rows": {"max_words": 300, "single_sentence": 0.0},
+    "hints": {"hinted": 0.7},
+    "names": {"names": "both"},
+    "names and hints": {"names": "names", "hinted": 0.5, "head": "shared"},
+    "the instruction behind": {"place": "after"},
+}
+
+
+NAMES = [
+    ("toxicity", ("Disease",)),
+    ("lithium", ("Chemical",)),
+    ("renal failure", ("Disease",)),
+    ("lithium toxicity", ("Disease",)),
+    ("hypotension", ("Disease",)),
+    ("TNF", ("Gene",)),
+]
+
+
+@pytest.mark.parametrize("kind", DRAWINGS)
+@pytest.mark.parametrize("stored", [False, True])
+def test_columns_hold_the_rows_that_objects_would_be(real, tiny_tokenizer, make_kb, tmp_path, kind, stored):
+    drawing = dict(DRAWINGS[kind])
+    template = Template(place=drawing.pop("place", "before"))
+    tokenisation = Tokenisation(tiny_tokenizer, 220 if kind == "narrow rows" else 400)
+    extra = {}
+    if "hinted" in drawing or "names" in drawing:
+        kb = make_kb([Term(f"T{n}", *one, True) for n, one in enumerate(NAMES)])
+    if "hinted" in drawing:
+        extra["hints"], template = Hints(kb, ("Chemical", "Disease")), template.with_hints()
+    lists = [(s.name, s.dataset, list(s.texts), s.types, w) for s, w in zip(real, (1.5, 0.6), strict=True)]
+    if style := drawing.pop("names", None):
+        given = [one[2] for one in lists]
+        extra["names"] = RelatedNames(kb, given, style=style, ratio=1.3)
+    options = dict(batch_tokens=900, epochs=2, seed=11, **extra)
+    plain = PlainMixture(
+        [PlainCorpus(*one) for one in lists], tokenisation, template, Drawing(**drawing), **options
+    )
+    sources = [TrainingCorpus(*one) for one in lists]
+    if stored:
+        for number, source in enumerate(sources):
+            path = tmp_path / f"{number}.arrow"
+            sizes = Texts.write(path, lists[number][2], source.types)
+            source.texts = Texts.open(path, source.types, vars(sizes), sha256(path))
+    one = Mixture(sources, tokenisation, template, Drawing(**drawing), **options)
+    assert len(one) == len(plain) > 3
+    for number in range(len(one)):
+        ours, theirs = one[number], plain[number]
+        assert same(ours, theirs) and all(ours[k].dtype == theirs[k].dtype for k in ours)
+    assert [list(one.draws(epoch)) for epoch in (1, 0)] == [plain.draws(epoch) for epoch in (1, 0)]
+    counts = ("tokens", "name_rows", "hinted_rows")
+    assert [getattr(one, name) for name in counts] == [getattr(plain, name) for name in counts]
+    assert one.padding == pytest.approx(plain.padding)
+    assert bool(sum(one.name_rows)) == (style is not None)
+    assert bool(sum(one.hinted_rows)) == ("hints" in kind)
 
 
 # --- what is drawn ---

@@ -21,7 +21,8 @@ from vaner.report import Report
 from vaner.text.tags import IGNORED, B, I, O, encode_tags
 from vaner.text.units import Text
 from vaner.training import run as training
-from vaner.training.mixture import Draw, Drawing, Mixture, TrainingCorpus
+from vaner.training.drawing import Draw, Drawing
+from vaner.training.mixture import Mixture, TrainingCorpus
 from vaner.training.names import Example, RelatedNames
 from vaner.vocabularies.terms import Term
 

@@ -21,9 +21,10 @@ from vaner.report import Report
 from vaner.text.units import Text
 from vaner.training import run as training
 from vaner.training.arguments import DataArguments
+from vaner.training.drawing import Drawing
 from vaner.training.gathering import Gathered, gather
 from vaner.training.leakage import Gate, Leak
-from vaner.training.mixture import Drawing, Mixture, TrainingCorpus
+from vaner.training.mixture import Mixture, TrainingCorpus
 from vaner.training.names import RelatedNames
 from vaner.training.record import log_data, log_names
 from vaner.vocabularies.terms import Term
@@ -186,12 +187,11 @@ def test_a_record_holds_no_name_of_the_index_and_no_text(full):
 # --- what is logged ---
 
 
-def mixture(sources, tokenizer, names=None) -> tuple[Mixture, Tokenisation]:
+def mixture(sources, tokenizer, names=None) -> Mixture:
     tokenisation = Tokenisation(tokenizer, 400)
-    found = Mixture(
+    return Mixture(
         sources, tokenisation, Template(), Drawing(), batch_tokens=900, epochs=2, seed=1, names=names
     )
-    return found, tokenisation
 
 
 def lines(caplog) -> list[str]:
@@ -214,8 +214,8 @@ def test_what_is_logged_of_data(tiny_tokenizer, logged):
     gathered = Gathered(
         Registry(), sources, {}, dropped={"one": 2, "two": 0}, repaired={"line repaired": 3, "a space": 1}
     )
-    found, tokenisation = mixture(sources, tiny_tokenizer)
-    log_data(gathered, found, tokenisation)
+    found = mixture(sources, tiny_tokenizer)
+    log_data(gathered, found)
     words = [sum(len(t.words) for t in s.texts) for s in sources]
     assert lines(logged) == [
         f"train on one: 3 documents, {words[0]} words, 12 mentions of Disease, Gene; "
@@ -231,7 +231,7 @@ def test_what_is_logged_of_data(tiny_tokenizer, logged):
 
 def test_nothing_is_said_of_what_did_not_happen(tiny_tokenizer, logged):
     sources = [corpus("one", ("Disease",), documents=2)]
-    log_data(Gathered(Registry(), sources, {}), *mixture(sources, tiny_tokenizer))
+    log_data(Gathered(Registry(), sources, {}), mixture(sources, tiny_tokenizer))
     first, second = lines(logged)
     assert first.endswith("mentions of Disease") and second.startswith("2 batches, ")
 
@@ -239,7 +239,7 @@ def test_nothing_is_said_of_what_did_not_happen(tiny_tokenizer, logged):
 def test_what_is_logged_of_names(tiny_tokenizer, tmp_path, logged):
     sources = [corpus("one", ("Disease", "Chemical"), documents=3)]
     names = RelatedNames(KnowledgeBase(index(tmp_path / "kb.idx")), [s.texts for s in sources])
-    found, _ = mixture(sources, tiny_tokenizer, names)
+    found = mixture(sources, tiny_tokenizer, names)
     gate = Gate("drop", frozenset({7}), {("one", "Disease"): Leak(9, frozenset({7}), 2)})
     log_names(names, found, gate)
     said = lines(logged)

@@ -51,11 +51,12 @@ def test_rows_of_what_is_known_are_a_share_of_the_mix():
     assert not dev & {t.document.text for s in added for t in s.texts}
 
 
-def test_a_corpus_that_is_dropped_whole_is_said_and_left_out(monkeypatch, caplog):
+def test_a_corpus_that_is_dropped_whole_is_said_and_left_out(monkeypatch, caplog, tmp_path):
+    monkeypatch.setenv("VANER_CACHE", str(tmp_path))
     data = DataArguments(mix=["anatem-sample"], cap=20, rehearse=0.3)
     found, what = known(data)
     monkeypatch.setattr(
-        "vaner.training.rehearsal.overlapping",
+        "vaner.training.reading.overlapping",
         lambda documents, _: {d.id for d in documents if "Gene" not in d.types},
     )
     added = rehearsal(what, found, data)

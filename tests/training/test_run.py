@@ -394,3 +394,29 @@ def test_bad_flags_exit_with_status_2_and_one_line():
     assert done.returncode == 2
     assert done.stderr.strip().splitlines()[-1].startswith("error: ")
     assert "Traceback" not in done.stderr
+
+
+def test_a_dataset_is_trained_on_as_any_corpus(tiny_backbones, tmp_path):
+    from datasets import Dataset
+
+    rows = {"tokens": [], "ner_tags": []}
+    for number in range(30):
+        rows["tokens"].append(["Patients", "with", "renal", f"failure{number}", "got", "aspirin", "."])
+        rows["ner_tags"].append(["O", "O", "B-Dis", "I-Dis", "O", "B-Chem", "O"])
+    (tmp_path / "notes").mkdir()
+    Dataset.from_dict(rows).to_parquet(str(tmp_path / "notes" / "train.parquet"))
+    mix = ["--mix", f"hf:{tmp_path / 'notes'}", "--type_map", "Dis=Disease", "Chem="]
+    folder = train(tiny_backbones["llama"], tmp_path / "run", "--dev_share", "0.2", mix=mix)
+    settings = ModelConfig.load(folder)
+    assert settings.types == ["Disease"] and settings.datasets == {"notes": ["Disease"]}
+    found = json.loads((folder / "run.json").read_text())
+    assert found["corpora"]["notes"]["documents"] == 7 and found["dev"].keys() == {"notes"}
+    assert list(found["files"]) == ["notes/train.parquet"]
+
+
+def test_a_second_run_reads_no_corpus_and_trains_the_same(tiny_backbones, tmp_path, monkeypatch):
+    first = train(tiny_backbones["llama"], tmp_path / "first")
+    monkeypatch.setattr("vaner.training.texts.encode_tags", None)
+    monkeypatch.setattr("vaner.training.reading.Text", None)
+    second = train(tiny_backbones["llama"], tmp_path / "second")
+    assert same(weights(first), weights(second)) and losses(first) == losses(second)

@@ -31,7 +31,9 @@ _LEGEND = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("names", nargs="*", metavar="name", help="corpora to list; default: all")
+    parser.add_argument(
+        "names", nargs="*", metavar="name", help="corpora, paths or hf:DATASET; default: all corpora"
+    )
     add_data_root(parser)
     add_registry(parser)
     add_on_error(parser)
@@ -43,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from vaner.corpora.counting import count
-    from vaner.corpora.own import all_corpora
+    from vaner.corpora.own import all_corpora, named
     from vaner.corpora.registry import root_folder
     from vaner.files import check_parent, write_text
 
@@ -51,7 +53,7 @@ def run(args: argparse.Namespace) -> None:
         check_parent(args.json)
     root = root_folder(args.data_root)
     known = all_corpora(args.registry)
-    chosen = [known[name] for name in args.names] or list(known.values())
+    chosen = [named(name, known, args.on_error) for name in args.names] or list(known.values())
     counted: list[Counts] = []
     expected = sum(len(corpus.present(root)) for corpus in chosen)
     # The bar appears only where counting takes longer than two seconds.

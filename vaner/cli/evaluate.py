@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from vaner.cli.options import add_data_root, add_on_error, add_registry
-from vaner.corpora.own import all_corpora
+from vaner.corpora.own import all_corpora, named
 from vaner.corpora.registry import Corpus, Registry, root_folder
 from vaner.document import Document
 from vaner.errors import VanerError
@@ -32,7 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     gold = group.add_mutually_exclusive_group(required=True)
     gold.add_argument("--gold", metavar="FILE", help="gold documents")
     gold.add_argument(
-        "--corpus", metavar="NAME", nargs="+", help="registered corpora: python -m vaner corpora"
+        "--corpus",
+        metavar="NAME",
+        nargs="+",
+        help="registered corpora (python -m vaner corpora), paths, or hf:DATASET",
     )
     group.add_argument(
         "--gold_format",
@@ -209,8 +212,8 @@ class _Reading:
     corpora: Registry
 
     def named(self, names: Iterable[str]) -> list[Corpus]:
-        """Corpora of the registry."""
-        return [self.corpora[name] for name in names]
+        """Corpora of the registry, of paths and of datasets."""
+        return [named(name, self.corpora, self.on_error) for name in names]
 
     def file(self, path: str, format: str, counts: dict[str, int]) -> Iterator[Document]:
         """Documents of a file; what its reader repaired or skipped is added to counts."""

@@ -50,7 +50,7 @@ def held_out_fingerprints(
 ) -> Fingerprints:
     """The Fingerprints of ``(corpus, split)`` pairs; a pair whose files are absent adds none.
 
-    Of two places where training opens a test split this is one (`vaner.training.leakage.leaks` is the other): to
+    Of two places where training reads a test split this is one (`vaner.training.leakage.leaks` is the other): to
     leave out of training what a test document shares. No text and no annotation leaves this function.
     """
     found = Fingerprints()

@@ -1,26 +1,25 @@
-"""In: a registry of one's own, or a path of documents. Out: corpora like those that are shipped.
+"""In: a registry of one's own, a path of documents, a dataset. Out: corpora like those that are shipped.
 
 --registry own.yaml         its corpora, beside those of data/corpora.yaml
 --mix notes.jsonl           a corpus of that file: its types are those that it annotates
 --mix notes/                brat, BioC, ...; folders train/, dev/ and test/ in it are its splits
+--mix hf:notes              a dataset, see vaner.corpora.hub
+--type_map Dish=Food        what the types of such corpora are called
 """
 
 from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from vaner.corpora.hub import PREFIX, SPLITS, corpus_of_dataset
 from vaner.corpora.registry import Corpus, Registry, read_registry
 from vaner.errors import VanerError
 from vaner.formats import detect, read
 from vaner.report import Report
-
-_SPLITS = {
-    "train": ("train", "training"),
-    "dev": ("dev", "devel", "development", "valid", "validation", "val"),
-    "test": ("test", "testing", "eval"),
-}
 
 
 def all_corpora(own: str | os.PathLike[str] | None = None) -> Registry:
@@ -46,8 +45,41 @@ def all_corpora(own: str | os.PathLike[str] | None = None) -> Registry:
 
 
 def is_path(word: str, corpora: Registry) -> bool:
-    """Whether a word of ``--mix`` or ``--dev`` is a path, not a name of the registry."""
-    return word not in corpora and (os.path.exists(word) or os.sep in word)
+    """Whether a word of ``--mix`` or ``--dev`` is a path or a dataset, not a name of the registry."""
+    return word not in corpora and (word.startswith(PREFIX) or os.path.exists(word) or os.sep in word)
+
+
+def named(word: str, corpora: Registry, on_error: str = "raise") -> Corpus:
+    """The corpus that a word names: of the registry, or of a path or a dataset (``hf:``).
+
+    Raises:
+        VanerError: an unknown name, and what `corpus_of` and `corpus_of_dataset` raise.
+    """
+    if not is_path(word, corpora):
+        return corpora[word]
+    return corpus_of_dataset(word, on_error) if word.startswith(PREFIX) else corpus_of(word, on_error)
+
+
+def read_type_map(words: Iterable[str]) -> dict[str, str | None]:
+    """``FROM=TO`` words: label in the files -> type; ``FROM=`` is None: its mentions are left out.
+
+    Raises:
+        VanerError: a word without ``=``, a label that is named twice.
+    """
+    found: dict[str, str | None] = {}
+    for word in words:
+        label, equals, type = word.partition("=")
+        if not equals or not label:
+            raise VanerError(f"--type_map {word}: write FROM=TO, or FROM= to leave the type out")
+        if label in found:
+            raise VanerError(f"--type_map names {label} twice; name it once")
+        found[label] = type or None
+    return found
+
+
+def with_types(corpus: Corpus, type_map: Mapping[str, str | None]) -> Corpus:
+    """A corpus whose labels are mapped; one that the map does not name stays what it is."""
+    return replace(corpus, types={label: type_map.get(label, type) for label, type in corpus.types.items()})
 
 
 def corpus_of(path: str | os.PathLike[str], on_error: str = "raise") -> Corpus:
@@ -64,7 +96,7 @@ def corpus_of(path: str | os.PathLike[str], on_error: str = "raise") -> Corpus:
     path = Path(path).absolute()
     if not path.exists():
         raise VanerError(f"{path}: no such file or folder; check the path, or name a corpus of the registry")
-    splits = {name: found for name, called in _SPLITS.items() if (found := _folder_of(path, called))}
+    splits = {name: found for name, called in SPLITS.items() if (found := _folder_of(path, called))}
     if "train" not in splits:
         splits = {"train": path, **({} if path.is_file() else splits)}
         if path.is_dir() and len(splits) > 1:

@@ -16,7 +16,7 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from vaner.corpora import ade
+from vaner.corpora import ade, rows
 from vaner.document import Document
 from vaner.errors import FormatError, VanerError, near
 from vaner.files import read_yaml, shipped
@@ -28,7 +28,7 @@ GRANULARITIES = ("sentence", "abstract", "section", "full text", "block")
 
 log = logging.getLogger(__name__)
 
-_READERS = {**READERS, "ade": ade.read}
+_READERS = {**READERS, "ade": ade.read, "hf": rows.read}
 _MOST_LEADING_FOLDERS = 2  # of a clone: MTL-Bioinformatics-2016/data/
 
 

@@ -12,6 +12,7 @@ Rows of like length share a batch, so little is padded; or several rows share a 
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left, insort
 from collections.abc import Sequence
 
@@ -23,6 +24,9 @@ from vaner.text.tags import IGNORED
 # Starting a batch counts as much as so many budgets' part of tokens: less, and batches become too small to run
 # fast; more, and rows of unlike length are padded to fill them. (64: 1.3 % padding, batches 60 % full.)
 BATCH_COST = 64
+
+# Rows whose lengths are Python's numbers at a time.
+_BLOCK = 100_000
 
 # An instruction that so many rows share is read once for all of them, where the attention allows it.
 SHARED_BY = 8
@@ -43,20 +47,39 @@ def plan(lengths: Sequence[int], budget: int, rng: np.random.Generator | None = 
     sizes = np.asarray(lengths, dtype=np.int64)
     if rng is None:
         return _plan_tightly(sizes, budget)
+    rows, ends = shuffled(sizes, budget, rng)
+    return [batch.tolist() for batch in np.split(rows, ends[:-1])] if len(ends) else []
+
+
+def shuffled(lengths: np.ndarray, budget: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """`plan` for training, in arrays: of ten million rows as well.
+
+    Args:
+        lengths: whole numbers, tokens of each row.
+        budget: tokens a batch, padding included.
+        rng: rows of equal length are shuffled and so are the batches.
+
+    Returns:
+        rows: uint32, the row indices batch by batch; ends: int64, where each batch ends in them.
+    """
     # A little noise on the length lets other neighbours meet in every epoch.
-    order = np.argsort(-(sizes + rng.uniform(0, 4, len(sizes))), kind="stable")
-    batches: list[list[int]] = []
+    order = np.argsort(-(lengths + rng.uniform(0, 4, len(lengths))), kind="stable").astype(np.uint32)
+    starts = array("q")
     longest = 0
-    for row in order.tolist():
-        longest_with = max(longest, int(sizes[row]))
-        if batches and (len(batches[-1]) + 1) * longest_with <= budget:
-            batches[-1].append(row)
-            longest = longest_with
-        else:
-            batches.append([row])
-            longest = int(sizes[row])
-    rng.shuffle(batches)
-    return batches
+    for at in range(0, len(order), _BLOCK):
+        for row, length in enumerate(lengths[order[at : at + _BLOCK]].tolist(), at):
+            longest = max(longest, length)
+            if not starts or (row - starts[-1] + 1) * longest > budget:
+                starts.append(row)
+                longest = length
+    begins = np.array(starts, dtype=np.int64)
+    sizes = np.diff(begins, append=len(order))
+    places = np.arange(len(begins))
+    rng.shuffle(places)
+    ends = np.cumsum(sizes[places])
+    # Where each batch stood, less where it will stand.
+    moved = np.repeat(begins[places] - (ends - sizes[places]), sizes[places])
+    return order[moved + np.arange(len(order))], ends
 
 
 def _plan_tightly(lengths: np.ndarray, budget: int) -> list[list[int]]:
@@ -86,7 +109,9 @@ def _plan_tightly(lengths: np.ndarray, budget: int) -> list[list[int]]:
     return batches[::-1]
 
 
-def padding_share(lengths: Sequence[int], batches: Sequence[Sequence[int]]) -> float:
+def padding_share(
+    lengths: Sequence[int] | np.ndarray, batches: Sequence[Sequence[int]] | Sequence[np.ndarray]
+) -> float:
     """Share, in [0, 1], of the batches' tokens that are padding.
 
     Args:

@@ -210,18 +210,32 @@ class Tokenisation:
             words: of the window, in order.
             labels: int8 ``(types, words)`` of O, B, I or IGNORED; None when tagging.
         """
-        head, type_positions = self.instruction(instruction)
         pieces = self.words(words)
-        lengths = np.fromiter(map(len, pieces), dtype=np.int32, count=len(pieces))
-        starts = np.zeros(len(pieces), dtype=np.int32)
-        np.cumsum(lengths[:-1], out=starts[1:])
+        counts = np.fromiter(map(len, pieces), dtype=np.int32, count=len(pieces))
+        return self.assembled(instruction, np.concatenate([self.prefix[:0], *pieces]), counts, labels)
+
+    def assembled(
+        self, instruction: Instruction, ids: np.ndarray, counts: np.ndarray, labels: np.ndarray | None = None
+    ) -> Features:
+        """`row` for words whose tokens are known.
+
+        Args:
+            instruction: what is asked.
+            ids: int32, tokens of all words, one after the other.
+            counts: tokens of each word.
+            labels: as in `row`.
+        """
+        head, type_positions = self.instruction(instruction)
+        starts = np.zeros(len(counts), dtype=np.int32)
+        np.cumsum(counts[:-1], out=starts[1:])
         if instruction.place == "after":
             before = len(self.prefix)
-            ids = np.concatenate([self.prefix, *pieces, head[before:], self.suffix])
-            moved = np.where(type_positions < 0, -1, type_positions + lengths.sum(dtype=np.int32))
-            return Features(ids, starts + before, moved, labels)
-        ids = np.concatenate([head, *pieces, self.suffix])
-        return Features(ids, starts + len(head), type_positions, labels, len(head))
+            row = np.concatenate([self.prefix, ids, head[before:], self.suffix])
+            moved = np.where(type_positions < 0, -1, type_positions + np.int32(len(ids)))
+            return Features(row, starts + before, moved, labels)
+        return Features(
+            np.concatenate([head, ids, self.suffix]), starts + len(head), type_positions, labels, len(head)
+        )
 
 
 def _encodable(text: str) -> str:

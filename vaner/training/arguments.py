@@ -149,8 +149,13 @@ class DataArguments:
 
     mix: list[str] = _flag(
         [],
-        "Corpora of the registry, or paths of your own files and folders, each as name or name:weight (0.5 draws half "
-        "per epoch). The types of a path are those that it annotates.",
+        "Corpora of the registry, paths of your own files and folders, or datasets as hf:ID_OR_FOLDER, each as name or "
+        "name:weight (0.5 draws half per epoch). The types of a path or a dataset are those that it annotates.",
+    )
+    type_map: list[str] = _flag(
+        [],
+        "What types of paths and datasets are called, as FROM=TO; FROM= leaves the type out, and nothing is claimed "
+        "about it.",
     )
     registry: str | None = _flag(
         None, "A file of corpora of your own, added to the shipped data/corpora.yaml."

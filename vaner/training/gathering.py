@@ -1,36 +1,40 @@
 """In: corpora's names and splits. Out: training corpora, dev documents, names to train on: all without overlap.
 
-Only train (or the splits asked for) is trained on, and only dev chooses the model. A test split is opened in two
+Only train (or the splits asked for) is trained on, and only dev chooses the model. A test split is read in two
 places: to leave out of training what its documents share (`vaner.corpora.overlap.held_out_fingerprints`;
 ``--no_drop_overlap`` leaves that out) and, where names of an index are trained on, what only it annotates
-(`vaner.training.leakage.leaks`; ``--kb_leakage off`` leaves that out). ``--no_open_held_out`` opens none at all.
+(`vaner.training.leakage.leaks`; ``--kb_leakage off`` leaves that out). For the first its bytes are hashed too, so that
+nothing is read again where nothing changed. ``--no_open_held_out`` opens none at all.
 """
 
 from __future__ import annotations
 
 import math
 import os
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from vaner.corpora.overlap import fingerprints, held_out_fingerprints, overlapping
-from vaner.corpora.own import all_corpora, corpus_of, is_path
+from vaner.corpora.hub import PREFIX
+from vaner.corpora.overlap import Fingerprints, fingerprints, held_out_fingerprints
+from vaner.corpora.own import all_corpora, is_path, named, read_type_map, with_types
 from vaner.corpora.registry import Corpus, Registry
 from vaner.document import Document
 from vaner.errors import VanerError
-from vaner.files import shipped
+from vaner.files import sha256, shipped
 from vaner.inputs.hints import Hints
 from vaner.knowledge import KnowledgeBase
 from vaner.progress import progress
 from vaner.report import Report
-from vaner.text.units import Text
 from vaner.training.arguments import DataArguments, KnowledgeArguments
 from vaner.training.leakage import Gate, gate
 from vaner.training.mixture import TrainingCorpus, temperature_weights
 from vaner.training.names import RelatedNames
+from vaner.training.reading import Wanted, code, described, held_out_described, read
+from vaner.training.store import kept
 
 
 @dataclass
@@ -64,9 +68,12 @@ def parse_mix(mix: Sequence[str]) -> dict[str, float]:
     """
     weights: dict[str, float] = {}
     for word in mix:
-        # A path may have a colon of its own; a name has none.
-        parts = word.rpartition(":") if os.path.exists(word.rpartition(":")[0]) else word.partition(":")
-        name, colon, weight = (word, "", "") if os.path.exists(word) else parts
+        # A path may have a colon of its own; a name has none but that of hf:.
+        kind = PREFIX if word.startswith(PREFIX) else ""
+        bare = word.removeprefix(kind)
+        parts = bare.rpartition(":") if os.path.exists(bare.rpartition(":")[0]) else bare.partition(":")
+        name, colon, weight = (bare, "", "") if os.path.exists(bare) else parts
+        name = kind + name
         try:
             value = float(weight) if colon else 1.0
         except ValueError:
@@ -93,11 +100,10 @@ def gather(data: DataArguments, seed: int) -> Gathered:
     corpora = all_corpora(data.registry)
     weights = {_corpus(word, corpora, data): weight for word, weight in parse_mix(data.mix).items()}
     wanted_dev = [_corpus(word, corpora, data, only_dev=True) for word in data.dev]
+    _check_type_map(corpora, data.type_map)
     types = _trained_types(corpora, list(weights), data.skip_types)
     if "test" in data.train_splits:
         raise VanerError("--train_splits test: test splits are for the final score; train on train and dev")
-    # Corpora that were named by their paths.
-    own = {name for name, corpus in corpora.items() if corpus.folder != shipped("data") and corpus.shipped}
     trained_on = {(name, split) for name in weights for split in data.train_splits}
     dev_names = wanted_dev or [
         n for n in weights if "dev" in corpora[n].files and (n, "dev") not in trained_on
@@ -114,44 +120,49 @@ def gather(data: DataArguments, seed: int) -> Gathered:
         paths = corpora[name].paths("dev", data.data_root)
         gathered.files += [str(p) for p in paths]
         gathered.dev[name] = list(corpora[name].documents("dev", data.data_root, data.on_error, report))
-    held_out = None
     guarded = dict.fromkeys([*weights, *dev_names, *data.held_out])
     gathered.held_out = [
         (corpora[n], s) for n in guarded for s in ("dev", "test") if (n, s) not in trained_on
     ]
-    if data.drop_overlap and data.open_held_out:
-        splits = progress(gathered.held_out, "reading held-out splits")
-        held_out = held_out_fingerprints(splits, data.data_root)
-    elif data.drop_overlap:
-        held_out = fingerprints(document for found in gathered.dev.values() for document in found)
-    sizes = []
-    for number, (name, weight) in enumerate(weights.items()):
-        documents = _training_documents(corpora[name], data, gathered, report)
-        if name in own and not wanted_dev and "dev" not in corpora[name].files:
-            documents, gathered.dev[name] = _held_out(documents, data.dev_share, seed)
-            if not gathered.dev[name]:
-                del gathered.dev[name]
-            elif held_out is not None:
-                held_out |= fingerprints(gathered.dev[name])
-        if held_out is not None:
-            # One by one: ids are unique within a file, not over all splits.
-            kept = [d for d in documents if not overlapping([d], held_out)]
-            gathered.dropped[name] = len(documents) - len(kept)
-            documents = kept
-        if data.cap is not None and len(documents) > data.cap:
-            chosen = np.random.default_rng([seed, number]).permutation(len(documents))[: data.cap]
-            documents = [documents[i] for i in sorted(chosen)]
-        texts = [Text.of(d) for d in progress(documents, f"splitting {name}")]
-        texts = [t for t in texts if t.words]
-        source = TrainingCorpus(name, corpora[name].instruction_name, texts, types[name], weight)
-        sizes.append(sum(len(t.words) for t in texts))
+
+    def held_out() -> Fingerprints | None:
+        if not data.drop_overlap:
+            return None
+        if data.open_held_out:
+            splits = progress(gathered.held_out, "reading held-out splits")
+            return held_out_fingerprints(splits, data.data_root)
+        return fingerprints(document for found in gathered.dev.values() for document in found)
+
+    wanted = []
+    for name in weights:
+        gathered.files += [str(p) for s in data.train_splits for p in corpora[name].paths(s, data.data_root)]
+        holds_back = _is_own(corpora[name]) and not wanted_dev and "dev" not in corpora[name].files
+        share = data.dev_share if holds_back else 0.0
+        wanted.append(Wanted(corpora[name], tuple(data.train_splits), types[name], share))
+    found, repaired = read(wanted, held_out, _held_out_from(gathered, data), data, seed)
+    for one, got, weight in zip(wanted, found, weights.values(), strict=True):
+        if got.dev:
+            gathered.dev[one.corpus.name] = got.dev
+        if got.dropped is not None:
+            gathered.dropped[one.corpus.name] = got.dropped
+        source = TrainingCorpus(one.corpus.name, one.corpus.instruction_name, got.texts, one.types, weight)
         gathered.sources.append(source)
+    sizes = [source.texts.sizes.words for source in gathered.sources]
     for source, factor in zip(
         gathered.sources, temperature_weights(sizes, data.mix_temperature), strict=True
     ):
         source.weight *= factor
-    gathered.repaired = dict(report.counts)
+    gathered.repaired = dict(report.counts + Counter(repaired))
     return gathered
+
+
+def _held_out_from(gathered: Gathered, data: DataArguments) -> dict[str, Any]:
+    """All that the fingerprints of held-out documents depend on."""
+    if not data.drop_overlap:
+        return {}
+    if data.open_held_out:
+        return {"splits": held_out_described(gathered.held_out, data)}
+    return {"dev": [described(gathered.corpora[name], ["dev"], data) for name in gathered.dev]}
 
 
 def _corpus(word: str, corpora: Registry, data: DataArguments, only_dev: bool = False) -> str:
@@ -162,7 +173,7 @@ def _corpus(word: str, corpora: Registry, data: DataArguments, only_dev: bool = 
     """
     if not is_path(word, corpora):
         return corpora[word].name
-    corpus = corpus_of(word, data.on_error)
+    corpus = with_types(_looked_through(word, corpora, data.on_error), read_type_map(data.type_map))
     if only_dev and "dev" not in corpus.files and corpus.name not in corpora:
         corpus = replace(corpus, files={"dev": corpus.files["train"]})
     if corpus.name in corpora and corpora[corpus.name] != corpus:
@@ -171,16 +182,35 @@ def _corpus(word: str, corpora: Registry, data: DataArguments, only_dev: bool = 
     return corpus.name
 
 
-def _held_out(documents: list[Document], share: float, seed: int) -> tuple[list[Document], list[Document]]:
-    """What is trained on, and the documents that choose the model: those of the seed, none of fewer than five."""
-    number = round(share * len(documents)) if len(documents) >= 5 else 0
-    if share and len(documents) >= 5:
-        number = max(number, 1)
-    chosen = set(np.random.default_rng(seed).permutation(len(documents))[:number].tolist())
-    return (
-        [d for i, d in enumerate(documents) if i not in chosen],
-        [d for i, d in enumerate(documents) if i in chosen],
-    )
+def _looked_through(word: str, corpora: Registry, on_error: str) -> Corpus:
+    """The corpus of a path or a dataset; a file is read once to find out which types it annotates."""
+    path = Path(word)
+    if not path.is_file():
+        return named(word, corpora, on_error)
+
+    def look(_: Path) -> dict[str, Any]:
+        return {k: v for k, v in asdict(named(word, corpora, on_error)).items() if k != "folder"}
+
+    made_from = {"code": code(), "name": path.name, "sha256": sha256(path), "on_error": on_error}
+    told = kept("corpus", made_from, look).told
+    files = {split: tuple(map(tuple, found)) for split, found in told["files"].items()}
+    return Corpus(**{**told, "files": files, "folder": path.absolute().parent})
+
+
+def _check_type_map(corpora: Registry, words: Sequence[str]) -> None:
+    """Raise VanerError for a label of ``--type_map`` that nothing has which was named by its path."""
+    labels = {label for corpus in corpora.values() if _is_own(corpus) for label in corpus.types}
+    for label in read_type_map(words):
+        if label not in labels:
+            raise VanerError(
+                f"--type_map {label}: no path or dataset of --mix or --dev annotates it; they annotate "
+                f"{', '.join(sorted(labels)) or 'nothing'}"
+            )
+
+
+def _is_own(corpus: Corpus) -> bool:
+    """Whether a corpus was named by its path."""
+    return corpus.folder != shipped("data") and corpus.shipped
 
 
 def _trained_types(
@@ -219,7 +249,7 @@ def gather_names(
     """
     kb = _index(knowledge, gathered)
     texts = [source.texts for source in gathered.sources]
-    documents = [text.document for source in texts for text in source]
+    documents = chain.from_iterable(source.documents() for source in texts)
     mode = knowledge.kb_leakage if data.open_held_out else "off"
     found = gate(kb, documents, gathered.held_out, data.data_root, mode)
     names = RelatedNames(
@@ -261,14 +291,3 @@ def _index(knowledge: KnowledgeArguments, gathered: Gathered) -> KnowledgeBase:
         raise VanerError(f"--kb {knowledge.kb}: no such index; make one with python -m vaner kb build")
     gathered.files.append(knowledge.kb)
     return KnowledgeBase(knowledge.kb)
-
-
-def _training_documents(
-    corpus: Corpus, data: DataArguments, gathered: Gathered, report: Report
-) -> list[Document]:
-    documents: list[Document] = []
-    for split in data.train_splits:
-        gathered.files += [str(p) for p in corpus.paths(split, data.data_root)]
-        found = corpus.documents(split, data.data_root, data.on_error, report)
-        documents += progress(found, f"reading {corpus.name} {split}")
-    return documents

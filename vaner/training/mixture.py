@@ -9,18 +9,21 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 
 import numpy as np
 
 from vaner.errors import VanerError
-from vaner.inputs.batching import collate, padding_share, plan
+from vaner.inputs.batching import collate, padding_share, shuffled
 from vaner.inputs.features import Features, Tokenisation, Window, windows
-from vaner.inputs.hints import Hints, Names
+from vaner.inputs.hints import Hints
 from vaner.inputs.instructions import Template
-from vaner.text.tags import IGNORED, I, encode_tags
+from vaner.text.tags import IGNORED, I
 from vaner.text.units import Text, group
+from vaner.training.drawing import Draw, Drawing, Draws, Hinted, NameRows, Units
 from vaner.training.names import Example, RelatedNames
+from vaner.training.texts import Texts
+from vaner.training.tokens import Tokens
 
 
 @dataclass
@@ -30,70 +33,28 @@ class TrainingCorpus:
     Attributes:
         name: its name in the registry.
         dataset: its name in the instruction.
-        texts: training documents, segmented.
+        texts: training documents, segmented; a list of Texts is taken into columns in memory.
         types: what it annotates; only these are asked of it. A document may annotate fewer.
         weight: how many times its units are drawn per epoch, relative to one pass; 0.5 draws each unit with
             probability one half.
-        unreachable: mentions that the tags cannot hold, counted when a Mixture is built.
     """
 
     name: str
     dataset: str
-    texts: list[Text]
+    given: InitVar[Sequence[Text]]
     types: tuple[str, ...]
     weight: float = 1.0
-    unreachable: int = field(default=0, init=False)
+    texts: Texts = field(init=False)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, given: Sequence[Text]) -> None:
+        self.texts = given if isinstance(given, Texts) else Texts.of(given, self.types)
         if not self.texts:
             raise VanerError(f"{self.name}: no training document is left; check its train split and --cap")
 
-
-@dataclass(frozen=True)
-class Draw:
-    """One row to be: a window of a text and the question asked about it.
-
-    Attributes:
-        source, text: number of the corpus in the mix, and of the text in it.
-        window: its words.
-        types: the asked types, in the order in which they are named.
-        dataset: as the instruction names it, None in adaptive mode.
-        hints: sentences for the instruction.
-    """
-
-    source: int
-    text: int
-    window: Window
-    types: tuple[str, ...]
-    dataset: str | None
-    hints: tuple[str, ...] = ()
-
-
-@dataclass
-class Drawing:
-    """How rows are drawn.
-
-    Attributes:
-        head: ``typed`` asks several types in a row; ``shared`` makes one row a type.
-        max_words: the longest unit; units of training are drawn from one sentence up to this.
-        single_sentence: share of units that are one sentence, so that the model reads those too.
-        drop_dataset: probability that the dataset is not named (adaptive mode).
-        one_type: probability that one type is asked alone.
-        all_types: probability that, otherwise, all are; else a random number of them.
-        absent_types: share kept of the asked types that the unit does not mention; one is asked at least.
-        keep_empty: share kept of the units in which nothing is annotated.
-        hinted: share of the units whose instruction has hints of the index, where there is one.
-    """
-
-    head: str = "typed"
-    max_words: int = 96
-    single_sentence: float = 0.25
-    drop_dataset: float = 0.15
-    one_type: float = 0.15
-    all_types: float = 0.7
-    absent_types: float = 1.0
-    keep_empty: float = 1.0
-    hinted: float = 0.5
+    @property
+    def unreachable(self) -> int:
+        """Mentions that the tags cannot hold."""
+        return self.texts.sizes.unreachable
 
 
 class Mixture:
@@ -114,6 +75,7 @@ class Mixture:
         name_rows: how many rows of names each epoch has.
         hinted_rows: how many of an epoch's rows have hints.
         padding: share of each epoch's tokens that are padding.
+        shortened: different words that are read by their first tokens only.
         tokens: of all epochs, without padding.
 
     Raises:
@@ -141,41 +103,25 @@ class Mixture:
         self.seed = seed
         self.names = names
         self.hints = hints
-        self._hinted: list[list[Names]] = [hints.names(s.texts) for s in self.sources] if hints else []
-        self._tags: list[list[np.ndarray]] = []
-        self._token_counts: list[list[np.ndarray]] = []
-        for source in self.sources:
-            tags = []
-            source.unreachable = 0
-            for text in source.texts:
-                row, unreachable = encode_tags(
-                    text.offsets, text.document.spans, source.types, text.block_starts
-                )
-                source.unreachable += len(unreachable)
-                tags.append(row)
-            self._tags.append(tags)
-            self._token_counts.append(
-                [
-                    np.fromiter(map(len, tokenisation.words(t.words)), dtype=np.int64, count=len(t.words))
-                    for t in source.texts
-                ]
-            )
-        # Planning an epoch takes a while and is done once more when its first batch is asked for; the plan is
-        # kept until another epoch's is needed.
-        self._planned: tuple[int, tuple[list[Draw | Example], list[list[int]]]] | None = None
-        self._batch_ends: list[int] = []
-        self.padding: list[float] = []
-        self.name_rows: list[int] = []
-        self.hinted_rows: list[int] = []
+        self._hinted = [Hinted(hints, source.texts) for source in self.sources] if hints else []
+        self._tokens = [Tokens.of(source.texts, tokenisation) for source in self.sources]
+        self.shortened = len(frozenset().union(*(tokens.shortened for tokens in self._tokens)))
+        self._planned: tuple[int, Draws, np.ndarray, np.ndarray] | None = None
+        self.padding: list[float] = [0.0] * epochs
+        self.name_rows, self.hinted_rows, batches = [0] * epochs, [0] * epochs, [0] * epochs
         self.tokens = 0
-        for epoch in range(epochs):
-            draws, batches = self._plan(epoch)
-            lengths = [self.length(d) for d in draws]
-            self.tokens += sum(lengths)
-            self.name_rows.append(sum(isinstance(d, Example) for d in draws))
-            self.hinted_rows.append(sum(isinstance(d, Draw) and bool(d.hints) for d in draws))
-            self.padding.append(padding_share(lengths, batches))
-            self._batch_ends.append((self._batch_ends[-1] if self._batch_ends else 0) + len(batches))
+        # Planning an epoch takes a while. Its plan is kept until another epoch's is needed, so the first comes last.
+        for epoch in reversed(range(epochs)):
+            draws, rows, ends = self._plan(epoch)
+            lengths = draws.lengths.astype(np.int64)
+            self.tokens += int(lengths.sum())
+            self.name_rows[epoch] = len(draws.names)
+            self.hinted_rows[epoch] = sum(draws.units.hinted)
+            self.padding[epoch] = (
+                float(padding_share(lengths, np.split(rows, ends[:-1]))) if len(ends) else 0.0
+            )
+            batches[epoch] = len(ends)
+        self._batch_ends: list[int] = np.cumsum(batches).tolist()
         if not len(self):
             raise VanerError(
                 "no row is left to train on; raise the corpora's weights, --keep_empty or --num_train_epochs"
@@ -188,21 +134,23 @@ class Mixture:
         if not 0 <= index < len(self):
             raise IndexError(f"batch {index} of {len(self)}")
         epoch = bisect_right(self._batch_ends, index)
+        draws, rows, ends = self._plan(epoch)
+        at = index - (self._batch_ends[epoch - 1] if epoch else 0)
+        chosen = rows[ends[at - 1] if at else 0 : ends[at]]
+        return collate([self.row(draws[i]) for i in chosen.tolist()], self.tokenisation.pad_id)
+
+    def _plan(self, epoch: int) -> tuple[Draws, np.ndarray, np.ndarray]:
+        """The rows of an epoch, their numbers batch by batch, and where each batch ends in these."""
         if self._planned is None or self._planned[0] != epoch:
-            self._planned = epoch, self._plan(epoch)
-        draws, batches = self._planned[1]
-        first = self._batch_ends[epoch - 1] if epoch else 0
-        rows = [self.row(draws[i]) for i in batches[index - first]]
-        return collate(rows, self.tokenisation.pad_id)
+            self._planned = None  # so that two are never held
+            draws = self.draws(epoch)
+            order = np.random.default_rng([self.seed, epoch, 1])
+            self._planned = epoch, draws, *shuffled(draws.lengths, self.batch_tokens, order)
+        return self._planned[1:]
 
-    def _plan(self, epoch: int) -> tuple[list[Draw | Example], list[list[int]]]:
-        draws = self.draws(epoch)
-        order = np.random.default_rng([self.seed, epoch, 1])
-        return draws, plan([self.length(d) for d in draws], self.batch_tokens, order)
-
-    def draws(self, epoch: int) -> list[Draw | Example]:
+    def draws(self, epoch: int) -> Draws:
         """The rows of one epoch, counted from 0, before batching; those of names come last."""
-        found: list[Draw] = []
+        units = Units()
         for index, source in enumerate(self.sources):
             rng = np.random.default_rng([self.seed, epoch, 0, index])
             # One of their own, so that the same units are drawn with hints and without.
@@ -210,16 +158,21 @@ class Mixture:
             for passing in range(int(np.ceil(source.weight))):
                 share = min(1.0, source.weight - passing)
                 for number in range(len(source.texts)):
-                    found += self._draw_text(rng, coin, index, number, share)
+                    self._draw_text(units, rng, coin, index, number, share)
         # A generator of their own, so that they change nothing of the rows before them.
         rng = np.random.default_rng([self.seed, epoch, 2])
-        return [*found, *(self._examples(self.names, rng, found) if self.names else [])]
+        return Draws(units, self._draw_names(rng, units), self._drawn)
 
     def _draw_text(
-        self, rng: np.random.Generator, coin: np.random.Generator, index: int, number: int, share: float
-    ) -> list[Draw]:
+        self,
+        units: Units,
+        rng: np.random.Generator,
+        coin: np.random.Generator,
+        index: int,
+        number: int,
+        share: float,
+    ) -> None:
         source = self.sources[index]
-        text = source.texts[number]
         drawing = self.drawing
 
         def limit() -> int:
@@ -227,72 +180,93 @@ class Mixture:
                 return 1
             return int(rng.integers(2, drawing.max_words + 1))
 
-        found: list[Draw] = []
-        annotated = source.types
-        if text.document.types is not None:
-            annotated = tuple(t for t in source.types if t in text.document.types)
-        for start, end in group(text.sentence_ranges(), limit):
+        # Types are their places in those of the corpus.
+        annotated = source.texts.annotated(number)
+        tags = source.texts.tags(number)
+        token_counts = self._tokens[index].counts(number)
+        for start, end in group(source.texts.sentence_ranges(number), limit):
             if not annotated or (share < 1 and rng.random() >= share):
                 continue
-            unit_tags = self._tags[index][number][:, start:end]
+            unit_tags = tags[:, start:end]
             if not unit_tags.any() and drawing.keep_empty < 1 and rng.random() >= drawing.keep_empty:
                 continue
-            dataset = None if rng.random() < drawing.drop_dataset else source.dataset
+            named = rng.random() >= drawing.drop_dataset
             order = [annotated[i] for i in rng.permutation(len(annotated))]
             if drawing.head == "shared":
-                questions = [(t,) for t in order]
+                questions = [[t] for t in order]
             elif rng.random() < drawing.one_type:
-                questions = [(order[0],)]
+                questions = [order[:1]]
             elif rng.random() < drawing.all_types:
-                questions = [tuple(order)]
+                questions = [order]
             else:
-                questions = [tuple(order[: int(rng.integers(1, len(order) + 1))])]
+                questions = [order[: int(rng.integers(1, len(order) + 1))]]
             if drawing.absent_types < 1:
-                here = {t for t, tags in zip(source.types, unit_tags, strict=True) if tags.any()}
+                here = set(np.flatnonzero(unit_tags.any(axis=1)).tolist())
                 kept = [
-                    tuple(t for t in types if t in here or rng.random() < drawing.absent_types)
-                    for types in questions
+                    [t for t in asked if t in here or rng.random() < drawing.absent_types]
+                    for asked in questions
                 ]
                 # A unit of which nothing would be asked is a negative that `keep_empty` decides on.
-                questions = [types for types in kept if types] or [questions[0][:1]]
-            counts = self._token_counts[index][number][start:end]
-            writer = self.hints if self.hints is not None and coin.random() < drawing.hinted else None
-            for types in questions:
-                asked = self.template.render(types, dataset)
-                room = writer.room(self.tokenisation, asked) if writer else self.tokenisation.room(asked)
-                for w in windows(start, end, counts, room):
-                    hints = self._hints(writer, index, number, w, types, dataset) if writer else ()
-                    found.append(Draw(index, number, w, types, dataset, hints))
-        return found
+                questions = [asked for asked in kept if asked] or [questions[0][:1]]
+            counts = token_counts[start:end]
+            hinted = self.hints is not None and coin.random() < drawing.hinted
+            for asked in questions:
+                for window in windows(start, end, counts, self._room(index, asked, named, hinted)):
+                    draw = self._draw(index, number, window, asked, named, hinted)
+                    inside = token_counts[window.start : window.end]
+                    length = self._around(draw) + int(inside.sum())
+                    units.add(
+                        index, number, window, asked, named=named, hinted=bool(draw.hints), length=length
+                    )
 
-    def _hints(
-        self,
-        writer: Hints,
-        index: int,
-        number: int,
-        window: Window,
-        types: tuple[str, ...],
-        dataset: str | None,
-    ) -> tuple[str, ...]:
-        words, names = self.sources[index].texts[number].words, self._hinted[index][number]
-        return writer.of_row(
-            self.tokenisation, self.template, types, dataset, words, names, window.start, window.end
-        )
+    def _room(self, index: int, asked: Sequence[int], named: bool, hinted: bool) -> int:
+        source = self.sources[index]
+        types = tuple(source.types[i] for i in asked)
+        instruction = self.template.render(types, source.dataset if named else None)
+        if self.hints and hinted:
+            return self.hints.room(self.tokenisation, instruction)
+        return self.tokenisation.room(instruction)
 
-    def _examples(
-        self, names: RelatedNames, rng: np.random.Generator, draws: Sequence[Draw]
-    ) -> list[Example]:
+    def _draw(
+        self, index: int, number: int, window: Window, asked: Sequence[int], named: bool, hinted: bool
+    ) -> Draw:
+        source = self.sources[index]
+        types, dataset = tuple(source.types[i] for i in asked), source.dataset if named else None
+        hints: tuple[str, ...] = ()
+        if self.hints and hinted:
+            words, names = source.texts.words(number), self._hinted[index].of(number)
+            hints = self.hints.of_row(
+                self.tokenisation, self.template, types, dataset, words, names, window.start, window.end
+            )
+        return Draw(index, number, window, types, dataset, hints)
+
+    def _draw_names(self, rng: np.random.Generator, units: Units) -> NameRows:
         """Rows of names for about ``names.ratio`` times as many units, each asked what its unit is asked."""
-        found: list[Example] = []
-        for draw in draws:
-            types = self.sources[draw.source].types
-            start, end = draw.window.keep_start, draw.window.keep_end
-            for _ in range(int(names.ratio + rng.random())):
-                tags = self._tags[draw.source][draw.text][[types.index(t) for t in draw.types], start:end]
-                example = names.example(rng, draw.source, draw.text, start, end, draw.types, tags)
-                if example is not None:
-                    found += self._fitting(example)
+        found = NameRows()
+        if self.names is None:
+            return found
+        for unit in range(len(units)):
+            for _ in range(int(self.names.ratio + rng.random())):
+                state = rng.bit_generator.state
+                for number, example in enumerate(self._examples(rng, units, unit)):
+                    found.add(unit, state, number, self.length(example))
         return found
+
+    def _examples(self, rng: np.random.Generator, units: Units, unit: int) -> list[Example]:
+        """A row of names for a unit, in windows where it is too long; none where no name is related to it."""
+        source, text, window, asked, _, _ = units[unit]
+        start, end = window.keep_start, window.keep_end
+        types = [self.sources[source].types[i] for i in asked]
+        tags = self.sources[source].texts.tags(text)[asked, start:end]
+        example = self.names.example(rng, source, text, start, end, types, tags) if self.names else None
+        return self._fitting(example) if example is not None else []
+
+    def _drawn(self, draws: Draws, number: int) -> Draw | Example:
+        """A row as it was drawn."""
+        if number < len(draws.units):
+            return self._draw(*draws.units[number])
+        unit, rng, window = draws.names[number - len(draws.units)]
+        return self._examples(rng, draws.units, unit)[window]
 
     def _fitting(self, example: Example) -> list[Example]:
         """The example, in overlapping windows where it is too long for a row."""
@@ -310,16 +284,20 @@ class Mixture:
             found.append(Example(example.types, words, tuple(map(tuple, kept.tolist()))))
         return found
 
+    def _around(self, draw: Draw | Example) -> int:
+        """Tokens of a row that are not of its words."""
+        if isinstance(draw, Example):
+            instruction = self.template.render(draw.types)
+        else:
+            instruction = self.template.render(draw.types, draw.dataset, draw.hints)
+        return len(self.tokenisation.instruction(instruction)[0]) + len(self.tokenisation.suffix)
+
     def length(self, draw: Draw | Example) -> int:
         """Tokens of a row, without building it."""
         if isinstance(draw, Example):
-            head, _ = self.tokenisation.instruction(self.template.render(draw.types))
-            return (
-                len(head) + sum(map(len, self.tokenisation.words(draw.words))) + len(self.tokenisation.suffix)
-            )
-        head, _ = self.tokenisation.instruction(self.template.render(draw.types, draw.dataset, draw.hints))
-        counts = self._token_counts[draw.source][draw.text][draw.window.start : draw.window.end]
-        return len(head) + int(counts.sum()) + len(self.tokenisation.suffix)
+            return self._around(draw) + sum(map(len, self.tokenisation.words(draw.words)))
+        counts = self._tokens[draw.source].counts(draw.text)
+        return self._around(draw) + int(counts[draw.window.start : draw.window.end].sum())
 
     def row(self, draw: Draw | Example) -> Features:
         """Build a row; in an overlapping window only the words that are kept carry labels.
@@ -329,18 +307,20 @@ class Mixture:
         if isinstance(draw, Example):
             labels = np.array(draw.labels, dtype=np.int8)
             return self.tokenisation.row(self.template.render(draw.types), draw.words, labels)
-        source = self.sources[draw.source]
-        window = draw.window
+        source, window = self.sources[draw.source], draw.window
         rows = [source.types.index(t) for t in draw.types]
-        labels = self._tags[draw.source][draw.text][rows, window.start : window.end].copy()
+        labels = source.texts.tags(draw.text)[rows, window.start : window.end]
         if window.keep_start == window.start:
             labels[np.logical_and.accumulate(labels == I, axis=1)] = IGNORED
         labels[:, : window.keep_start - window.start] = IGNORED
         labels[:, window.keep_end - window.start :] = IGNORED
-        words = source.texts[draw.text].words[window.start : window.end]
-        return self.tokenisation.row(
-            self.template.render(draw.types, draw.dataset, draw.hints), words, labels
-        )
+        tokens = self._tokens[draw.source]
+        counts = tokens.counts(draw.text)
+        first = int(counts[: window.start].sum())
+        counts = counts[window.start : window.end]
+        ids = tokens.ids(draw.text)[first : first + int(counts.sum())]
+        instruction = self.template.render(draw.types, draw.dataset, draw.hints)
+        return self.tokenisation.assembled(instruction, ids, counts, labels)
 
 
 def temperature_weights(sizes: Sequence[int], temperature: float) -> list[float]:

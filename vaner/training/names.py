@@ -18,15 +18,17 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
 
+from vaner.document import Document
 from vaner.errors import VanerError
 from vaner.files import replacing
 from vaner.knowledge import KnowledgeBase
@@ -36,6 +38,7 @@ from vaner.text.segment import words
 from vaner.text.tags import IGNORED, B, I, O
 from vaner.text.units import Text
 from vaner.training.leakage import keys_by_type, keys_of
+from vaner.training.texts import Texts
 
 log = logging.getLogger(__name__)
 
@@ -113,41 +116,40 @@ class RelatedNames:
             raise VanerError(f"--kb_style {style}: choose {', '.join(STYLES)}")
         self.style, self.ratio, self.asked, self.others = style, ratio, asked, others
         self.max_words = max_words
-        self._texts = texts
+        self._texts = [one if isinstance(one, Texts) else Texts.of(one, ()) for one in texts]
         self._names: list[str] = []
         self._bits = {type: np.uint64(1 << bit) for bit, type in enumerate(kb.types)}
-        documents = [text.document for source in texts for text in source]
-        annotated = {t for d in documents for t in d.types or ()} | {
-            s.type for d in documents for s in d.spans
-        }
+        annotated = {t for d in self._documents() for t in [*(d.types or ()), *(s.type for s in d.spans)]}
         self.without_names = sorted(annotated - set(kb.types))
         if not annotated & set(kb.types):
             raise VanerError(
                 f"{kb.path}: it has no name of any type of the mix ({', '.join(sorted(annotated))}); it has "
                 f"{', '.join(kb.types)}; build an index with vocabularies of these types"
             )
-        pools = _remembered(kb, texts, cache) if cache else _related_names(kb, texts)
-        numbers = np.unique(np.concatenate([ids for source in pools for text in source for ids in text]))
-        kept = self._read_names(kb, numbers, keys_by_type(documents))
+        found, ends = _remembered(kb, self._texts, cache) if cache else _related_names(kb, self._texts)
+        numbers = np.unique(found)
+        kept = self._read_names(kb, numbers, keys_by_type(self._documents()))
         # "Abdomen, Acute" is the name that text has as "acute abdomen".
         for keys in (self._keys, keys_of([turned(name) or name for name in self._names])):
             kept &= ~np.isin(keys, np.fromiter(dropped, np.uint64, len(dropped)))
-        self._pools = [
-            [
-                [ids[kept[ids]] for ids in (np.searchsorted(numbers, found) for found in text)]
-                for text in source
-            ]
-            for source in pools
-        ]
+        places = np.searchsorted(numbers, found).astype(np.uint32)
+        # Places of the names of all sentences, one after the other; where each sentence's begin, and the last's end.
+        self._pool = places[kept[places]]
+        self._borders = np.concatenate([[0], np.cumsum(kept[places])])[np.concatenate([[0], ends])]
+        counts = [len(source.sentence_starts(text)) for source in self._texts for text in range(len(source))]
+        firsts = np.cumsum([0, *counts[:-1]])
+        self._first_sentences = np.split(firsts, np.cumsum([len(source) for source in self._texts])[:-1])
         self._usable = np.zeros(len(numbers), bool)
-        for ids in (ids for source in self._pools for text in source for ids in text):
-            self._usable[ids] = True
+        self._usable[self._pool] = True
         # What must not be drawn is not even held.
         self._names = [name if keep else "" for name, keep in zip(self._names, kept.tolist(), strict=True)]
-        sizes = [len(ids) for source in self._pools for text in source for ids in text]
-        self.sentences, self.without_candidates = len(sizes), sizes.count(0)
+        self.sentences = len(ends)
+        self.without_candidates = int((np.diff(self._borders) == 0).sum())
         if not self._usable.any():
             raise VanerError(f"{kb.path}: no name is related to any training sentence; use a larger index")
+
+    def _documents(self) -> Iterator[Document]:
+        return chain.from_iterable(source.documents() for source in self._texts)
 
     def _read_names(
         self, kb: KnowledgeBase, numbers: np.ndarray, annotated: dict[str, frozenset[int]]
@@ -217,13 +219,14 @@ class RelatedNames:
         replaces = self.style == "replacement" or (self.style == "both" and bool(rng.random() < 0.5))
         known = [i for i, type in enumerate(types) if type in self._bits]
         types = tuple(types[i] for i in known)
-        starts = self._texts[source][text].sentence_starts
-        sentences = range(bisect_right(starts, start) - 1, bisect_left(starts, end))
-        ids = np.unique(np.concatenate([self._pools[source][text][s] for s in sentences]))
+        starts = self._texts[source].sentence_starts(text)
+        first = int(self._first_sentences[source][text])
+        begin, stop = first + bisect_right(starts, start) - 1, first + bisect_left(starts, end)
+        ids = np.unique(self._pool[self._borders[begin] : self._borders[stop]])
         if not types or not len(ids):
             return None
         if replaces:
-            gold = self._texts[source][text].words[start:end]
+            gold = self._texts[source].words(text, start, end)
             return self._replaced(rng, gold, tags[known], types, ids)
         return self._concatenated(rng, types, ids)
 
@@ -298,34 +301,29 @@ class RelatedNames:
         return [IGNORED if self._holds[name] & self._bits[type] else O] * count
 
 
-def _remembered(
-    kb: KnowledgeBase, texts: Sequence[Sequence[Text]], cache: Path
-) -> list[list[list[np.ndarray]]]:
+def _remembered(kb: KnowledgeBase, texts: Sequence[Texts], cache: Path) -> tuple[np.ndarray, np.ndarray]:
     """`_related_names`, read from the folder where they were found before."""
     path = cache / f"{_fingerprint(kb, texts)}.npz"
     if path.is_file():
         try:
             with np.load(path) as kept:
-                parts = iter(np.split(kept["numbers"].astype(np.int64), np.cumsum(kept["sizes"])[:-1]))
-            return [[[next(parts) for _ in t.sentence_starts] for t in source] for source in texts]
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile, StopIteration) as error:
+                numbers, ends = kept["numbers"], np.cumsum(kept["sizes"], dtype=np.int64)
+            if ends[-1] == len(numbers):
+                return numbers, ends
+            raise ValueError("sizes and numbers differ")
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile, IndexError) as error:
             log.warning("%s: %s; names are looked for anew", path, error)
-    pools = _related_names(kb, texts)
-    flat = [ids for source in pools for text in source for ids in text]
+    numbers, ends = _related_names(kb, texts)
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with replacing(path) as file:
-            np.savez(
-                file,
-                numbers=np.concatenate(flat).astype(np.uint32),
-                sizes=np.array([len(ids) for ids in flat], np.uint32),
-            )
+            np.savez(file, numbers=numbers, sizes=np.diff(ends, prepend=0).astype(np.uint32))
     except OSError as error:
         log.warning("%s: %s; names are looked for anew next time", path, error.strerror)
-    return pools
+    return numbers, ends
 
 
-def _fingerprint(kb: KnowledgeBase, texts: Sequence[Sequence[Text]]) -> str:
+def _fingerprint(kb: KnowledgeBase, texts: Sequence[Texts]) -> str:
     """Hash of all that `_related_names` depends on."""
     digest = hashlib.sha256(f"{_VERSION} {kb.fingerprint} {_ALIKE} {_UNLIKE}".encode())
     for source in texts:
@@ -338,14 +336,23 @@ def _fingerprint(kb: KnowledgeBase, texts: Sequence[Sequence[Text]]) -> str:
     return digest.hexdigest()
 
 
-def _related_names(kb: KnowledgeBase, texts: Sequence[Sequence[Text]]) -> list[list[list[np.ndarray]]]:
-    """Numbers of the names related to each sentence, for every source and Text."""
-    spans = [s for source in texts for t in source for s in t.document.spans if s.type in kb.types]
-    mentions = list(dict.fromkeys(s.text for s in spans))
-    keys = dict(zip(mentions, keys_of(mentions).tolist(), strict=True))
-    like = _names_like(kb, {(s.type, keys[s.text]): s.text for s in reversed(spans)})
+def _related_names(kb: KnowledgeBase, texts: Sequence[Texts]) -> tuple[np.ndarray, np.ndarray]:
+    """Names related to each sentence of all Texts.
 
-    def in_sentences(some: Sequence[Text]) -> Iterator[list[np.ndarray]]:
+    Returns:
+        numbers: uint32, of the names, sentence by sentence; ends: int64, where each sentence's end in them.
+    """
+    mentions: dict[tuple[str, str], None] = {}
+    for document in chain.from_iterable(source.documents() for source in texts):
+        mentions.update(((span.type, span.text), None) for span in document.spans if span.type in kb.types)
+    said = list(dict.fromkeys(text for _, text in mentions))
+    keys = dict(zip(said, keys_of(said).tolist(), strict=True))
+    first: dict[tuple[str, int], str] = {}
+    for type, text in mentions:
+        first.setdefault((type, keys[text]), text)
+    like = _names_like(kb, first)
+
+    def in_sentences(some: Sequence[Text]) -> Iterator[list[int]]:
         ranges = [
             [(text.offsets[a][0], text.offsets[b - 1][1]) for a, b in text.sentence_ranges()] for text in some
         ]
@@ -353,23 +360,20 @@ def _related_names(kb: KnowledgeBase, texts: Sequence[Sequence[Text]]) -> list[l
             kb.match([t.document.text[a:b] for t, of in zip(some, ranges, strict=True) for a, b in of])
         )
         for text, of in zip(some, ranges, strict=True):
-            found = []
             for start, end in of:
                 numbers = {m.number for m in next(matches)}
                 for span in text.document.spans:
                     if start <= span.start < end and span.type in kb.types:
                         numbers.update(like[span.type, keys[span.text]])
-                found.append(np.array(sorted(numbers), np.int64))
-            yield found
+                yield sorted(numbers)
 
-    return [
-        [
-            found
-            for at in progress(range(0, len(source), _TEXTS), "finding names in sentences")
-            for found in in_sentences(source[at : at + _TEXTS])
-        ]
-        for source in texts
-    ]
+    found, ends = array("I"), array("q")
+    for source in texts:
+        for at in progress(range(0, len(source), _TEXTS), "finding names in sentences"):
+            for numbers in in_sentences(source[at : at + _TEXTS]):
+                found.extend(numbers)
+                ends.append(len(found))
+    return np.array(found, dtype=np.uint32), np.array(ends, dtype=np.int64)
 
 
 def _names_like(

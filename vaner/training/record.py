@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from vaner import provenance
-from vaner.inputs.features import Tokenisation
 from vaner.training.arguments import KnowledgeArguments, Run, command_line
 from vaner.training.gathering import Gathered
 from vaner.training.leakage import Gate
@@ -22,18 +21,17 @@ from vaner.training.trainer import VanerTrainer
 log = logging.getLogger(__name__)
 
 
-def log_data(gathered: Gathered, mixture: Mixture, tokenisation: Tokenisation) -> None:
+def log_data(gathered: Gathered, mixture: Mixture) -> None:
     """What is trained on, and what was left out or repaired."""
     for source in mixture.sources:
-        words = sum(len(t.words) for t in source.texts)
-        mentions = sum(len(t.document.spans) for t in source.texts)
-        lost = f", {source.unreachable} that BIO over words cannot hold" if source.unreachable else ""
+        sizes = source.texts.sizes
+        lost = f", {sizes.unreachable} that BIO over words cannot hold" if sizes.unreachable else ""
         shared = gathered.dropped.get(source.name)
         dropped = f"; {shared} documents dropped: dev or test has them" if shared else ""
         weight = f" x {source.weight:g}" if source.weight != 1 else ""
         log.info(
-            f"train on {source.name}{weight}: {len(source.texts):,} documents, {words:,} words, "
-            f"{mentions:,} mentions of {', '.join(source.types)}{lost}{dropped}"
+            f"train on {source.name}{weight}: {sizes.documents:,} documents, {sizes.words:,} words, "
+            f"{sizes.mentions:,} mentions of {', '.join(source.types)}{lost}{dropped}"
         )
     for what, count in gathered.repaired.items():
         log.info(f"reading: {count} x {what}")
@@ -41,8 +39,8 @@ def log_data(gathered: Gathered, mixture: Mixture, tokenisation: Tokenisation) -
         f"{len(mixture):,} batches, {mixture.tokens:,} tokens, "
         f"padding {100 * float(np.mean(mixture.padding)):.1f} %"
     )
-    if tokenisation.shortened:
-        log.info(f"{len(tokenisation.shortened)} very long words are read by their first tokens only")
+    if mixture.shortened:
+        log.info(f"{mixture.shortened} very long words are read by their first tokens only")
 
 
 def log_names(names: RelatedNames, mixture: Mixture, gate: Gate) -> None:
@@ -121,8 +119,8 @@ def run_record(
         "commit": provenance.commit(),
         "corpora": {
             s.name: {
-                "documents": len(s.texts),
-                "words": sum(len(t.words) for t in s.texts),
+                "documents": s.texts.sizes.documents,
+                "words": s.texts.sizes.words,
                 "weight": round(s.weight, 4),
                 "dropped_as_held_out": gathered.dropped.get(s.name, 0),
             }

@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from vaner.corpora.overlap import fingerprints, held_out_fingerprints, overlapping
+from vaner.corpora.overlap import Fingerprints, fingerprints, held_out_fingerprints
 from vaner.corpora.registry import Corpus
 from vaner.model.config import ModelConfig
 from vaner.progress import progress
 from vaner.report import Report
-from vaner.text.units import Text
 from vaner.training.arguments import DataArguments
 from vaner.training.dev import Dev
 from vaner.training.gathering import Gathered
 from vaner.training.mixture import TrainingCorpus
+from vaner.training.reading import Wanted, held_out_described, read
 
 log = logging.getLogger(__name__)
 
@@ -90,29 +90,36 @@ def rehearsal(known: Known, gathered: Gathered, data: DataArguments) -> list[Tra
             "--rehearse: no corpus that the model knows is here besides those of the mix; nothing is rehearsed"
         )
         return []
-    held_out = fingerprints(
-        d for documents in (*gathered.dev.values(), *known.dev.documents.values()) for d in documents
-    )
-    if data.open_held_out and data.drop_overlap:
-        pairs = [(corpus, split) for corpus in chosen for split in ("dev", "test")]
-        held_out |= held_out_fingerprints(pairs + gathered.held_out, data.data_root)
-    words = sum(source.weight * sum(len(text.words) for text in source.texts) for source in gathered.sources)
-    report = Report()
+    guarded = [(corpus, split) for corpus in chosen for split in ("dev", "test")] + gathered.held_out
+    opened = guarded if data.open_held_out and data.drop_overlap else []
+
+    dev = [d for found in (*gathered.dev.values(), *known.dev.documents.values()) for d in found]
+
+    def held_out() -> Fingerprints | None:
+        if not data.drop_overlap:
+            return None
+        return fingerprints(dev) | held_out_fingerprints(opened, data.data_root)
+
+    held_out_from = {
+        "dev": [[d.text, d.sentences, str(d.passages), d.metadata.get("pmid")] for d in dev],
+        "opened": held_out_described(opened, data),
+    }
+    wanted = [Wanted(corpus, ("train",), tuple(sorted(corpus.annotated))) for corpus in chosen]
+    uncapped = replace(data, cap=None)
+    reads, _ = read(wanted, held_out, held_out_from if data.drop_overlap else {}, uncapped)
+    words = sum(source.weight * source.texts.sizes.words for source in gathered.sources)
     found = []
-    for corpus in chosen:
+    for one, got in zip(wanted, reads, strict=True):
+        corpus = one.corpus
         gathered.files += [str(path) for path in corpus.paths("train", data.data_root)]
-        documents = list(corpus.documents("train", data.data_root, data.on_error, report))
-        kept = [d for d in documents if not (data.drop_overlap and overlapping([d], held_out))]
-        gathered.dropped[corpus.name] = len(documents) - len(kept)
-        texts = [Text.of(d) for d in progress(kept, f"splitting {corpus.name}")]
-        texts = [text for text in texts if text.words]
-        if not texts:
+        gathered.dropped[corpus.name] = got.dropped or 0
+        if not got.texts:
             log.warning(
                 f"--rehearse: {corpus.name} is left out: all its training documents share something with held-out ones"
             )
             continue
-        source = TrainingCorpus(corpus.name, corpus.instruction_name, texts, tuple(sorted(corpus.annotated)))
-        source.weight = data.rehearse * words / len(chosen) / sum(len(text.words) for text in texts)
+        source = TrainingCorpus(corpus.name, corpus.instruction_name, got.texts, one.types)
+        source.weight = data.rehearse * words / len(chosen) / got.texts.sizes.words
         found.append(source)
     return found
 

@@ -34,8 +34,9 @@ from vaner.training.arguments import DataArguments, ModelArguments, Run, VanerTr
 from vaner.training.clock import Clock
 from vaner.training.continuing import check_same, checkpoint_of, overwritten, remove, settings_of
 from vaner.training.dev import Dev
+from vaner.training.drawing import Drawing
 from vaner.training.gathering import Gathered, gather, gather_hints, gather_names
-from vaner.training.mixture import Drawing, Mixture
+from vaner.training.mixture import Mixture
 from vaner.training.record import log_data, log_names, names_record, run_record
 from vaner.training.rehearsal import Known, compared, log_known, rehearsal, what_it_knows
 from vaner.training.trainer import BEST_FOLDER, VanerTrainer
@@ -130,7 +131,7 @@ def train(asked: Run) -> Path:
         names=names,
         hints=hints,
     )
-    log_data(gathered, mixture, tokenisation)
+    log_data(gathered, mixture)
     if unseen := {t for name in gathered.dev for t in gathered.corpora[name].annotated} - set(settings.types):
         log.info(f"dev asks what training does not: {', '.join(sorted(unseen))}; scored as types never seen")
     if names and gate:
