@@ -45,8 +45,8 @@ def test_where_the_c_library_is_another_nothing_happens(monkeypatch):
 
 def test_weights_that_are_left_have_memory_of_their_own():
     file = torch.arange(12.0)
-    layer = torch.nn.Linear(3, 2, bias=False)
-    layer.weight.data = file[:6].view(2, 3)
+    layer = torch.nn.Module()
+    layer.weight = torch.nn.Parameter(file[:6].view(2, 3))
     layer.register_buffer("scale", file[6:])
     leave_file(layer)
     file.zero_()
