@@ -26,6 +26,7 @@ import argparse
 import functools
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -192,7 +193,7 @@ def results(rounds: dict[str, list[dict[str, float]]], bookkeeping: dict, docume
     work = {name: [a - b for a, b in zip(whole[name], start[name], strict=True)] for name in rounds}
     one = _name(1)
     a_document = bookkeeping["seconds"] / bookkeeping["documents"]
-    bookkeeping["share_of_tagging"] = a_document / (sorted(work[BARE])[len(work[BARE]) // 2] / documents)
+    bookkeeping["share_of_tagging"] = a_document / (statistics.median(work[BARE]) / documents)
     return {
         "documents_per_second": {
             name: contest.summary([documents / seconds for seconds in found]) for name, found in whole.items()

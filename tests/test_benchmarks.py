@@ -422,6 +422,55 @@ def test_a_processor_without_bfloat16_is_given_float32():
     assert done.stdout.strip() == "torch.float32", done.stderr
 
 
+# --- memory, and runs over many files ---
+
+
+def test_memory_is_not_compared_where_the_spans_differ(benchmark):
+    memory, contest = benchmark("memory"), benchmark("contest")
+
+    def entry(name, spans, seconds=2.0):
+        rounds = [{"spans": spans, "seconds": seconds, "cpu_seconds": 1.0, "peak_mb": 900.0}]
+        return contest.Entry(name, None, rounds)
+
+    found = memory.results([entry("bounded", "a", 3.0), entry("unbounded", "a")], 10)
+    assert found["seconds_over_unbounded"]["bounded"]["median"] == 1.5
+    assert found["cpu_seconds_over_unbounded"]["bounded"]["median"] == 1.0
+    assert memory.results([entry("bounded", "a")], 10)["seconds_over_unbounded"] == {}
+    with pytest.raises(VanerError, match="round 1: bounding memory changed the spans"):
+        memory.results([entry("bounded", "a"), entry("unbounded", "b")], 10)
+
+
+@pytest.mark.slow
+def test_memory_is_measured(tmp_path):
+    path = tmp_path / "memory.json"
+    done = run("memory", *f"--documents 6 --rounds 2 --json {path}".split())
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(path.read_text())
+    assert set(found["peak_mb"]) == set(found["rows"]) == {"bounded", "unbounded"}
+    assert len(found["rows"]["bounded"]) == 2 and min(found["peak_mb"].values()) > 0
+
+
+def test_what_a_corpus_run_costs_is_reckoned_round_by_round(benchmark):
+    corpus = benchmark("corpus")
+    rounds = {
+        corpus.BARE: [{"seconds": 12.0, "start_up": 2.0}, {"seconds": 22.0, "start_up": 2.0}],
+        "1 process": [{"seconds": 13.5, "start_up": 3.0}, {"seconds": 24.0, "start_up": 3.0}],
+    }
+    found = corpus.results(rounds, {"documents": 1000, "seconds": 1.0}, 100)
+    assert found["overhead_without_start_up"]["rounds"] == pytest.approx([0.05, 0.05])
+    assert found["overhead"]["rounds"] == pytest.approx([1.5 / 12, 2 / 22])
+    assert found["start_up_share"]["1 process"]["rounds"] == pytest.approx([3 / 13.5, 3 / 24])
+    assert found["documents_per_second"][corpus.BARE]["rounds"] == pytest.approx([100 / 12, 100 / 22])
+    # A millisecond a document, beside a tenth or a fifth of a second of tagging: the median is 0.15.
+    assert found["bookkeeping"]["share_of_tagging"] == pytest.approx(0.001 / 0.15)
+
+
+def test_made_up_documents_pass_through_a_run(benchmark, tmp_path):
+    found = benchmark("made_up").tag(tmp_path, 30)
+    lines = (tmp_path / "generated.jsonl").read_text().splitlines()
+    assert found["documents"] == len(lines) == 30 and found["peak_mb"] > 0 < found["worker_peak_mb"]
+
+
 # --- reading large files ---
 
 
