@@ -33,6 +33,8 @@ CPUS_EACH = 8
 _LOOK_AGAIN = 10.0  # seconds between two looks at what the cluster has
 _SAY_AFTER = 60.0  # seconds without any worker, after which a user wants to know why
 _STORE_BYTES = 128 << 20  # of this machine's own Ray: a few units a worker are on their way at a time
+#: What Ray reads when it is imported: nothing is told to its makers, and no log of its own fills the terminal.
+_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS_SKIP_REGEX": "^"}
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,13 @@ class Share:
 
     Attributes:
         workers: how many.
-        cpus, gpus: that Ray reserves for each.
+        cpus, gpus: that Ray reserves for each; half a GPU is two workers on one.
         threads: that each computes with.
     """
 
     workers: int
     cpus: int
-    gpus: int
+    gpus: float
     threads: int
 
 
@@ -57,17 +59,20 @@ def share(nodes: Sequence[Mapping[str, float]], processes: int | None, gpus: boo
     Args:
         nodes: what each node has, by Ray's names: ``CPU``, ``GPU``.
         processes: how many workers; None for as many as there are GPUs, or one for each `CPUS_EACH` CPUs of a node.
-        gpus: whether each takes a GPU; None: where there are GPUs and no number is said.
+        gpus: whether each takes a GPU, or shares one where there are more workers; None: where there are GPUs and no
+            number is said.
 
     Raises:
         VanerError: the cluster lends neither.
     """
     cores = [int(node.get("CPU", 0)) for node in nodes if node.get("CPU", 0) >= 1]
-    on_gpus = {int(node["GPU"]): int(node.get("CPU", 0)) for node in nodes if node.get("GPU", 0) >= 1}
-    total_gpus = sum(int(node.get("GPU", 0)) for node in nodes)
+    with_gpus = [node for node in nodes if node.get("GPU", 0) >= 1]
+    total_gpus = sum(int(node["GPU"]) for node in with_gpus)
     if gpus or (gpus is None and processes is None and total_gpus):
-        threads = min((cpus // number for number, cpus in on_gpus.items()), default=1)
-        return Share(processes or max(1, total_gpus), min(1, max(cores, default=0)), 1, max(1, threads))
+        processes = processes or max(1, total_gpus)
+        on_one = -(-processes // total_gpus) if total_gpus else 1
+        threads = min((int(node.get("CPU", 0) / node["GPU"]) for node in with_gpus), default=1) // on_one
+        return Share(processes, min(1, threads), 1 / on_one, max(1, threads))
     if not cores:
         raise VanerError("the Ray cluster has no CPUs to lend; look at `ray status`")
     if processes is None:
@@ -183,8 +188,9 @@ class _Member:
         self.actor = actor
         self.calls: deque[tuple[Future[Any], Task | None]] = deque([(actor.begin.remote().future(), None)])
         self.ready = False
-        # Where it cannot be, and why: it keeps its place, so that no other is begun there.
-        self.node = self.refusal = ""
+        self.node = ""
+        # Why it cannot work; it keeps its place, so that no other is begun there.
+        self.refusal = ""
 
     def tasks(self) -> list[Task]:
         return [task for _, task in self.calls if task is not None]
@@ -281,7 +287,7 @@ class RayPool:
             try:
                 answer = call.result()
             except self._ray.exceptions.RayError as error:
-                outcomes += self._lost(member, _fate(error))
+                outcomes += self._lost(member, error)
                 continue
             _, task = member.calls.popleft()
             if isinstance(answer, Began):
@@ -304,17 +310,14 @@ class RayPool:
             else:
                 self._fill(sum(int(node.get("CPU", 0)) // self._share.cpus for node in nodes))
         if now - self._started > _SAY_AFTER and not any(one.ready or one.refusal for one in self._members):
-            asked = (
-                f"{self._share.gpus} GPU and {self._share.cpus} CPU"
-                if self._share.gpus
-                else (f"{self._share.cpus} CPU")
-            )
+            on_gpus = f"{self._share.gpus:g} GPU and " if self._share.gpus else ""
             self._note(
-                f"no worker has begun yet; each of {len(self._members)} asks for {asked}, and `ray status` says what "
-                "the cluster has free"
+                f"no worker has begun yet; each of {len(self._members)} asks for {on_gpus}{self._share.cpus} CPU, and "
+                "`ray status` says what the cluster has free"
             )
 
     def _began(self, member: _Member, said: Began, task: Task | None) -> None:
+        member.node = said.node
         if not said.refusal:
             member.ready = True
             self._stillborn = 0
@@ -329,7 +332,7 @@ class RayPool:
             return
         left = ([task] if task else []) + member.tasks()
         self._waiting.extendleft(reversed(left))
-        member.ready, member.node, member.refusal = False, said.node, said.refusal
+        member.ready, member.refusal = False, said.refusal
         member.calls.clear()
         if all(one.refusal for one in self._members):
             raise VanerError(said.refusal)
@@ -342,19 +345,23 @@ class RayPool:
                 if one.refusal:
                     self._note(f"{one.node}: {one.refusal}; the run goes on without a worker there")
 
-    def _lost(self, member: _Member, fate: str) -> list[Outcome]:
+    def _lost(self, member: _Member, error: Exception) -> list[Outcome]:
         """Ask for a worker in a lost one's place. The task that it was at has failed, the others wait for another."""
         self._members.remove(member)
         self._ray.kill(member.actor)
         outcomes: list[Outcome] = []
-        tasks = member.tasks()
+        fate, tasks = _fate(error), member.tasks()
         if tasks:
             outcomes.append(Outcome(tasks[0].key, failure=fate))
             self._waiting.extendleft(reversed(tasks[1:]))
-        if not member.ready:
+        if member.ready:
+            self._note(f"a worker on {member.node} was lost: {fate}; what it was at is given to another")
+        else:
             self._stillborn += 1
             if self._stillborn >= max(3, len(self._members) + 1):
-                raise VanerError(f"no worker could be begun on Ray: {fate}")
+                raise VanerError(
+                    f"no worker could be begun on Ray: {fate} ({_last_line(error)}); every node needs vaner"
+                )
         self._fill(len(self._members) + 1)
         return outcomes
 
@@ -374,8 +381,8 @@ class RayPool:
 
 
 def _imported() -> Any:
-    # Nothing of what is tagged, or that anything is, is told to anybody; before Ray is imported, which reads it.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
     try:
         import ray
         import ray.exceptions
@@ -397,23 +404,21 @@ def _connect(ray: Any, address: str | None, processes: int | None) -> None:
         )
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     address = address or os.environ.get("RAY_ADDRESS")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    alone = {"num_cpus": max(cores, processes or 1), "include_dashboard": False}
     with _our_signals():
         try:
             if address:
                 ray.init(address, **quiet)
-                return
-            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-            ray.init(
-                "local",
-                num_cpus=max(cores, processes or 1),
-                include_dashboard=False,
-                object_store_memory=_STORE_BYTES,
-                **quiet,
-            )
-        except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
+            else:
+                ray.init("local", object_store_memory=_STORE_BYTES, **alone, **quiet)
+        except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
             said = " ".join(str(error).split())[:300]
-            what = f"--ray_address {address}: no Ray cluster that this machine can join" if address else "Ray"
-            raise VanerError(f"{what} did not start: {said}" if not address else f"{what} ({said})") from None
+            if address:
+                raise VanerError(
+                    f"--ray_address {address}: no Ray cluster that this machine can join ({said})"
+                ) from None
+            raise VanerError(f"Ray did not start on this machine: {said}") from None
 
 
 @contextmanager
@@ -436,9 +441,12 @@ def _our_signals() -> Iterator[None]:
 
 
 def _fate(error: Exception) -> str:
-    """What became of an actor, in one line."""
+    """What became of an actor, in a few words."""
     if getattr(error, "preempted", False):
         return "its node was taken away"
+    return "its Ray actor died, or cannot be reached"
+
+
+def _last_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    why = next((line for line in lines if "Error: " in line or line.startswith("The actor is dead")), "")
-    return f"its Ray actor died ({(why or lines[0] if lines else type(error).__name__)[:200]})"
+    return lines[-1][:300] if lines else type(error).__name__
