@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -409,6 +410,7 @@ def _connect(ray: Any, address: str | None, processes: int | None) -> None:
     with _our_signals():
         try:
             if address:
+                _check_port(address)
                 ray.init(address, **quiet)
             else:
                 ray.init("local", object_store_memory=_STORE_BYTES, **alone, **quiet)
@@ -419,6 +421,13 @@ def _connect(ray: Any, address: str | None, processes: int | None) -> None:
                     f"--ray_address {address}: no Ray cluster that this machine can join ({said})"
                 ) from None
             raise VanerError(f"Ray did not start on this machine: {said}") from None
+
+
+def _check_port(address: str) -> None:
+    """Ray itself would go on asking for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 @contextmanager
