@@ -59,7 +59,7 @@ test: $(READY)
 # Several processes share the cores there: threads that spin while they wait would take them from each other.
 test-slow examples: export OMP_WAIT_POLICY ?= PASSIVE
 
-test-slow: backbone $(VENV)/.ready-examples
+test-slow: backbone $(VENV)/.ready-examples $(VENV)/.ready-ray
 	$(PY) -m pytest -m slow
 
 lint: $(READY)

@@ -50,6 +50,7 @@ LIGHT = [
     "tagging.settings",
     "jobs.run",
     "jobs.pool",
+    "jobs.ray_pool",
     "jobs.summary",
     "cli.convert",
     "cli.corpora",

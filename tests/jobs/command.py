@@ -1,6 +1,6 @@
 """In: words. Out: a run with the tagger of capitals, as a process of its own that can be killed.
 
-python -m tests.jobs.command INPUT OUTPUT SETTINGS(JSON) [--processes N] [--unit N] [--overwrite] [--ranks]
+python -m tests.jobs.command INPUT OUTPUT SETTINGS(JSON) [--processes N] [--unit N] [--overwrite] [--on ray]
 """
 
 import argparse
@@ -13,6 +13,7 @@ from tests.jobs.taggers import Settings
 from vaner.cli import guarded
 from vaner.jobs import ranks
 from vaner.jobs.pool import ProcessPool
+from vaner.jobs.ray_pool import RayPool
 from vaner.jobs.record import of_run
 from vaner.jobs.run import Interrupted, Job, run
 from vaner.jobs.sources import plan
@@ -36,11 +37,15 @@ def main():
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--unit", type=int, default=10)
     parser.add_argument("--overwrite", action="store_true")
+    parser.add_argument("--on", default="local")
+    parser.add_argument("--ray_address")
     args = parser.parse_args()
     settings = Settings(**args.settings)
     try:
         if not ranks.several():
             workers = partial(ProcessPool, settings, args.processes)
+            if args.on == "ray":
+                workers = partial(RayPool, settings, processes=args.processes, address=args.ray_address)
             result = run(job(args.input, args.output, settings, args.unit), workers, overwrite=args.overwrite)
             print(json.dumps(dict(result.counts) | {"units": result.here["units"]}))
             return 3 if result.counts["rejected"] else 0

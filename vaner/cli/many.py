@@ -12,7 +12,14 @@ from vaner.jobs.sources import is_pattern
 from vaner.jobs.units import UNIT_CHARACTERS, UNIT_DOCUMENTS
 
 #: Options that mean nothing for a single file, and what they are then.
-_ONLY = {"processes": None, "unit_documents": None, "unit_characters": None, "overwrite": False}
+_ONLY = {
+    "processes": None,
+    "on": "local",
+    "ray_address": None,
+    "unit_documents": None,
+    "unit_characters": None,
+    "overwrite": False,
+}
 
 
 def is_many(inputs: Sequence[str], output: str) -> bool:
@@ -51,6 +58,19 @@ def add_corpus_run(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("of runs over many files (--output is a folder)")
     add = group.add_argument
     add("--processes", type=int, metavar="N", help="processes that tag on this machine's CPU; default: 1")
+    add(
+        "--on",
+        choices=("local", "ray"),
+        default="local",
+        help="who tags: processes of this machine, or workers that Ray places, on each GPU that it has (with "
+        "--processes N: N on CPUs); needs pip install 'vaner[ray]'; default: %(default)s",
+    )
+    add(
+        "--ray_address",
+        metavar="ADDRESS",
+        help="with --on ray: the cluster, as host:6379, or auto for the one that this machine belongs to; default: "
+        "a Ray of this machine alone",
+    )
     add("--overwrite", action="store_true", help="start anew, whatever an earlier run left in the folder")
     add(
         "--progress",

@@ -18,7 +18,7 @@ from vaner.document import Document
 from vaner.errors import VanerError
 from vaner.files import check_parent, write_text
 from vaner.formats import check_reader, check_writer, read, write
-from vaner.jobs import ranks, record
+from vaner.jobs import ranks, ray_pool, record
 from vaner.jobs.pool import Pool, ProcessPool
 from vaner.jobs.run import Interrupted, Job, Result
 from vaner.jobs.run import run as run_job
@@ -125,6 +125,10 @@ def _corpus(args: argparse.Namespace) -> int:
     if args.summary is not None:
         raise VanerError(f"--summary: a run over many files writes {SUMMARY} into its folder; leave it out")
     at_least_one(args, "processes", "unit_documents", "unit_characters")
+    if args.ray_address and args.on != "ray":
+        raise VanerError(f"--ray_address {args.ray_address}: is for --on ray; add that, or leave it out")
+    if args.on == "ray":
+        return _run(args, *_on_ray(args))
     if not ranks.several():
         settings = settings_of(args)
         return _run(args, settings, partial(ProcessPool, settings, args.processes or 1))
@@ -136,6 +140,24 @@ def _corpus(args: argparse.Namespace) -> int:
             return _run(args, settings, partial(ranks.pool, settings, met))
         ranks.work(settings, met)
         return 0
+
+
+def _on_ray(args: argparse.Namespace) -> tuple[TaggingSettings, Callable[[], Pool]]:
+    """What is computed, and the workers that Ray places for it."""
+    if ranks.several():
+        raise VanerError("--on ray: Ray begins the processes itself; start the command without a launcher")
+    ray_pool.check()
+    settings = settings_of(args)
+    device = settings.device or ""
+    gpus = True if device.startswith("cuda") else False if device == "cpu" else None
+    return settings, partial(
+        ray_pool.RayPool,
+        settings,
+        processes=args.processes,
+        address=args.ray_address,
+        gpus=gpus,
+        models=settings.hashes(),
+    )
 
 
 def _run(args: argparse.Namespace, settings: TaggingSettings, workers: Callable[[], Pool]) -> int:
