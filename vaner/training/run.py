@@ -224,6 +224,7 @@ def _settings(
     before = trained or ModelConfig(
         backbone=model_args.backbone,
         revision=model_args.revision,
+        keep_layers=model_args.keep_layers,
         attention=model_args.attention,
         causal_layers=model_args.causal_layers,
         head=model_args.head,
