@@ -22,7 +22,7 @@ from vaner.model.config import ModelConfig
 if TYPE_CHECKING:
     # peft takes longer to import than a small model to load, and tagging does without it.
     from peft import LoraConfig, PeftModel
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedConfig, PreTrainedModel
 
     # A transformers model, bare or inside peft's.
     Backbone = PreTrainedModel | PeftModel
@@ -92,13 +92,15 @@ def load_backbone(
 
     Args:
         folder: of a model that transformers saved.
-        settings: where ``layerwise`` attention leaves the number of causal layers open, it is written into these.
+        settings: say how many of its layers are kept, and how it attends; where ``layerwise`` attention leaves the
+            number of causal layers open, it is written into these.
         dtype: of the activations, and of weights that are not quantised.
         quantization: ``none``, ``8bit`` or ``4bit`` (NF4, double quantisation: Dettmers et al. 2023, arXiv:2305.14314).
         device: where a quantised backbone is put while loading; others are loaded on the CPU.
 
     Raises:
-        VanerError: no safetensors in the folder, an unknown quantisation, or an attention mode that it has not.
+        VanerError: no safetensors in the folder, an unknown quantisation, more layers than it has, or an attention
+            mode that it has not.
     """
     if not list(Path(folder).glob("*.safetensors")):
         raise VanerError(
@@ -122,12 +124,27 @@ def load_backbone(
         options["device_map"] = {"": device or os.environ.get("LOCAL_RANK", "cpu")}
     with quiet():
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        if settings.keep_layers is not None:
+            _cut(config, settings.keep_layers, settings.backbone)
         model = AutoModel.from_pretrained(folder, config=config, **options)
     settings.causal_layers = set_attention(model, settings.attention, settings.causal_layers)
     use_grouped(model)
     model.config.use_cache = False
     model.eval()
     return model
+
+
+def _cut(config: PreTrainedConfig, layers: int, backbone: str) -> None:
+    """Let a config have its lower layers only; the weights of the others are then never loaded."""
+    count = getattr(config, "num_hidden_layers", None)
+    if count is None:
+        raise VanerError(f"keep_layers: the config of {backbone} does not count its layers; leave it out")
+    if not 0 < layers <= count:
+        raise VanerError(f"keep_layers: {layers} of the {count} layers of {backbone}; choose 1 to {count}")
+    config.num_hidden_layers = layers
+    # Qwen and others say of each layer how far it looks.
+    if getattr(config, "layer_types", None):
+        config.layer_types = config.layer_types[:layers]
 
 
 def adapt(backbone: PreTrainedModel, adapter: Adapter, settings: ModelConfig) -> Backbone:

@@ -31,6 +31,7 @@ class ModelConfig:
         backbone: embedded name, hub id, or ``backbone`` for a folder of that name inside the model's folder.
         revision: branch, tag or commit of a hub id.
         weights_hash: sha256 of the backbone's tensors (`vaner.model.hashing.weights_hash`), checked on load.
+        keep_layers: how many of the backbone's layers are used, from the lowest; None is all of them.
         attention: ``bidirectional``, ``causal``, ``prefix`` or ``layerwise`` (`vaner.model.attention`).
         causal_layers: in ``layerwise`` how many layers, from the lowest, look back only.
         head: ``typed`` (any set of types a pass) or ``shared`` (one type a pass).
@@ -50,6 +51,7 @@ class ModelConfig:
     backbone: str = "smollm2-135m"
     revision: str | None = None
     weights_hash: str | None = None
+    keep_layers: int | None = None
     attention: str = "bidirectional"
     causal_layers: int | None = None
     head: str = "typed"

@@ -72,6 +72,11 @@ class ModelArguments:
     )
     backbone: str = _flag("smollm2-135m", "Embedded backbone, hub id or local folder.")
     revision: str | None = _flag(None, "Branch, tag or commit of a hub id.")
+    keep_layers: int | None = _flag(
+        None,
+        "Use only so many layers of the backbone, from the lowest: training and tagging get faster by as much. The "
+        "upper layers of a language model serve predicting the next token.",
+    )
     attention: str = _flag(
         "bidirectional",
         "Who sees whom: bidirectional all words all others, causal only those before; prefix: the instruction sees "
@@ -127,7 +132,7 @@ class ModelArguments:
     )
 
     def __post_init__(self) -> None:
-        numbers = ("head_rank", "lora_r", "lora_alpha", "lora_upper_layers", "max_tokens", "max_words")
+        numbers = ("head_rank", "lora_r", "lora_alpha", "lora_upper_layers", "keep_layers", "max_tokens", "max_words")
         _check(self, 1, math.inf, *numbers)
         _check(self, 0, 1, "lora_dropout")
         attention.check_place(self.attention, self.instruction)

@@ -73,7 +73,8 @@ class Dev:
             found["name"]: {
                 **{measure: found["overall"]["micro"][measure] or 0.0 for measure in _MEASURES},
                 "documents": found["documents"],
-                "types": {type: one["f1"] for type, one in found["type"].items()},
+                # Documents without any mention, gold or found, have no table of types.
+                "types": {type: one["f1"] for type, one in found.get("type", {}).items()},
             }
             for found in evaluate(golds, predicted, bootstrap=0).results
         }

@@ -24,7 +24,7 @@ from vaner.errors import VanerError
 from vaner.files import cache_folder, write_text
 from vaner.inputs.features import Tokenisation
 from vaner.inputs.instructions import Template
-from vaner.model.adapting import Adapter
+from vaner.model.adapting import Adapter, choose_dtype
 from vaner.model.catalogue import backbone_folder, model_folder
 from vaner.model.config import CONFIG_NAME, ModelConfig
 from vaner.model.network import VanerModel, describe
@@ -225,6 +225,7 @@ def _settings(
     before = trained or ModelConfig(
         backbone=model_args.backbone,
         revision=model_args.revision,
+        keep_layers=model_args.keep_layers,
         attention=model_args.attention,
         causal_layers=model_args.causal_layers,
         head=model_args.head,
@@ -271,6 +272,8 @@ def _model(
 ) -> VanerModel:
     # A quantised base is put on its device while it loads; others are moved by Trainer.
     device = str(args.device) if model_args.quantization != "none" else None
+    # "auto" is what suits the device that trains, which is not where the weights are loaded.
+    dtype = str(choose_dtype(model_args.dtype, args.device)).removeprefix("torch.")
     if trained is None:
         return VanerModel.build(
             settings,
@@ -282,7 +285,7 @@ def _model(
                 model_args.lora_targets,
                 model_args.lora_upper_layers,
             ),
-            dtype=model_args.dtype,
+            dtype=dtype,
             quantization=model_args.quantization,
             device=device,
             seed=args.seed,
@@ -291,7 +294,7 @@ def _model(
     model = VanerModel.from_pretrained(
         trained,
         # All weights are trained then, and rounding them would stop small steps.
-        dtype="float32" if full else model_args.dtype,
+        dtype="float32" if full else dtype,
         device=device or "cpu",
         quantization=model_args.quantization,
     )
