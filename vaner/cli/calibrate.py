@@ -94,7 +94,11 @@ def run(args: argparse.Namespace) -> None:
     )
     notes(page.protocol["remarks"])
 
-    fitting = spans_by_type(one.part(tagged, fit=True) for one in sets)
+    fitting = {
+        type: spans
+        for type, spans in spans_by_type(one.part(tagged, fit=True) for one in sets).items()
+        if type in tagger.types
+    }
     checking = {name: spans for one in sets for name, spans in one.checked(tagged).items()}
     fits = {type: fit_temperature(spans) for type, spans in fitting.items()}
     saves = bool(args.output or args.in_place)

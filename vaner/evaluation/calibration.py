@@ -69,6 +69,9 @@ def spans_by_type(sets: Iterable[tuple[Sequence[Document], Sequence[Document]]])
         sets: gold documents, and the same as the tagger marked them; one pair a gold set. Spans of types that a gold
             document does not annotate are left out, as in `vaner.evaluation.pairing.pair`.
 
+    Returns:
+        type -> its spans, for every type that gold annotates.
+
     Raises:
         VanerError: a span without a score; see `pair` for the rest.
     """
@@ -77,6 +80,8 @@ def spans_by_type(sets: Iterable[tuple[Sequence[Document], Sequence[Document]]])
     number = 0
     for gold_documents, marked in sets:
         scores = {(d.id, span.key): span.score for d in marked for span in d.spans}
+        for type in {type for document in gold_documents for type in document.types or ()}:
+            gold.setdefault(type, 0)
         for one in pair(gold_documents, marked).pairs:
             number += 1
             for mention in one.gold:
@@ -154,9 +159,11 @@ def reliability(scores: np.ndarray, right: np.ndarray, bins: int = BINS) -> list
         right: bool ``(n,)``.
         bins: how many; spans of one score share a bin, so there may be fewer.
     """
+    if not len(scores):
+        return []
     order = np.argsort(scores, kind="stable")
     scores, right = scores[order], right[order]
-    borders = scores[np.linspace(0, len(scores), bins, endpoint=False).astype(int)] if len(scores) else []
+    borders = scores[np.linspace(0, len(scores), bins, endpoint=False).astype(int)]
     starts = np.unique(np.searchsorted(scores, borders))
     found = []
     for start, end in zip(starts, [*starts[1:], len(scores)], strict=True):
