@@ -88,7 +88,9 @@ def here(tmp_path, monkeypatch):
     ModelConfig(types=["Food", "Drink"], training={"command": "train.py"}).save("model")
     (tmp_path / "model" / "README.md").write_text("# A card\n\n## Training\n\nlong\n")
     monkeypatch.setattr(
-        command, "load", lambda name, calibrated, hints: Known(scores) if not calibrated else pytest.fail(name)
+        command,
+        "load",
+        lambda name, calibrated, hints: Known(scores) if not calibrated else pytest.fail(name),
     )
     return tmp_path
 
@@ -113,10 +115,16 @@ def test_a_copy_of_the_model_has_the_temperatures_and_says_so(here, capsys):
         assert at["before"]["error"] > 0.06 > 0.04 > at["after"]["error"]
         assert len(at["after"]["bins"]) == 15
     shown = capsys.readouterr()
-    assert "| Food   | far         | 1,500" in shown.out and "Drink: temperature stays 1: 0 right" in shown.err
+    assert (
+        "| Food   | far         | 1,500" in shown.out and "Drink: temperature stays 1: 0 right" in shown.err
+    )
     record = settings.training["calibration"]
-    assert record["command"].endswith("--corpus near --check_corpus far --split dev --check_share 0.5 --seed 0")
-    assert settings.training["command"] == "train.py" and "bins" not in record["types"]["Food"]["fit"]["after"]
+    assert record["command"].endswith(
+        "--corpus near --check_corpus far --split dev --check_share 0.5 --seed 0"
+    )
+    assert (
+        settings.training["command"] == "train.py" and "bins" not in record["types"]["Food"]["fit"]["after"]
+    )
     card = Path("out/README.md").read_text()
     assert card.startswith("# A card\n\n## Training\n\nlong\n\n## What a score means\n")
     assert "| Food |" in card and "Drink stays as it is: 0 right" in card

@@ -56,7 +56,9 @@ def test_perfectly_calibrated_scores_err_by_chance_only():
 
 def test_calibrated_scores_stay_as_they_are():
     left = [fit_temperature(spans(3000, seed=seed)) for seed in range(40)]
-    assert sum(fit.temperature == 1 for fit in left) >= 34, "5 % of the time another one is likelier by chance"
+    assert sum(fit.temperature == 1 for fit in left) >= 34, (
+        "5 % of the time another one is likelier by chance"
+    )
     assert "calibrated as far" in left[0].reason
 
 
@@ -67,7 +69,10 @@ def test_calibrating_again_finds_nothing_left_to_do():
 
 
 def test_too_few_spans_or_none_stay_as_they_are():
-    assert fit_temperature(NOTHING).reason == f"0 right and 0 wrong spans, where {LEAST_SPANS} of each are needed"
+    assert (
+        fit_temperature(NOTHING).reason
+        == f"0 right and 0 wrong spans, where {LEAST_SPANS} of each are needed"
+    )
     right = np.ones(1000, dtype=bool)
     all_right = Spans(np.full(1000, 0.9), right, np.arange(1000), 1000)
     assert fit_temperature(all_right) == (1.0, "1000 right and 0 wrong spans, where 20 of each are needed")

@@ -44,7 +44,10 @@ def test_it_holds_where_spans_of_a_document_are_right_or_wrong_together():
 
     def broken(sets):
         chosen = [choose(one, least, 0.9).score for one in sets]
-        return sum(score is not None and precision_above(score, **how) < least - 1e-3 for score in chosen) / draws
+        return (
+            sum(score is not None and precision_above(score, **how) < least - 1e-3 for score in chosen)
+            / draws
+        )
 
     assert broken(together) <= 0.1 < broken(apart), "without the documents the bound is broken too often"
 

@@ -125,7 +125,7 @@ class Vaner(Copied):
         self.decoding = decoding
         self.flat = flat
         self.allow_new_types = allow_new_types
-        self.temperatures = dict(model.settings.temperatures) if calibrated else {}
+        self.calibrated = calibrated
         for name, value in (
             ("batch_tokens", batch_tokens),
             ("buffer_batches", buffer_batches),
@@ -378,7 +378,7 @@ class Vaner(Copied):
                 unit_starts=[*one.unit_starts, *one.text.block_starts],
                 decoding=self.decoding,
                 flat=self.flat,
-                temperatures=self.temperatures,
+                temperatures=self.settings.temperatures if self.calibrated else {},
             )
             yield one.text.document.with_spans(found)
 
