@@ -1,4 +1,4 @@
-"""In: scores, temperatures. Out: calibrated scores in the same order, exactly as they were where the temperature is 1."""
+"""In: scores, temperatures. Out: calibrated scores in the same order, and unchanged where the temperature is 1."""
 
 from __future__ import annotations
 
