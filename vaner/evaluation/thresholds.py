@@ -17,7 +17,8 @@ should not be.
 
 Given the scores, spans differ in their chance to be right; the binomial test errs on the safe side of that (Hoeffding
 1956). It does not cover that spans of one document are right or wrong together: counts are divided by the design
-effect (Korn and Graubard 1998), how much more than a binomial share precision varies between documents.
+effect (Korn and Graubard 1998), how much more than a binomial share the precision of the spans that score as much
+varies between documents.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Threshold:
         all_right: right spans of any score.
         bound: with the stated confidence precision is at least this, all candidates allowed for; where none is
             certified, the best that any starting point has.
-        design_effect: what counts were divided by, at least 1.
+        design_effect: what the counts of the spans that are kept were divided by, at least 1.
     """
 
     score: float | None
@@ -82,7 +83,6 @@ def choose(spans: Spans, min_precision: float, confidence: float) -> Threshold:
         min_precision, confidence: in (0, 1).
     """
     n, hits = len(spans.scores), int(spans.right.sum())
-    effect = design_effect(spans)
     order = np.argsort(-spans.scores, kind="stable")
     scores = spans.scores[order]
     ranks = _ranks(scores, n)
@@ -90,9 +90,10 @@ def choose(spans: Spans, min_precision: float, confidence: float) -> Threshold:
     needed = _needed(min_precision, share)
     if n < needed:
         reason = f"{n} spans: too few, {needed} that are all right would be needed"
-        return Threshold(None, reason, n, hits, spans.gold, hits, lower_bound(hits, n, 1 - share), effect)
-    right = np.cumsum(spans.right[order])[ranks - 1] / effect
-    kept = ranks / effect
+        return Threshold(None, reason, n, hits, spans.gold, hits, lower_bound(hits, n, 1 - share), 1.0)
+    effects = np.array([design_effect(spans.right[order[:r]], spans.documents[order[:r]]) for r in ranks])
+    right = np.cumsum(spans.right[order])[ranks - 1] / effects
+    kept = ranks / effects
     # P(at least so many are right) where precision is `min_precision`; beta takes counts that are no whole numbers.
     p_values = np.where(right > 0, beta.cdf(min_precision, np.maximum(right, 1e-9), kept - right + 1), 1.0)
     certified, certified_level, at_hand = -1, 0.0, 0.0
@@ -108,44 +109,47 @@ def choose(spans: Spans, min_precision: float, confidence: float) -> Threshold:
             f"no score reaches it: at best {right[at] / kept[at]:.3f} of the {ranks[at]:,} highest-scored spans are "
             f"right, at least {bound:.3f} with this confidence"
         )
-        return Threshold(None, reason, n, hits, spans.gold, hits, bound, effect)
+        return Threshold(None, reason, n, hits, spans.gold, hits, bound, float(effects[at]))
     rank = int(ranks[certified])
     return Threshold(
         score=float(scores[rank - 1]),
         reason="",
         spans=rank,
-        right=round(right[certified] * effect),
+        right=round(right[certified] * effects[certified]),
         gold=spans.gold,
         all_right=hits,
         bound=lower_bound(right[certified], kept[certified], 1 - certified_level),
-        design_effect=effect,
+        design_effect=float(effects[certified]),
     )
 
 
 def at_least(spans: Spans, score: float) -> tuple[int, int, float]:
     """Of other spans those that score so much: how many, how many are right, and the 95 % lower bound of precision."""
     kept = spans.scores >= score
-    kept_spans = Spans(spans.scores[kept], spans.right[kept], spans.documents[kept], spans.gold)
-    n, hits, effect = int(kept.sum()), int(kept_spans.right.sum()), design_effect(kept_spans)
+    n, hits = int(kept.sum()), int(spans.right[kept].sum())
+    effect = design_effect(spans.right[kept], spans.documents[kept])
     return n, hits, lower_bound(hits / effect, n / effect, 0.95)
 
 
-def design_effect(spans: Spans) -> float:
+def design_effect(right: np.ndarray, documents: np.ndarray) -> float:
     """By how much precision varies more between documents than if every span were right by a chance of its own.
 
     At least 1. It is the variance of a ratio, by documents (Taylor), over the binomial variance. It cannot be known
     where all spans are right or all wrong (then 1), nor from a single document (then its number of spans).
+
+    Args:
+        right: of each span, bool ``(n,)``.
+        documents: a number for the document of each, int ``(n,)``.
     """
-    n = len(spans.right)
-    precision = spans.right.mean() if n else 0.0
+    n = len(right)
+    precision = right.mean() if n else 0.0
     if precision in (0, 1):
         return 1.0
-    _, numbers = np.unique(spans.documents, return_inverse=True)
-    documents = int(numbers.max()) + 1
-    if documents == 1:
+    residuals = np.bincount(documents, weights=right - precision)
+    number = int((np.bincount(documents) > 0).sum())
+    if number == 1:
         return float(n)
-    residuals = np.bincount(numbers, weights=spans.right - precision)
-    variance = documents / (documents - 1) * float((residuals**2).sum())
+    variance = number / (number - 1) * float((residuals**2).sum())
     return max(1.0, float(variance / (n * precision * (1 - precision))))
 
 
