@@ -62,6 +62,11 @@ def test_calibrated_scores_stay_as_they_are():
     assert "calibrated as far" in left[0].reason
 
 
+def test_spans_that_are_right_together_count_as_fewer():
+    left = [fit_temperature(spans(2000, seed=seed, each=10)).temperature == 1 for seed in range(40)]
+    assert sum(left) >= 34, "calibrated scores; without the documents half of them would get a temperature"
+
+
 def test_calibrating_again_finds_nothing_left_to_do():
     first = spans(20_000, 2.0, seed=4)
     fit = fit_temperature(first)

@@ -7,8 +7,8 @@ import pytest
 from scipy.stats import binom
 
 from tests.evaluation.synthetic import spans
-from vaner.evaluation.calibration import Spans
-from vaner.evaluation.thresholds import _ranks, _starting_points, at_least, choose, design_effect
+from vaner.evaluation.calibration import Spans, design_effect
+from vaner.evaluation.thresholds import _ranks, _starting_points, at_least, choose
 
 
 def precision_above(score: float, **how) -> float:

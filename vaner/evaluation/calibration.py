@@ -121,7 +121,7 @@ def fit_temperature(spans: Spans) -> Fit:
 
     Returns:
         temperature 1, with the reason, where there are too few right or wrong spans, where none within [0.05, 20]
-        fits, or where 1 fits as well (likelihood ratio, 5 %).
+        fits, or where 1 fits as well (likelihood ratio over the design effect, 5 %).
     """
     right, wrong = int(spans.right.sum()), int((~spans.right).sum())
     if min(right, wrong) < LEAST_SPANS:
@@ -136,9 +136,32 @@ def fit_temperature(spans: Spans) -> Fit:
     best = float(minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6}).x)
     if min(best - bounds[0], bounds[1] - best) < 1e-3:
         return Fit(1.0, "the scores do not tell right spans from wrong ones by degrees: no temperature fits")
-    if 2 * (loss(0.0) - loss(best)) < chi2.ppf(1 - LEVEL, df=1):
+    ratio = 2 * (loss(0.0) - loss(best)) / design_effect(spans.right, spans.documents)
+    if ratio < chi2.ppf(1 - LEVEL, df=1):
         return Fit(1.0, "the scores are calibrated as far as these spans can tell")
     return Fit(round(float(np.exp(best)), 4), "")
+
+
+def design_effect(right: np.ndarray, documents: np.ndarray) -> float:
+    """By how much precision varies more between documents than if every span were right by a chance of its own.
+
+    At least 1. It is the variance of a ratio, by documents (Taylor), over the binomial variance. It cannot be known
+    where all spans are right or all wrong (then 1), nor from a single document (then its number of spans).
+
+    Args:
+        right: of each span, bool ``(n,)``.
+        documents: a number for the document of each, int ``(n,)``.
+    """
+    n = len(right)
+    precision = right.mean() if n else 0.0
+    if precision in (0, 1):
+        return 1.0
+    residuals = np.bincount(documents, weights=right - precision)
+    number = int((np.bincount(documents) > 0).sum())
+    if number == 1:
+        return float(n)
+    variance = number / (number - 1) * float((residuals**2).sum())
+    return max(1.0, float(variance / (n * precision * (1 - precision))))
 
 
 class Bin(NamedTuple):

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import beta
 
-from vaner.evaluation.calibration import Spans, lower_bound
+from vaner.evaluation.calibration import Spans, design_effect, lower_bound
 
 STARTS = 4
 CANDIDATES = 200
@@ -129,28 +129,6 @@ def at_least(spans: Spans, score: float) -> tuple[int, int, float]:
     n, hits = int(kept.sum()), int(spans.right[kept].sum())
     effect = design_effect(spans.right[kept], spans.documents[kept])
     return n, hits, lower_bound(hits / effect, n / effect, 0.95)
-
-
-def design_effect(right: np.ndarray, documents: np.ndarray) -> float:
-    """By how much precision varies more between documents than if every span were right by a chance of its own.
-
-    At least 1. It is the variance of a ratio, by documents (Taylor), over the binomial variance. It cannot be known
-    where all spans are right or all wrong (then 1), nor from a single document (then its number of spans).
-
-    Args:
-        right: of each span, bool ``(n,)``.
-        documents: a number for the document of each, int ``(n,)``.
-    """
-    n = len(right)
-    precision = right.mean() if n else 0.0
-    if precision in (0, 1):
-        return 1.0
-    residuals = np.bincount(documents, weights=right - precision)
-    number = int((np.bincount(documents) > 0).sum())
-    if number == 1:
-        return float(n)
-    variance = number / (number - 1) * float((residuals**2).sum())
-    return max(1.0, float(variance / (n * precision * (1 - precision))))
 
 
 def _ranks(scores: np.ndarray, n: int) -> np.ndarray:
