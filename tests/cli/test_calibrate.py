@@ -181,7 +181,7 @@ def test_the_plot_has_the_types_that_have_spans(here):
     assert calibrate("--plot", "plot.png") == 0 and Path("plot.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_halves_are_drawn_by_document_and_the_seed(here):
+def test_halves_are_drawn_by_document_and_the_seed(here, capsys):
     def documents(seed: str) -> dict:
         assert calibrate("--seed", seed, "--check_share", "0.25", "--json", "all.json") == 0
         return json.loads(Path("all.json").read_text())["types"]["Food"]
@@ -192,6 +192,7 @@ def test_halves_are_drawn_by_document_and_the_seed(here):
     assert calibrate("--check_share", "0", "--max_documents", "10", "--json", "all.json") == 0
     found = json.loads(Path("all.json").read_text())["types"]["Food"]
     assert found["fit"]["spans"] == 10 * WORDS and found["checked"] == {}
+    assert "Food: its spans lie in 10 documents; so few" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

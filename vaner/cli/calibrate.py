@@ -29,6 +29,9 @@ from vaner.model.config import ModelConfig
 from vaner.report import Report
 from vaner.tagging.loading import load
 
+# Documents below which a temperature is likely to be that of the draw.
+_FEW = 50
+
 HELP = "fit a model's scores to how often they are right; choose least scores for a precision"
 
 
@@ -127,6 +130,12 @@ def run(args: argparse.Namespace) -> None:
     }
     print(_table(found), end="\n\n")
     notes(f"{type}: temperature stays 1: {fit.reason}" for type, fit in fits.items() if fit.reason)
+    notes(
+        f"{type}: its spans lie in {one['fit']['documents']} documents; so few differ much from one draw to the next, "
+        f"so give {_FEW} or more"
+        for type, one in found["types"].items()
+        if not one["reason"] and one["fit"]["documents"] < _FEW
+    )
     if args.min_precision is not None:
         # In the scores that the model will give: the calibrated ones if it is written, else those it gives now.
         in_force = temperatures if saves else settings.temperatures
