@@ -223,8 +223,8 @@ def measured(spans: Spans, temperature: float) -> dict[str, Any]:
     """How right the scores of a type are, before and after a temperature, for a page or a file.
 
     Returns:
-        ``spans``, ``right``, ``gold``, ``documents`` that have such spans (counts), ``by_chance`` (of the scores after) and, as ``before`` and ``after``,
-        ``error`` in [0, 1] or None and ``bins``.
+        ``spans``, ``right``, ``gold``, ``documents`` that have such spans (counts), ``by_chance`` (of the scores after)
+        and, as ``before`` and ``after``, ``error`` in [0, 1] or None and ``bins``.
     """
     found: dict[str, Any] = {
         "spans": len(spans.scores),
