@@ -34,6 +34,7 @@ def full() -> ModelConfig:
         max_tokens=1024,
         max_words=1,
         hints={"notes": 8, "tokens": 64, "share": 0.5},
+        temperatures={"Disease": 1.75},
         training={"command": "python train.py", "dev": {"x": {"f1": 0.5}}},
     )
 
@@ -104,3 +105,10 @@ def test_a_folder_that_is_no_model(tmp_path):
     for folder in (tmp_path, tmp_path / "absent"):
         with pytest.raises(VanerError, match=f"no {CONFIG_NAME} here, so not a VANER model"):
             ModelConfig.load(folder)
+
+
+@pytest.mark.parametrize("temperature", ["0", "-1", '"warm"', "true", "NaN", "Infinity", "null"])
+def test_a_temperature_is_a_number_above_0(tmp_path, temperature):
+    write(tmp_path, f'{{"temperatures": {{"Disease": {temperature}}}}}')
+    with pytest.raises(VanerError, match="temperatures: that of Disease must be a number above 0"):
+        ModelConfig.load(tmp_path)

@@ -160,3 +160,28 @@ def test_flat_takes_the_best_that_overlap_nothing_taken(drawn_spans):
         if all(span.end <= other.start or span.start >= other.end for other in taken):
             taken.append(span)
     assert decode.best_of_overlapping(spans) == sorted(taken, key=lambda s: s.key)
+
+
+def test_a_temperature_changes_the_scores_of_its_type_and_nothing_else():
+    one, offsets = document(40)
+    log_probs = drawn(3, 2, 40)
+    plain = decode.spans(one, offsets, ["Disease", "Gene"], log_probs)
+    warm = decode.spans(one, offsets, ["Disease", "Gene"], log_probs, temperatures={"Disease": 2.0})
+    assert [s.key for s in warm] == [s.key for s in plain] and len(plain) > 10
+    for before, after in zip(plain, warm, strict=True):
+        odds = (before.score / (1 - before.score)) ** 0.5
+        expected = odds / (1 + odds) if before.type == "Disease" else before.score
+        assert after.score == pytest.approx(expected, abs=1e-6)
+    for kind in ("Disease", "Gene"):
+        order = [sorted((s.score, s.start) for s in found if s.type == kind) for found in (plain, warm)]
+        assert [start for _, start in order[0]] == [start for _, start in order[1]]
+    assert decode.spans(one, offsets, ["Disease", "Gene"], log_probs, temperatures={"Disease": 1.0}) == plain
+
+
+def test_of_overlapping_spans_the_best_by_calibrated_scores_stays():
+    one, offsets = document(1)
+    log_probs = np.log(np.array([[[0.1, 0.9, 1e-9]], [[0.2, 0.8, 1e-9]]]))
+    flat = {"flat": True, "decoding": "viterbi"}
+    assert [s.type for s in decode.spans(one, offsets, ["A", "B"], log_probs, **flat)] == ["A"]
+    found = decode.spans(one, offsets, ["A", "B"], log_probs, temperatures={"A": 3.0}, **flat)
+    assert [s.type for s in found] == ["B"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import copy
+import dataclasses
 import multiprocessing
 import os
 import pickle
@@ -17,6 +18,8 @@ from tests.model.test_network import build
 from tests.tagging.conftest import keys
 from vaner.errors import VanerError
 from vaner.knowledge import DictionaryTagger
+from vaner.model.config import ModelConfig
+from vaner.scores import calibrated
 from vaner.tagging.forking import ForkedLock
 from vaner.tagging.labeler import Vaner
 
@@ -41,6 +44,26 @@ TEXTS = [
 
 def found(one, texts=TEXTS, **asked):
     return [keys(spans) for spans in one(iter(texts), **asked)]
+
+
+def test_scores_are_calibrated_unless_asked_as_they_come(folder):
+    plain = Vaner.from_pretrained(folder, dtype="float32")
+    settings = ModelConfig.load(folder)
+    kinds = settings.types
+    dataclasses.replace(settings, temperatures={kinds[0]: 2.0}).save(folder)
+    warm = Vaner.from_pretrained(folder, dtype="float32")
+    raw = Vaner.from_pretrained(folder, dtype="float32", calibrated=False)
+
+    def scored(one):
+        return [(s.key, s.score) for spans in one(iter(TEXTS)) for s in spans]
+
+    assert scored(raw) == scored(plain) and {kind for (_, _, kind), _ in scored(raw)} >= {kinds[0]}
+    expected = [
+        (key, float(calibrated(score, 2.0 if key[2] == kinds[0] else 1))) for key, score in scored(raw)
+    ]
+    assert scored(warm) == expected
+    for one in (pickle.loads(pickle.dumps(raw)), copy.copy(raw), copy.deepcopy(raw)):
+        assert scored(one) == scored(plain)
 
 
 # --- pickled and copied ---

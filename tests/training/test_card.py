@@ -78,3 +78,45 @@ def test_the_head_of_the_card_is_what_the_hub_reads():
     assert data.base_model == "HuggingFaceTB/SmolLM2-135M-Instruct" and data.library_name == "vaner"
     ((name, split, value),) = [(r.dataset_name, r.dataset_split, r.metric_value) for r in data.eval_results]
     assert (name, split, value) == ("bc5cdr", "dev", 0.8)
+
+
+def _calibrated(command: str) -> ModelConfig:
+    def at(spans: int, before: float | None, after: float | None) -> dict:
+        return {"spans": spans, "before": {"error": before}, "after": {"error": after}, "by_chance": 0.01}
+
+    record = {
+        "command": command,
+        "split": "dev",
+        "documents": {"bc5cdr": 40},
+        "bins": "15 of equal mass",
+        "types": {
+            "Disease": {
+                "temperature": 1.6,
+                "reason": "",
+                "fit": at(1200, 0.08, 0.012),
+                "checked": {"biored": at(300, 0.1, 0.03)},
+            },
+            "Chemical": {"temperature": 1.0, "reason": "too few", "fit": at(0, None, None), "checked": {}},
+        },
+    }
+    return dataclasses.replace(SETTINGS, training={"calibration": record})
+
+
+def test_a_calibrated_model_s_card_says_what_a_score_means():
+    text = card.render(_calibrated("first"), mistakes="abbreviations")
+    assert "| Disease | 1.6 | fitted on | 1,200 | 8.00 | 1.20 | 1.00 |" in text
+    assert "| Disease | 1.6 | biored | 300 | 10.00 | 3.00 | 1.00 |" in text
+    assert "- Chemical stays as it is: too few." in text and "bc5cdr (40)" in text
+    assert text.index(card.CALIBRATION_HEADING) < text.index("## What it is bad at")
+    assert card.CALIBRATION_HEADING not in card.render(SETTINGS)
+
+
+def test_the_section_is_put_into_a_card_that_is_there():
+    plain = card.render(SETTINGS)
+    once = card.with_calibration(plain, _calibrated("first"))
+    assert once.startswith(plain.rstrip()) and "`first`" in once
+    twice = card.with_calibration(once, _calibrated("second"))
+    assert twice == card.with_calibration(plain, _calibrated("second")) and "`first`" not in twice
+    inside = card.render(_calibrated("first"), mistakes="abbreviations")
+    renewed = card.with_calibration(inside, _calibrated("second"))
+    assert renewed.endswith("## What it is bad at\n\nabbreviations\n") and renewed.count("What a score") == 1

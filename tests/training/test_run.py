@@ -1,8 +1,10 @@
 """Training is reproducible, resumes exactly, agrees over processes, selects on dev, and records what it did."""
 
+import dataclasses
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -123,6 +125,8 @@ def test_resuming_reaches_the_same_bits(finished, tiny_backbones, tmp_path):
 
 def test_training_goes_on_from_a_model(finished, tmp_path):
     """It starts where that model stands, keeps what it is, and adds what it has not seen."""
+    finished = shutil.copytree(finished, tmp_path / "finished")
+    dataclasses.replace(ModelConfig.load(finished), temperatures={"Disease": 2.0}).save(finished)
     more = [
         "--mix",
         "linnaeus-sample",
@@ -139,6 +143,7 @@ def test_training_goes_on_from_a_model(finished, tmp_path):
     )
     assert after.types == ["Chemical", "Disease", "Species"]
     assert set(after.datasets) == {*before.datasets, "linnaeus"}
+    assert after.temperatures == {}, "they were fitted on other weights"
     assert after.template.datasets == before.template.datasets
     kept = ("backbone", "weights_hash", "head", "head_rank", "attention", "max_tokens", "max_words")
     assert all(getattr(after, name) == getattr(before, name) for name in kept)

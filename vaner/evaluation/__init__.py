@@ -6,5 +6,8 @@ metrics      pairs -> counts and scores
 bootstrap    scores -> intervals, and whether two systems differ
 agreement    pairs -> what seqeval says of them
 mistakes     pairs -> the most frequent mistakes
+calibration  scored spans -> temperatures, and how right scores are
+thresholds   scored spans -> the least score that a precision needs
+plot         bins of scores -> a reliability plot
 page         all of it -> JSON, Markdown, terminal
 """

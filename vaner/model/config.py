@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -43,6 +44,8 @@ class ModelConfig:
         max_words: a unit is as many whole sentences as fit into this many words; 1 means single sentences.
         hints: how it was trained to read knowledge-base hints: ``notes`` and ``tokens`` a row at most, ``share`` of
             the training rows that had them; empty if it was not.
+        temperatures: type -> temperature of its spans' scores (`vaner.scores`), as ``python -m vaner calibrate`` fits
+            them; a type that it does not have has 1.
         labels: the tags, in the order of the head's scores.
         training: what made the model: command, seed, versions, data hashes, scores.
         version: of this file's layout.
@@ -62,6 +65,7 @@ class ModelConfig:
     max_tokens: int = 512
     max_words: int = 96
     hints: dict[str, float] = field(default_factory=dict)
+    temperatures: dict[str, float] = field(default_factory=dict)
     labels: list[str] = field(default_factory=lambda: list(TAGS))
     training: dict[str, Any] = field(default_factory=dict)
     version: int = FORMAT_VERSION
@@ -118,6 +122,12 @@ class ModelConfig:
                     raise VanerError(
                         f"{path}: hints: {name} must be a number, not {hints.get(name)!r}; copy the model again"
                     )
+        for kind, temperature in (values.get("temperatures") or {}).items():
+            if type(temperature) not in (int, float) or not 0 < temperature < math.inf:
+                raise VanerError(
+                    f"{path}: temperatures: that of {kind} must be a number above 0, not {temperature!r}; calibrate "
+                    "the model again (python -m vaner calibrate)"
+                )
         if values.get("labels", list(TAGS)) != list(TAGS):
             raise VanerError(f"{path}: labels are {values['labels']}; this vaner reads {list(TAGS)} only")
         return cls(**values, template=Template(**template))

@@ -26,6 +26,7 @@ OPTIONS = (
     "buffer_batches",
     "pack",
     "hints",
+    "calibrated",
 )
 
 

@@ -6,11 +6,12 @@ O, B and I are independent per type, so types may overlap or nest; `flat` keeps 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from vaner.document import Document, Span
+from vaner.scores import DIGITS, calibrated
 from vaner.text.markup import Readable
 from vaner.text.tags import B, I, O
 
@@ -103,6 +104,7 @@ def spans(
     unit_starts: Sequence[int] = (),
     decoding: str = "viterbi",
     flat: bool = False,
+    temperatures: Mapping[str, float] = {},
 ) -> list[Span]:
     """Scored spans of a document.
 
@@ -115,10 +117,11 @@ def spans(
             were read apart; nor from one block into the next.
         decoding: ``viterbi``, or ``argmax``, in which an I that follows no B of its unit starts a mention.
         flat: keep only the best-scored of overlapping spans.
+        temperatures: type -> temperature of its spans' scores (`vaner.scores`); 1 where a type has none.
 
     Returns:
-        spans sorted by offset; ``score`` is the geometric mean of the probabilities of the span's tags. What holds
-        nothing but markup is none.
+        spans sorted by offset; ``score`` is the geometric mean of the probabilities of the span's tags, calibrated by
+        its type's temperature. What holds nothing but markup is none.
     """
     readable = Readable(document.text)
     starts = list(unit_starts)
@@ -138,11 +141,14 @@ def spans(
     for row, kind in enumerate(types):
         if not tags[row].any():
             continue
+        temperature = temperatures.get(kind, 1.0)
         for first, last in mentions(tags[row]):
             if not readable(offsets[first][0], offsets[last - 1][1]):
                 continue
             chosen = log_probs[row, np.arange(first, last), tags[row, first:last]]
-            score = round(float(np.exp(np.mean(chosen, dtype=np.float64))), 6)
+            score = round(float(np.exp(np.mean(chosen, dtype=np.float64))), DIGITS)
+            if temperature != 1:
+                score = float(calibrated(score, temperature))
             found.append(document.span(offsets[first][0], offsets[last - 1][1], kind, score=score))
     if flat:
         found = best_of_overlapping(found)

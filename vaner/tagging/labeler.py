@@ -91,6 +91,8 @@ class Vaner(Copied):
         pack: put rows one after the other into sequences of up to so many tokens, instead of padding them.
         hints: an index, or its path; the instruction then says which of its names the text has. For models that were
             trained with such hints.
+        calibrated: give scores as the model's temperatures make them (`vaner.scores`), where it has some; False gives
+            them as its probabilities do.
 
     Raises:
         VanerError: a wrong option, or an index for a model that was trained without hints.
@@ -109,6 +111,7 @@ class Vaner(Copied):
         buffer_batches: int | None = None,
         pack: int | None = None,
         hints: KnowledgeBase | str | PathLike | None = None,
+        calibrated: bool = True,
     ) -> None:
         if decoding not in ("viterbi", "argmax"):
             raise VanerError(f"decoding: unknown {decoding!r}; choose viterbi or argmax")
@@ -124,6 +127,7 @@ class Vaner(Copied):
         self.decoding = decoding
         self.flat = flat
         self.allow_new_types = allow_new_types
+        self.calibrated = calibrated
         for name, value in (
             ("batch_tokens", batch_tokens),
             ("buffer_batches", buffer_batches),
@@ -384,6 +388,7 @@ class Vaner(Copied):
                 unit_starts=[*one.unit_starts, *one.text.block_starts],
                 decoding=self.decoding,
                 flat=self.flat,
+                temperatures=self.settings.temperatures if self.calibrated else {},
             )
             yield one.text.document.with_spans(found)
 

@@ -40,6 +40,7 @@ class Options(TypedDict, total=False):
     max_words: int | None
     allow_new_types: bool | None
     hints: KnowledgeBase | str | PathLike | None
+    calibrated: bool | None
 
 
 def _labeler(name: str, **options: Unpack[Options]) -> Tagger:

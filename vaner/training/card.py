@@ -18,6 +18,8 @@ from vaner.model.config import ModelConfig
 #: What ``evaluate --json`` wrote (`vaner.evaluation.page.Page`).
 Evaluation = Mapping[str, Any]
 
+CALIBRATION_HEADING = "## What a score means"
+
 _LEAKAGE = {
     "drop": "None of them was trained on.",
     "report": "They were NOT dropped.",
@@ -57,8 +59,24 @@ def render(
         ),
         published="\n".join(_published(evaluations, published)) if published else "",
         mistakes=(mistakes or "").strip(),
+        calibration="\n".join(_calibration(settings)),
     )
     return str(card).rstrip() + "\n"
+
+
+def with_calibration(card: str, settings: ModelConfig) -> str:
+    """A card that was written before, its section on scores replaced, or added at the end.
+
+    Args:
+        card: its Markdown.
+        settings: with ``training["calibration"]``.
+    """
+    lines = card.splitlines()
+    start = next((i for i, line in enumerate(lines) if line == CALIBRATION_HEADING), len(lines))
+    end = next((i for i in range(start + 1, len(lines)) if lines[i].startswith("## ")), len(lines))
+    before, after = "\n".join(lines[:start]).rstrip(), "\n".join(lines[end:]).strip()
+    section = "\n".join(_calibration(settings)).strip()
+    return "\n\n".join(part for part in (before, section, after) if part) + "\n"
 
 
 def _metadata(settings: ModelConfig, evaluations: Sequence[Evaluation]) -> ModelCardData:
@@ -89,6 +107,41 @@ def _metadata(settings: ModelConfig, evaluations: Sequence[Evaluation]) -> Model
             for name, split, f1 in scored
         ],
     )
+
+
+def _calibration(settings: ModelConfig) -> list[str]:
+    """The section on what a span's score means; empty where the model was not calibrated."""
+    record = settings.training.get("calibration")
+    if not record:
+        return []
+    documents = ", ".join(f"{name} ({count})" for name, count in record["documents"].items())
+    lines = [
+        CALIBRATION_HEADING,
+        "",
+        f"`{record['command']}`",
+        "",
+        f"Temperatures are fitted on {record['split']} documents: {documents}. A calibrated score of 0.8 says that "
+        f"eight of ten such spans are right. Expected calibration error in percent ({record['bins']}), also of "
+        "documents that were not fitted on; by chance: what perfectly calibrated scores of so many spans would show.",
+        "",
+        _row(["type", "temperature", "documents", "spans", "error before", "after", "by chance"]),
+        _row(["---"] * 7),
+    ]
+    for kind, one in record["types"].items():
+        for where, found in {"fitted on": one["fit"], **one["checked"]}.items():
+            errors = (found["before"]["error"], found["after"]["error"], found["by_chance"])
+            if found["spans"]:
+                cells = [
+                    kind,
+                    f"{one['temperature']:g}",
+                    where,
+                    f"{found['spans']:,}",
+                    *map(_percent, errors),
+                ]
+                lines.append(_row(cells))
+    if left := {kind: one["reason"] for kind, one in record["types"].items() if one["reason"]}:
+        lines += ["", *(f"- {kind} stays as it is: {reason}." for kind, reason in left.items())]
+    return [*lines, ""]
 
 
 def _own_scores(dev: Mapping[str, Any]) -> list[str]:

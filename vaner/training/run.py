@@ -261,7 +261,8 @@ def _settings(
         datasets={**before.template.datasets, **own},
         alone={**before.template.alone, **{t: d.template for t, d in described.items() if d.template}},
     )
-    return replace(before, template=template, types=types, datasets=datasets, training={})
+    # Temperatures hold for the weights that they were fitted on.
+    return replace(before, template=template, types=types, datasets=datasets, temperatures={}, training={})
 
 
 def _model(
