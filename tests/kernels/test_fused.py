@@ -13,7 +13,9 @@ from torch import nn
 
 from tests.model.test_network import build, logits, rows
 from vaner.kernels import fused
-from vaner.kernels.fused import FusedMLP, Part, Shared, is_supported, to_fused
+from vaner.kernels.fused import FusedMLP, to_fused
+from vaner.kernels.machine import fuses
+from vaner.kernels.sharing import Part, Shared
 from vaner.tagging.labeler import Vaner
 
 needs_bfloat16 = pytest.mark.skipif(not is_supported(), reason="no oneDNN products in bfloat16 here")

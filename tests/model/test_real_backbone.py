@@ -8,7 +8,8 @@ import torch
 from tests.conftest import SAMPLES
 from tests.model.test_network import rows, tensors
 from vaner.formats import read
-from vaner.model.adapting import Adapter, multiplies_bfloat16
+from vaner.kernels.machine import multiplies_bfloat16
+from vaner.model.adapting import Adapter
 from vaner.model.catalogue import backbone_folder
 from vaner.model.config import ModelConfig
 from vaner.model.hashing import weights_hash

@@ -16,6 +16,7 @@ from transformers import AutoConfig, AutoModel, BitsAndBytesConfig
 
 from vaner.errors import VanerError
 from vaner.kernels.grouped import use_grouped
+from vaner.kernels.machine import multiplies_bfloat16
 from vaner.model.attention import set_attention
 from vaner.model.config import ModelConfig
 
@@ -69,16 +70,6 @@ def choose_dtype(name: str, device: str | torch.device = "cpu") -> torch.dtype:
     if torch.device(device).type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
     return torch.bfloat16 if multiplies_bfloat16() else torch.float32
-
-
-def multiplies_bfloat16() -> bool:
-    """Whether this CPU has instructions for products in bfloat16 and oneDNN uses them.
-
-    Where it has none they are emulated, hundreds of times slower than float32. ``ONEDNN_MAX_CPU_ISA`` takes them
-    away from a CPU that has them.
-    """
-    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return native and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def load_backbone(

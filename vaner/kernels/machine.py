@@ -1,0 +1,99 @@
+"""In: this processor, and what ``ONEDNN_MAX_CPU_ISA`` takes from it. Out: what it multiplies by instructions of its own.
+
+The variable makes oneDNN behave as on a lesser processor; it reads it once, when a process first multiplies.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+
+import torch
+
+_AVX2 = frozenset({"avx2", "fma3"})
+_AVX512 = _AVX2 | {"avx512_f", "avx512_bw", "avx512_vl", "avx512_dq"}
+_VNNI = _AVX512 | {"avx512_vnni"}
+_BF16 = _VNNI | {"avx512_bf16"}
+# What each value of the variable leaves; any other leaves all.
+_LEFT: dict[str, frozenset[str]] = {
+    "SSE41": frozenset(),
+    "AVX": frozenset(),
+    "AVX2": _AVX2,
+    "AVX2_VNNI": _AVX2 | {"avx_vnni"},
+    "AVX2_VNNI_2": _AVX2 | {"avx_vnni", "avx_vnni_int8", "avx_ne_convert"},
+    "AVX512_CORE": _AVX512,
+    "AVX512_CORE_VNNI": _VNNI,
+    "AVX512_CORE_BF16": _BF16,
+    "AVX512_CORE_FP16": _BF16 | {"avx512_fp16"},
+    "AVX10_1_512": _BF16 | {"avx512_fp16"},
+}
+# What products are made of: the names by which people know processors, the greatest last.
+_X86 = ("avx2", "avx_vnni", "avx512_f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_int8")
+_ARM = ("neon", "dot", "i8mm", "bf16", "sve", "sve2", "sme")
+
+
+def is_x86() -> bool:
+    """Whether the processor is of the family that oneDNN's own products are written for."""
+    return platform.machine().lower() in ("x86_64", "amd64")
+
+
+def is_limited() -> str | None:
+    """The value of oneDNN's variable, if it takes anything away."""
+    name = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or ""
+    return name.upper() if name.upper() in _LEFT else None
+
+
+def instructions() -> list[str]:
+    """Those that matter here, by torch's names: what the processor has and oneDNN may use."""
+    known = _X86 if is_x86() else _ARM
+    has = _capabilities()
+    limit = is_limited() if is_x86() else None
+    return [name for name in known if has.get(name) and (limit is None or name in _LEFT[limit])]
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether this CPU has instructions for products in bfloat16, on x86, and oneDNN uses them.
+
+    Where it has none they are emulated, up to hundreds of times slower than float32.
+    """
+    found = instructions()
+    native = is_x86() and ("avx512_bf16" in found or "amx_tile" in found)
+    return native and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def multiplies_bytes() -> bool:
+    """Whether 8-bit products are faster than float32 ones: AVX2 at least, and a torch that offers them."""
+    return _has_onednn() and "avx2" in instructions() and hasattr(torch.ops.onednn, "qlinear_prepack")
+
+
+def fuses(dtype: torch.dtype) -> bool:
+    """Whether oneDNN's fused products are faster than stock ones in this dtype.
+
+    On x86 they are with AVX2 and float32, and where bfloat16 is multiplied natively; below AVX2 they took twice as
+    long as torch's own, and no other processor was tried.
+    """
+    if not _has_onednn() or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+        return False
+    if dtype == torch.bfloat16:
+        return multiplies_bfloat16()
+    return dtype == torch.float32 and "avx2" in instructions()
+
+
+def _has_onednn() -> bool:
+    return is_x86() and torch.backends.mkldnn.is_available()
+
+
+def _capabilities() -> Mapping[str, object]:
+    """What torch knows of this processor, by name; older releases know less."""
+    try:
+        return torch.cpu.get_capabilities()
+    except AttributeError:
+        asked = {
+            "avx2": "_is_avx2_supported",
+            "avx512_f": "_is_avx512_supported",
+            "avx512_vnni": "_is_vnni_supported",
+            "avx512_bf16": "_is_avx512_bf16_supported",
+            "amx_tile": "_is_amx_tile_supported",
+        }
+        return {name: getattr(torch.cpu, ask, bool)() for name, ask in asked.items()}
