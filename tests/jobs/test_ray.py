@@ -178,7 +178,7 @@ def test_no_cluster_at_an_address(ray, corpus, tmp_path):
     more = (*ON_RAY, "--ray_address")
     for address, line in (
         ("127.0.0.1:1", "no Ray cluster that this machine can join"),
-            ("auto", "no Ray cluster that this machine can join"),
+        ("auto", "no Ray cluster that this machine can join"),
         ("ray://a:1", "is that of Ray's client"),
     ):
         status, _, err = Command(corpus, tmp_path / "out", more=(*more, address)).done()
