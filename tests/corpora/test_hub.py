@@ -220,7 +220,7 @@ def test_the_kb_schema_is_read_as_the_file_that_it_was_made_of(tmp_path):
     assert ids == [c.id for d in splits["train"] for s in d.spans for c in s.concepts] and ids
 
 
-def test_mentions_in_pieces_are_kept_and_counted(tmp_path):
+def test_mentions_in_pieces_are_kept_and_counted(tmp_path, monkeypatch):
     text = "left and right failure"
     document = Document("d", text)
     document = document.with_spans([document.span(0, 22, "X", fragments=((0, 4), (15, 22)))])
@@ -232,6 +232,10 @@ def test_mentions_in_pieces_are_kept_and_counted(tmp_path):
     assert found.spans[0].fragments == ((0, 4), (15, 22)) and found.spans[0].key == (0, 22, "X")
     gathered = gather(DataArguments(mix=[f"hf:{path}"]), seed=1)
     assert gathered.sources[0].unreachable == 1, "BIO cannot hold it, and says so"
+    with monkeypatch.context() as patched:
+        patched.setattr(rows, "Rows", None)
+        again = gather(DataArguments(mix=[f"hf:{path}"]), seed=1)
+    assert again.corpora["x"] == gathered.corpora["x"], "nothing is read for its types either"
     row["entities"][0]["text"] = ["left failure"]
     path.write_text(json.dumps(row) + "\n")
     assert next(iter(rows.read(path, on_error="raise", report=Report()))).spans == found.spans

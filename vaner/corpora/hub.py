@@ -47,6 +47,7 @@ def corpus_of_dataset(word: str, on_error: str = "raise") -> Corpus:
     named, _, config = word.removeprefix(PREFIX).partition("#")
     root = Path(named).absolute() if os.path.exists(named) else _fetched(named, word)
     name = Path(named.rstrip("/")).name.partition(".")[0]
+    folder = root if root.is_dir() else root.parent
     found, options = _files(root, config, word)
     splits = {
         split: files for split, called in SPLITS.items() for own, files in found.items() if own in called
@@ -64,13 +65,13 @@ def corpus_of_dataset(word: str, on_error: str = "raise") -> Corpus:
     return Corpus(
         name=name,
         format="hf",
-        files={split: (tuple(os.path.relpath(file, root) for file in files),) for split, files in splits.items()},
+        files={split: (tuple(os.path.relpath(file, folder) for file in files),) for split, files in splits.items()},
         types={type: type for type in sorted(types)},
         granularity="abstract" if kb else "sentence",
         licence="as its owner says",
         citation="",
         url=named,
-        folder=root,
+        folder=folder,
         options=options,
         # It lies where it was named, wherever the data root is.
         shipped=True,

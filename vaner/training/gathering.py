@@ -184,14 +184,20 @@ def _corpus(word: str, corpora: Registry, data: DataArguments, only_dev: bool = 
 
 def _looked_through(word: str, corpora: Registry, on_error: str) -> Corpus:
     """The corpus of a path or a dataset; a file is read once to find out which types it annotates."""
-    path = Path(word)
+    path = Path(word.removeprefix(PREFIX))
     if not path.is_file():
         return named(word, corpora, on_error)
 
     def look(_: Path) -> dict[str, Any]:
         return {k: v for k, v in asdict(named(word, corpora, on_error)).items() if k != "folder"}
 
-    made_from = {"code": code(), "name": path.name, "sha256": sha256(path), "on_error": on_error}
+    made_from = {
+        "code": code(),
+        "name": path.name,
+        "dataset": word.startswith(PREFIX),
+        "sha256": sha256(path),
+        "on_error": on_error,
+    }
     told = kept("corpus", made_from, look).told
     files = {split: tuple(map(tuple, found)) for split, found in told["files"].items()}
     return Corpus(**{**told, "files": files, "folder": path.absolute().parent})
