@@ -18,8 +18,10 @@ from vaner.document import Document
 from vaner.errors import VanerError
 from vaner.files import check_parent, write_text
 from vaner.formats import check_reader, check_writer, read, write
-from vaner.jobs import ranks, ray_pool, record
+from vaner.jobs import ranks, record
 from vaner.jobs.pool import Pool, ProcessPool
+from vaner.jobs.ray_cluster import imported
+from vaner.jobs.ray_pool import RayPool
 from vaner.jobs.run import Interrupted, Job, Result
 from vaner.jobs.run import run as run_job
 from vaner.jobs.sources import DELETED, REJECTED, SUMMARY, ending, plan
@@ -146,12 +148,12 @@ def _on_ray(args: argparse.Namespace) -> tuple[TaggingSettings, Callable[[], Poo
     """What is computed, and the workers that Ray places for it."""
     if ranks.several():
         raise VanerError("--on ray: Ray begins the processes itself; start the command without a launcher")
-    ray_pool.check()
+    imported()  # or what to install is said
     settings = settings_of(args)
     device = settings.device or ""
     gpus = True if device.startswith("cuda") else False if device == "cpu" else None
     return settings, partial(
-        ray_pool.RayPool,
+        RayPool,
         settings,
         processes=args.processes,
         address=args.ray_address,

@@ -4,7 +4,7 @@ sources     words of a command line -> files, folders of brat, standard input; a
 units       a source -> units of documents, cut by the input alone
 worker      a unit -> the same documents tagged, as bytes; what every worker process does, however it was started
 pool        units -> workers: processes of this machine, and those of other ranks (ranks)
-ray_pool    the same, of workers that Ray places on a cluster
+ray_pool    the same, of workers that Ray places on a cluster (ray_cluster), each in an actor (ray_actor)
 trials      a unit that failed -> another try, a search for the document to blame
 store       finished units, and the manifest that says what is finished; one run at a time (lock)
 record      settings, model, code of a run, and how another run's differ
