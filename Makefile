@@ -1,6 +1,7 @@
 # make quickstart   set up, tag abstracts with the shipped model, write a page, teach it a new type, score that
 # make test         set up, run the fast tests
 # make test-slow    the slow tests: the real backbone, whole processes, real corpora where VANER_DATA names them
+# make test-avx2    the tests of what depends on the processor, as on one that has AVX2 and nothing newer
 # make setup        set up only: a virtual environment with the package and its tests' packages
 # make lint         ruff and mypy
 # make examples     execute the notebooks in examples/ (a few minutes)
@@ -12,7 +13,7 @@ PY := $(VENV)/bin/python
 RUN := runs/quickstart
 READY := $(VENV)/.ready
 
-.PHONY: setup quickstart test test-slow lint examples docs backbone clean
+.PHONY: setup quickstart test test-avx2 test-slow lint examples docs backbone clean
 
 setup: $(READY)
 
@@ -55,6 +56,13 @@ quickstart: backbone
 
 test: $(READY)
 	$(PY) -m pytest
+
+# oneDNN and torch read these when they start.
+test-avx2: export ONEDNN_MAX_CPU_ISA = AVX2
+test-avx2: export ATEN_CPU_CAPABILITY = avx2
+
+test-avx2: $(READY)
+	$(PY) -m pytest tests/kernels tests/model tests/tagging tests/cli/test_doctor.py
 
 # Several processes share the cores there: threads that spin while they wait would take them from each other.
 test-slow examples: export OMP_WAIT_POLICY ?= PASSIVE

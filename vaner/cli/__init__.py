@@ -20,7 +20,7 @@ from typing import NoReturn
 
 from vaner.errors import VanerError, near
 
-COMMANDS = ("calibrate", "convert", "corpora", "evaluate", "kb", "merge", "predict", "train", "view")
+COMMANDS = ("calibrate", "convert", "corpora", "doctor", "evaluate", "kb", "merge", "predict", "train", "view")
 
 
 def guarded(run: Callable[[], int | None]) -> int:
@@ -66,7 +66,8 @@ def main(argv: list[str] | None = None, prog: str | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     parser = _Parser(prog="python -m vaner", description="Biomedical entity tagging.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    for name in COMMANDS:
+    # Of one that is named, nothing else is imported: `doctor` must work where another's packages are broken.
+    for name in argv[:1] if argv and argv[0] in COMMANDS else COMMANDS:
         module = importlib.import_module(f"{__name__}.{name}")
         if argv and argv[0] == name and hasattr(module, "main"):
             return guarded(functools.partial(module.main, argv[1:]))

@@ -81,11 +81,11 @@ def to_fused(backbone: nn.Module) -> int:
     weight = next(backbone.parameters())
     if weight.device.type != "cpu" or not fuses(weight.dtype):
         return 0
-    return _replace(backbone, {})
+    return _replace(backbone, _TOLERANCE[weight.dtype], {})
 
 
-def _replace(module: nn.Module, same: dict[type, bool]) -> int:
-    """``same``: whether a kind of MLP was found to do no more than its products say."""
+def _replace(module: nn.Module, tolerance: float, same: dict[type, bool]) -> int:
+    """``tolerance``: of `agree`; ``same``: whether a kind of MLP was found to do no more than its products say."""
     changed = 0
     # One after the other, so that no more than one is in memory twice.
     if layers := linears(module, PROJECTED):
@@ -97,10 +97,10 @@ def _replace(module: nn.Module, same: dict[type, bool]) -> int:
         if is_gated(child):
             fused = FusedMLP(child)
             if type(child) not in same:
-                same[type(child)] = agree(child, fused, _TOLERANCE[child.gate_proj.weight.dtype])
+                same[type(child)] = agree(child, fused, tolerance)
             if same[type(child)]:
                 setattr(module, name, fused)
                 changed += 1
                 continue
-        changed += _replace(child, same)
+        changed += _replace(child, tolerance, same)
     return changed

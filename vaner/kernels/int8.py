@@ -25,8 +25,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from vaner.errors import VanerError
+from vaner.kernels.fused import Packed
 from vaner.kernels.machine import multiplies_bytes
-from vaner.kernels.sharing import GATED, PROJECTED, Shared, agree, as_one, is_gated, linears, parts
+from vaner.kernels.sharing import GATED, PROJECTED, Part, Shared, agree, as_one, is_gated, linears, parts
 
 _ZERO = 128
 # An MLP in bytes is less off than this share of the largest value; one that does something else is off by more.
@@ -74,7 +75,11 @@ def _is_exact(weight: int) -> bool:
     ones, zeros = torch.ones(outputs), torch.zeros(outputs, dtype=torch.long)
     right = float((255 - _ZERO) * weight * inputs)
     return all(
-        bool((_product(torch.full((tokens, inputs), 255, dtype=torch.uint8), packed, ones, zeros) == right).all())
+        bool(
+            (
+                _product(torch.full((tokens, inputs), 255, dtype=torch.uint8), packed, ones, zeros) == right
+            ).all()
+        )
         for tokens in (1, 64)
     )
 
@@ -160,6 +165,16 @@ class Int8MLP(nn.Module):
 def is_supported() -> bool:
     """Whether this processor multiplies bytes faster than float32, and this torch lets it (x86; no other was tried)."""
     return multiplies_bytes()
+
+
+def would_help(backbone: nn.Module) -> bool:
+    """Whether a backbone that is not in bytes yet would be faster in them, on the CPU where it is."""
+    plain = (Packed, nn.Linear, Part)
+    return (
+        next(backbone.parameters()).device.type == "cpu"
+        and is_supported()
+        and all(type(one) in plain for one in backbone.modules() if hasattr(one, "out_features"))
+    )
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""In: this processor, and what ``ONEDNN_MAX_CPU_ISA`` takes from it. Out: what it multiplies by instructions of its own.
+"""In: this processor, and what ``ONEDNN_MAX_CPU_ISA`` takes from it. Out: what it multiplies by own instructions.
 
 The variable makes oneDNN behave as on a lesser processor; it reads it once, when a process first multiplies.
 """
@@ -38,18 +38,22 @@ def is_x86() -> bool:
     return platform.machine().lower() in ("x86_64", "amd64")
 
 
-def is_limited() -> str | None:
-    """The value of oneDNN's variable, if it takes anything away."""
-    name = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or ""
-    return name.upper() if name.upper() in _LEFT else None
+def limit() -> str | None:
+    """The variable and its value, as in ``ONEDNN_MAX_CPU_ISA=AVX2``, if it takes anything away."""
+    for variable in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"):
+        value = os.environ.get(variable, "").upper()
+        if value:
+            return f"{variable}={value}" if is_x86() and value in _LEFT else None
+    return None
 
 
 def instructions() -> list[str]:
     """Those that matter here, by torch's names: what the processor has and oneDNN may use."""
     known = _X86 if is_x86() else _ARM
     has = _capabilities()
-    limit = is_limited() if is_x86() else None
-    return [name for name in known if has.get(name) and (limit is None or name in _LEFT[limit])]
+    limited = limit()
+    left = set(known) if limited is None else _LEFT[limited.partition("=")[2]]
+    return [name for name in known if has.get(name) and name in left]
 
 
 def multiplies_bfloat16() -> bool:

@@ -25,7 +25,7 @@ from vaner.inputs.features import Features, Tokenisation, Window, windows
 from vaner.inputs.hints import Hints, Names
 from vaner.inputs.instructions import Instruction
 from vaner.kernels.fused import to_fused
-from vaner.kernels.int8 import to_int8
+from vaner.kernels.int8 import to_int8, would_help
 from vaner.knowledge import KnowledgeBase
 from vaner.model.catalogue import model_folder
 from vaner.model.config import DEFAULT_MODEL
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 CPU_BATCH_TOKENS = 1024
 ACCELERATOR_BATCH_TOKENS = 4096
 BUFFER_TOKENS = 65_536
+# Tokens of a run that is long enough to tell how the next could be faster.
+LONG = 5_000
 
 
 @dataclass
@@ -165,13 +167,14 @@ class Vaner(Copied):
 
         Args:
             name: a folder that training wrote, a model that vaner ships (``vaner-smollm2-135m``), or a hub id.
-            dtype: ``auto`` (bfloat16 where the machine multiplies it natively), ``float32``, ``bfloat16``.
+            dtype: ``auto`` (bfloat16 where the machine multiplies it natively, else float32), ``float32``,
+                ``bfloat16``.
             device: ``cuda`` where there is one, by default.
             quantization: ``8bit`` or ``4bit`` of the base, whose adapter then stays unmerged, to need less memory;
                 ``int8`` of the merged model on CPU, to be faster (`vaner.kernels.int8`); or ``none``.
             merge: fold LoRA into the base, which is faster.
-            fuse: on a CPU and in bfloat16, compute a merged model in fused steps (`vaner.kernels.fused`), which is
-                faster; without it the model can be saved again.
+            fuse: on a CPU, compute a merged model in fused steps where that is faster (`vaner.kernels.fused`);
+                without it the model can be saved again.
             revision: of a hub id.
             options: of `Vaner` itself: batch_tokens, decoding, flat, ...
 
@@ -312,6 +315,10 @@ class Vaner(Copied):
         if self.padded_tokens:
             share = 1 - self.tokens / self.padded_tokens
             found.append(f"{self.tokens:,} tokens, padding {100 * share:.1f} %")
+        if self.tokens >= LONG and would_help(self.model.plain_backbone):
+            found.append(
+                "int8 would be faster here (--quantization int8); python -m vaner doctor measures how much"
+            )
         if self.settings.hints and self.hints is None:
             found.append(
                 "the model was trained to read hints of a knowledge base and got none; give it an index "
