@@ -20,7 +20,18 @@ from typing import NoReturn
 
 from vaner.errors import VanerError, near
 
-COMMANDS = ("calibrate", "convert", "corpora", "doctor", "evaluate", "kb", "merge", "predict", "train", "view")
+COMMANDS = (
+    "calibrate",
+    "convert",
+    "corpora",
+    "doctor",
+    "evaluate",
+    "kb",
+    "merge",
+    "predict",
+    "train",
+    "view",
+)
 
 
 def guarded(run: Callable[[], int | None]) -> int:
