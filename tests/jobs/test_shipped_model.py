@@ -21,7 +21,7 @@ KILLS = 20
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    """The first sentences of real abstracts in two files: of 30 documents and of 12. A slow machine ends in time too."""
+    """Beginnings of real abstracts, short for slow machines, in two files: of 30 documents and of 12."""
     folder = tmp_path_factory.mktemp("real") / "in"
     (folder / "sub").mkdir(parents=True)
     corpora = [read(SAMPLES / "bc5cdr" / "train.pubtator"), read(SAMPLES / "ncbi-disease" / "train.pubtator")]
