@@ -9,7 +9,8 @@ x8 is unsigned with 128 for zero, because that is what the processor's instructi
 products in 32 bits. Older ones sum two in 16 bits, where two products of 255 and 127 do not fit: they are cut off at
 32,767. Weights of at most 64 fit, and cost one bit of precision (`weight_limit`).
 
-In LLaMA's MLP only what must be exact is multiplied by a scale: activations that are rounded anew anyway carry theirs
+Everything between products has the dtype of the activations, scales too: a bfloat16 tensor times a float32 one is
+computed by way of copies. In LLaMA's MLP only what must be exact is multiplied by a scale: activations that are rounded anew anyway carry theirs
 along.
 
     gate  =  silu(s * gate8)       h  =  gate * up8        y  =  s * s[h] * down8 of h
@@ -39,7 +40,7 @@ class Rounded(NamedTuple):
 
     Attributes:
         bytes: uint8 ``(tokens, in)``, 128 for zero.
-        scales: float32 ``(tokens, 1)``: what one step is worth.
+        scales: ``(tokens, 1)``, in the dtype of the activations: what one step is worth.
     """
 
     bytes: torch.Tensor
@@ -50,16 +51,15 @@ def rounded(x: torch.Tensor, *, reuse: bool = False) -> Rounded:
     """Activations ``(..., in)``, each token on its own scale; ``reuse``: they may be overwritten."""
     flat = x.reshape(-1, x.shape[-1])
     if flat.dtype == torch.float32:
-        # Without a copy of all absolute values; in bfloat16 these are the faster.
+        # Without a copy of all absolute values; in bfloat16 that copy is the cheaper way.
         largest = torch.maximum(flat.amax(-1, keepdim=True), flat.amin(-1, keepdim=True).neg_())
     else:
-        largest = flat.abs().amax(-1, keepdim=True).float()
-    largest.clamp_(min=1e-8)
-    # One float32 number a token: bfloat16 activations become float32 in this one step.
-    steps = 127 / largest
-    small = flat.mul_(steps) if reuse and flat.dtype == torch.float32 else flat * steps
-    # Flipping the highest bit of a signed byte adds 128 to it.
-    return Rounded(small.round_().to(torch.int8).view(torch.uint8).bitwise_xor_(_ZERO), largest / 127)
+        largest = flat.abs().amax(-1, keepdim=True)
+    steps = 127 / largest.clamp_(min=1e-8)
+    small = (flat.mul_(steps) if reuse else flat * steps).round_()
+    # In bfloat16 the largest may come out as 128. Flipping the highest bit of a signed byte adds 128 to it.
+    x8 = small.clamp_(-127, 127).to(torch.int8).view(torch.uint8).bitwise_xor_(_ZERO)
+    return Rounded(x8, largest / 127)
 
 
 @functools.cache
@@ -102,7 +102,7 @@ class Int8Linear(nn.Module):
     Args:
         weight: float ``(out, in)``, on a CPU.
         bias: ``(out,)``, or None.
-        share: `rounded`, shared by the layers that are given the same activations; None where there is one.
+        share: `rounded`, shared by layers that are given the same activations; by default not shared.
         limit: the largest weight in bytes; by default `weight_limit`.
     """
 
@@ -127,11 +127,11 @@ class Int8Linear(nn.Module):
 
     @classmethod
     def of(cls, linear: nn.Linear, share: Shared[Rounded] | None = None) -> Int8Linear:
-        """The same layer, rounded; its bias is shared."""
+        """The same layer, rounded."""
         return cls(linear.weight, linear.bias, share)
 
     def unscaled(self, x8: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-        """``(tokens, in)`` in bytes to ``(tokens, out)``: neither multiplied by the tokens' scales, nor with a bias."""
+        """Bytes ``(tokens, in)`` to ``(tokens, out)`` of a dtype, without the tokens' scales and the bias."""
         return _product(x8, self.weight, self.scales, self.zeros, dtype)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
