@@ -420,3 +420,30 @@ def test_a_processor_without_bfloat16_is_given_float32():
     environment = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
     assert done.stdout.strip() == "torch.float32", done.stderr
+
+
+# --- reading large files ---
+
+
+def test_reading_is_checked_and_measured(benchmark, tmp_path, monkeypatch):
+    script = benchmark("reading")
+    # In this process: starting others is the slow part.
+    monkeypatch.setattr(script, "apart", lambda path, format: measured(script, path, format))
+    rows = []
+    for kind in script.KINDS:
+        script.check(tmp_path, kind)
+        rows.append(script.run(tmp_path, kind, 300_000))
+    assert [row[0] for row in rows] == list(script.KINDS) and all(row[2] > 5 and row[-1] > 0 for row in rows)
+
+
+def measured(script, path, format):
+    found = []
+    script.measure(str(path), format, SimpleNamespace(send=found.append))
+    return found[0]
+
+
+def test_what_is_read_otherwise_than_written_is_not_measured(benchmark, tmp_path, monkeypatch):
+    script = benchmark("reading")
+    monkeypatch.setattr(script, "read", lambda path, report: iter([Document("1", "other")]))
+    with pytest.raises(VanerError, match="JATS: document .* is not read as it was written"):
+        script.check(tmp_path, "JATS")

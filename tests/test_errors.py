@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from vaner.errors import FormatError, OffsetError, VanerError, near, place
@@ -63,3 +65,10 @@ def test_a_place_is_written_as_compilers_do():
 @pytest.mark.parametrize("kind", [OffsetError, FormatError])
 def test_bad_input_is_one_family(kind):
     assert issubclass(kind, VanerError) and issubclass(VanerError, ValueError)
+
+
+def test_a_message_is_one_line_whatever_an_id_holds():
+    error = FormatError("a.txt:1: document 'a\n\x1b[2J\u2028b\tc\u00e9': no text")
+    assert str(error) == "a.txt:1: document 'a\\n\\x1b[2J\\u2028b\\tcé': no text"
+    assert str(VanerError(str(error))) == str(error)
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)

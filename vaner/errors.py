@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+_NOT_SHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def one_line(message: str) -> str:
+    """The message with line breaks and other control characters, of an id or a path, written as ``\\n`` and so on."""
+    return _NOT_SHOWN.sub(lambda found: repr(found[0])[1:-1], message)
 
 
 class VanerError(ValueError):
@@ -11,6 +19,9 @@ class VanerError(ValueError):
 
     The command line prints it as ``error: <message>`` and exits with status 2.
     """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(one_line(str(message)))
 
 
 class OffsetError(VanerError):

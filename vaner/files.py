@@ -16,7 +16,8 @@ import stat
 import sys
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, cast
 
@@ -30,18 +31,31 @@ BROKEN_GZIP = (EOFError, gzip.BadGzipFile, zlib.error)
 
 _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where libyaml is there
 
+#: Is given every file that open_bytes opens, as it lies on the disk: how far it was read says how far a run is.
+opening: ContextVar[Callable[[BinaryIO], None] | None] = ContextVar("opening", default=None)
+
 
 @contextlib.contextmanager
 def open_bytes(path: str | os.PathLike) -> Iterator[BinaryIO]:
-    """Open a file to read: ``-`` is standard input, ``*.gz`` is decompressed on the way."""
+    """Open a file to read: ``-`` is standard input, ``*.gz`` is decompressed on the way.
+
+    Raises:
+        FormatError: while it is read, for a gzip file that is broken or cut short.
+    """
     if str(path) == "-":
         yield sys.stdin.buffer
-    elif str(path).endswith(".gz"):
-        with gzip.open(path, "rb") as unzipped:
-            yield cast(BinaryIO, unzipped)  # typing does not count it as one
-    else:
-        with open(path, "rb") as file:
+        return
+    with open(path, "rb") as file:
+        if (told := opening.get()) is not None:
+            told(file)
+        if not str(path).endswith(".gz"):
             yield file
+            return
+        with gzip.GzipFile(fileobj=file, mode="rb") as unzipped:
+            try:
+                yield cast(BinaryIO, unzipped)  # typing does not count it as one
+            except BROKEN_GZIP as error:
+                raise FormatError(f"{path}: the gzip file is broken ({error}); fetch it again") from None
 
 
 def lines(path: str | os.PathLike) -> Iterator[tuple[int, bytes]]:

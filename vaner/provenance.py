@@ -1,11 +1,11 @@
-"""In: a run's files and settings. Out: the record of what made a model: versions, hashes, commit, command."""
+"""In: a run's files and settings. Out: the record of what made a model or tagged a file: versions, hashes, command."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import platform
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import vaner
@@ -59,3 +59,24 @@ def file_hashes(paths: Iterable[str]) -> dict[str, str]:
         if path.exists():
             found[name] = sha256(path)
     return found
+
+
+#: Where a document says what tagged it, in its ``metadata``; a dictionary as `tagged_by` gives it.
+TAGGED_BY = "tagged_by"
+
+
+def tagged_by(taggers: Mapping[str, str], *, date: str | None = None, **more: str) -> dict[str, str]:
+    """What is written into a tagged file about who tagged it: a flat dictionary, the same in every run.
+
+    Args:
+        taggers: name -> hash of what it is made of, ``""`` where it has none (`vaner.tagging.identity`).
+        date: as it is to be written; a file without one is the same whenever it is made.
+        more: further entries.
+
+    Returns:
+        ``tagger`` (program and version), ``model``, ``model_hash`` (its first 16 digits; several models and
+        hashes are parted by `` + ``), ``date`` where one is given, and ``more``.
+    """
+    found = {"tagger": f"vaner {vaner.__version__}", "model": " + ".join(taggers)}
+    found["model_hash"] = " + ".join(digits[:16] or "none" for digits in taggers.values())
+    return found | ({"date": date} if date else {}) | more

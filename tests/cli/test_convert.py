@@ -1,5 +1,6 @@
 """`python -m vaner convert` writes what another format can hold, and says in one line what it cannot do."""
 
+import gzip
 import signal
 import subprocess
 import sys
@@ -56,3 +57,60 @@ def test_nothing_is_left_of_a_run_that_was_terminated(tmp_path):
     run.communicate()
     assert run.returncode == 128 + signal.SIGTERM
     assert not any(tmp_path.iterdir())
+
+
+# --- many files ---
+
+
+def many(tmp_path):
+    folder = tmp_path / "in"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "a.pubtator").write_bytes(GOLD.read_bytes())
+    (folder / "sub" / "b.jsonl.gz").write_bytes(
+        gzip.compress(b'{"id": "1", "text": "Fever", "metadata": {"x": 1}}\n')
+    )
+    return folder
+
+
+def test_every_file_of_a_folder_and_what_the_target_cannot_hold_of_each(tmp_path, capsys):
+    folder = many(tmp_path)
+    words = [
+        "convert",
+        str(folder),
+        "--output",
+        str(tmp_path / "out"),
+        "--output_format",
+        "bioc",
+        "--gzip",
+        "keep",
+    ]
+    assert main(words) == 0
+    assert {p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.*")} == {
+        "a.xml",
+        "sub/b.xml.gz",
+    }
+    assert [d.text for d in read(tmp_path / "out/sub/b.xml.gz")] == ["Fever"]
+    said = capsys.readouterr().err
+    assert "26 documents in 2 files" in said
+    assert any(
+        line.startswith("note: sub/b.jsonl.gz: ") and "metadata 'x'" in line for line in said.splitlines()
+    )
+
+
+def test_a_broken_file_among_many_stops_or_is_left_out(tmp_path, capsys):
+    folder = many(tmp_path)
+    (folder / "sub" / "c.jsonl").write_text('{"id": "1", "te\n{"text": "Fever"}\n')
+    (folder / "z.jsonl").write_bytes(b"")
+    words = ["convert", str(folder / "**"), "--output", str(tmp_path / "out")]
+    assert main(words) == 2
+    assert "c.jsonl:1: no JSON" in capsys.readouterr().err
+    assert main([*words, "--on_error", "skip"]) == 3
+    said = capsys.readouterr().err
+    assert "27 documents in 3 files" in said and "2 documents or files were left out" in said
+    assert "note: z.jsonl: file left out: " in said and not (tmp_path / "out/z.jsonl").exists()
+
+
+def test_how_many_paths(tmp_path, capsys):
+    assert main(["convert", str(GOLD)]) == 2
+    assert "1 paths; name a file and what it becomes, or a folder" in capsys.readouterr().err
+    assert main(["convert", *[str(GOLD)] * 3]) == 2

@@ -124,7 +124,8 @@ def test_the_models_spans_get_concept_ids_too(model, index, tmp_path):
     ],
 )
 def test_wrong_ways_to_ask_for_concept_ids(model, tmp_path, capsys, words, says):
-    assert predict("--model", model, "--input", ABSTRACTS, "--output", tmp_path / "o.jsonl", *words) == 2
+    asked = words if "--model" in words else ("--model", model, *words)
+    assert predict("--input", ABSTRACTS, "--output", tmp_path / "o.jsonl", *asked) == 2
     assert says in capsys.readouterr().err
     assert not (tmp_path / "o.jsonl").exists()
 
@@ -319,3 +320,72 @@ def test_the_output_may_not_be_the_input(model, tmp_path, capsys):
     source.write_text('{"id": "1", "text": "fever"}\n')
     assert predict("--model", model, "--input", source, "--output", source) == 2
     assert source.read_text() == '{"id": "1", "text": "fever"}\n'
+
+
+# --- many files ---
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "in"
+    (folder / "sub").mkdir(parents=True)
+    shutil.copy(ABSTRACTS, folder / "a.pubtator")
+    lines = [json.dumps({"id": str(i), "text": f"Fever number {i} today."}) + "\n" for i in range(7)]
+    (folder / "sub" / "b.jsonl.gz").write_bytes(gzip.compress("".join(lines).encode()))
+    return folder
+
+
+def files(folder):
+    found = [p for p in folder.rglob("*") if p.is_file() and ".vaner" not in p.parts]
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in found}
+
+
+def test_a_folder_becomes_a_folder(model, folder, tmp_path, capsys):
+    out = tmp_path / "out"
+    words = ("--model", model, "--input", folder, "--output", out, "--gzip", "keep", "--unit_documents", 3)
+    assert predict(*words, "--progress", "json") == 0
+    assert set(files(out)) == {"a.jsonl", "sub/b.jsonl.gz"}
+    said = capsys.readouterr().err.splitlines()
+    last = json.loads([line for line in said if line.startswith("{")][-1])
+    assert last["files"] == 2 and last["tokens_per_second"] > 0 and 0 <= last["padding"] < 1
+    assert last["bytes_read"] == last["bytes"] and last["seconds_left"] == 0
+    before = files(out)
+    assert predict(*words) == 0
+    assert "this run: 0 documents" in capsys.readouterr().err and files(out) == before
+    assert predict(*words, "--batch_tokens", 512, "--types", "Disease") == 2
+    said = capsys.readouterr().err
+    assert 'types was null, is ["Disease"]; batch_tokens was null, is 512' in said and said.count("\n") == 1
+    assert files(out) == before
+
+
+@pytest.mark.slow
+def test_the_output_is_that_of_one_file_at_a_time(model, folder, tmp_path):
+    assert predict("--model", model, "--input", f"{folder}/*", "--output", tmp_path / "out") == 0
+    assert predict("--model", model, "--input", ABSTRACTS, "--output", tmp_path / "a.jsonl") == 0
+    assert (tmp_path / "out/a.jsonl").read_bytes() == (tmp_path / "a.jsonl").read_bytes()
+
+
+def test_rejected_documents_show_in_the_status(model, folder, tmp_path, capsys):
+    (folder / "bad.jsonl").write_text('{"id": "1", "te\n{"id": "2", "text": "Fever"}\n')
+    words = ("--model", model, "--input", folder / "bad.jsonl", "--output", f"{tmp_path}/out/")
+    assert predict(*words) == 3
+    assert "1 documents or files were rejected; " in capsys.readouterr().err
+    (line,) = (tmp_path / "out/rejected.jsonl").read_text().splitlines()
+    assert json.loads(line)["place"] == f"{folder}/bad.jsonl:1"
+    assert predict(*words, "--overwrite", "--on_error", "raise") == 2
+    assert "bad.jsonl:1: no JSON" in capsys.readouterr().err
+
+
+def test_wrong_ways_to_tag_many_files(folder, tmp_path, capsys):
+    def say(*words):
+        assert predict("--model", "nowhere", *words) == 2
+        return capsys.readouterr().err
+
+    both = ("--input", folder / "a.pubtator", folder / "sub")
+    assert "several inputs become a file each; name a folder" in say(*both, "--output", tmp_path / "o.jsonl")
+    assert "several inputs become a file each; name a folder" in say(*both, "--output", "-")
+    one = ("--input", folder / "a.pubtator", "--output", tmp_path / "o.jsonl")
+    assert "--processes is for runs over many files" in say(*one, "--processes", 2)
+    assert "--processes is 0; choose 1 or more" in say(*both, "--output", tmp_path / "out", "--processes", 0)
+    assert "no such model folder" in say(*both, "--output", tmp_path / "out")
+    assert not (tmp_path / "out").exists()

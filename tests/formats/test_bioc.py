@@ -305,3 +305,23 @@ def test_what_bioc_cannot_hold_is_counted(tmp_path):
     assert back.text == "ab\ufffdcd ef" and [s.key for s in back.spans] == [(0, 5, "X")]
     write(tmp_path / "x.json", [bad], "bioc", report=report)
     assert next(read(tmp_path / "x.json")).text == text
+
+
+@pytest.mark.parametrize("name", ["a.xml", "a.json"])
+def test_who_tagged_it_is_said_once_however_often_it_is_written(tmp_path, name):
+    told = {"tagger": "vaner 1", "model": "m", "model_hash": "0123"}
+    document = Document("d", "x", metadata={"infons": {"journal": "J"}, "tagged_by": told})
+    report = Report()
+    for _ in range(2):
+        write(tmp_path / name, [document], "bioc", report=report)
+        first = (tmp_path / name).read_bytes()
+        (document,) = read(tmp_path / name)
+        assert document.metadata == {"infons": {"journal": "J"}, "tagged_by": told}
+    write(tmp_path / name, [document], "bioc")
+    assert (tmp_path / name).read_bytes() == first and not report.counts
+    # Tagged again, it is the last tagger's.
+    document.metadata["tagged_by"] = {"tagger": "vaner 2"}
+    write(tmp_path / name, [document], "bioc")
+    assert b"vaner 1" not in (tmp_path / name).read_bytes()
+    write(tmp_path / "a.pubtator", [document], "pubtator", report=report)
+    assert "metadata 'tagged_by' not written" not in report.counts

@@ -1,4 +1,4 @@
-"""In: MEDLINE records and PubMed XML. Out: title and abstract as Documents."""
+"""In: MEDLINE records. Out: title and abstract as Documents."""
 
 import pytest
 
@@ -17,13 +17,6 @@ def test_tagged_records(data):
     )
     assert first.passages == [Passage(0, 46, "title"), Passage(47, len(first.text), "abstract")]
     assert (second.id, second.text) == ("5", "No abstract.")
-
-
-def test_pubmed_xml(data):
-    documents = list(read(data / "pubmed.xml"))
-    assert [d.id for d in documents] == ["31", "32", "33"]
-    assert documents[0].text == "Effects of E. coli on H2O & more.\nBACKGROUND: One. METHODS: Two."
-    assert documents[1].text == "Title only." and documents[2].text == "A chapter.\nText."
 
 
 def test_crlf_and_repeated_fields(make):
@@ -52,8 +45,6 @@ def test_bad_records(make, content, message):
     assert report.counts == {"document skipped": 1}
 
 
-def test_broken_xml(make):
-    with pytest.raises(FormatError, match=r"x\.xml:1: no well-formed XML"):
-        list(read(make("x.xml", "<PubmedArticleSet><PubmedArticle>")))
-    with pytest.raises(FormatError, match=r"x\.xml:1: the PubmedArticle has no PMID"):
-        list(read(make("x.xml", "<PubmedArticleSet><PubmedArticle/></PubmedArticleSet>")))
+def test_xml_is_named(make):
+    with pytest.raises(FormatError, match=r"x\.nbib:1: is XML .* the format of PubMed's XML is pubmed"):
+        list(read(make("x.nbib", "<PubmedArticleSet/>")))

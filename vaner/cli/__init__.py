@@ -20,7 +20,7 @@ from typing import NoReturn
 
 from vaner.errors import VanerError, near
 
-COMMANDS = ("convert", "corpora", "evaluate", "kb", "merge", "predict", "train")
+COMMANDS = ("convert", "corpora", "evaluate", "kb", "merge", "predict", "train", "view")
 
 
 def guarded(run: Callable[[], int | None]) -> int:

@@ -1,30 +1,93 @@
-"""In: a file of documents. Out: the same documents, spans and concept ids in another format."""
+"""In: files of documents. Out: the same documents, spans and concept ids in another format."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
+from pathlib import Path
 
 from tqdm import tqdm
 
-from vaner.cli.options import add_formats, check_files, say
-from vaner.formats import read, write
-from vaner.report import Report
+from vaner.cli.many import add_gzip
+from vaner.cli.options import add_formats, check_files, notes, say
+from vaner.errors import FormatError, OffsetError, VanerError
+from vaner.formats import check_reader, check_writer, read, write
+from vaner.jobs.sources import Source, ending, plan
+from vaner.report import SKIPPED, Report
 
-HELP = "write a file of documents in another format"
+HELP = "write a file of documents, or many, in another format"
+EPILOG = (
+    "Two paths: a file and what it becomes. With --output: any number of files, folders and patterns, each of which "
+    "becomes a file of that folder. Status: 0; 2 for bad input or use; 3 where documents or files were left out."
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("input", help="documents; - for standard input, *.gz accepted")
-    parser.add_argument("output", help="where to write; - for standard output")
+    parser.epilog = EPILOG
+    parser.usage = "%(prog)s [options] INPUT OUTPUT | PATH [PATH ...] --output FOLDER"
+    parser.add_argument(
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        help="documents (- for standard input, *.gz accepted) and where to write (- for standard output); with "
+        "--output all are read: files, folders, patterns in quotes ('pubmed/**/*.xml.gz')",
+    )
+    parser.add_argument("--output", metavar="FOLDER", help="where to write a file for each file that is read")
     add_formats(parser)
+    add_gzip(parser)
 
 
-def run(args: argparse.Namespace) -> None:
-    output_format = check_files(args.input, args.output, args.input_format, args.output_format)
+def run(args: argparse.Namespace) -> int:
+    if args.output is not None:
+        return _many(args)
+    if len(args.paths) != 2:
+        raise VanerError(
+            f"{len(args.paths)} paths; name a file and what it becomes, or a folder for all of them with --output"
+        )
+    _file(args, *args.paths)
+    return 0
+
+
+def _file(args: argparse.Namespace, source: str, output: str) -> None:
+    output_format = check_files(source, output, args.input_format, args.output_format)
     report = Report()
-    documents = read(args.input, args.input_format, on_error=args.on_error, report=report)
+    documents = read(source, args.input_format, on_error=args.on_error, report=report)
     bar = tqdm(documents, desc="converting", unit=" documents", delay=2, file=sys.stderr)
-    count = write(args.output, bar, output_format, report=report)
+    count = write(output, bar, output_format, report=report)
     say(report)
-    print(f"{count:,} documents -> {args.output}", file=sys.stderr)
+    print(f"{count:,} documents -> {output}", file=sys.stderr)
+
+
+def _many(args: argparse.Namespace) -> int:
+    output_format = args.output_format or "jsonl"
+    check_reader(args.input_format)
+    check_writer(output_format)
+    verbatim = args.input_format.partition(":")[0] == "datasets"
+    sources = plan(args.paths, args.output, ending(output_format), gzip=args.gzip, verbatim=verbatim)
+    counts: Counter[str] = Counter()
+    for source in tqdm(sources, desc="converting", unit=" files", delay=2, file=sys.stderr):
+        report = Report()
+        try:
+            counts["documents"] += _convert(source, args.input_format, output_format, args.on_error, report)
+            counts["files"] += 1
+        except (FormatError, OffsetError, OSError) as error:
+            if args.on_error == "raise":
+                raise
+            reason = f"{source.path}: {error.strerror}" if isinstance(error, OSError) else str(error)
+            report.warn("file left out", reason)
+        counts["left out"] += report.counts[SKIPPED] + report.counts["file left out"]
+        notes(f"{source.name}: {line}" for line in report.summary())
+    print(
+        f"{counts['documents']:,} documents in {counts['files']:,} files -> {args.output}",
+        file=sys.stderr,
+    )
+    if counts["left out"]:
+        print(f"{counts['left out']:,} documents or files were left out", file=sys.stderr)
+    return 3 if counts["left out"] else 0
+
+
+def _convert(source: Source, input_format: str, output_format: str, on_error: str, report: Report) -> int:
+    source.output.parent.mkdir(parents=True, exist_ok=True)
+    documents = read(source.path, input_format, on_error=on_error, report=report)
+    return write(Path(source.output), documents, output_format, report=report)

@@ -13,8 +13,13 @@ from vaner.formats import READERS, WRITERS, check_reader, check_writer, format_t
 from vaner.report import Report
 
 
-def add_formats(parser: argparse.ArgumentParser) -> None:
-    """``--input_format``, ``--output_format``, ``--on_error``."""
+def add_formats(parser: argparse.ArgumentParser, *, many: bool = False) -> None:
+    """``--input_format``, ``--output_format``, ``--on_error``.
+
+    Args:
+        many: the command also takes many files at once, and then skips bad documents unless told otherwise:
+            ``on_error`` is None where nothing was said.
+    """
     parser.add_argument(
         "--input_format",
         default="auto",
@@ -27,16 +32,17 @@ def add_formats(parser: argparse.ArgumentParser) -> None:
         metavar="FORMAT",
         help=f"{', '.join(WRITERS)}; options may follow, as in conll:scheme=iobes; default: by the output's extension",
     )
-    add_on_error(parser)
+    add_on_error(parser, many=many)
 
 
-def add_on_error(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+def add_on_error(parser: argparse.ArgumentParser | argparse._ArgumentGroup, *, many: bool = False) -> None:
     """``--on_error``."""
     parser.add_argument(
         "--on_error",
         choices=("raise", "skip"),
-        default="raise",
-        help="on a bad document: stop, or leave it out and count it; default: %(default)s",
+        default=None if many else "raise",
+        help="on a bad document: stop, or leave it out and count it; default: raise"
+        + ("; where --output is a folder: skip" if many else ""),
     )
 
 

@@ -1,76 +1,73 @@
-"""In: a file of documents, a tagger, entity types. Out: the same documents with spans, in another file."""
+"""In: files of documents, a tagger, entity types. Out: the same documents with spans, in other files."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 from tqdm import tqdm
 
+from vaner.cli.many import add_corpus_run, at_least_one, is_many, refuse_corpus_run
 from vaner.cli.options import add_formats, check_files, notes, say
+from vaner.cli.tagging_options import add_tagging, settings_of
 from vaner.document import Document
 from vaner.errors import VanerError
-from vaner.formats import read, write
-from vaner.knowledge import KnowledgeBase, Linker
-from vaner.model.config import DEFAULT_MODEL
+from vaner.formats import check_reader, check_writer, read, write
+from vaner.jobs import ranks, record
+from vaner.jobs.pool import Pool, ProcessPool
+from vaner.jobs.run import Interrupted, Job, Result
+from vaner.jobs.run import run as run_job
+from vaner.jobs.sources import REJECTED, ending, plan
+from vaner.jobs.units import UNIT_CHARACTERS, UNIT_DOCUMENTS, Cut, FileReader
 from vaner.report import Report
-from vaner.tagging.loading import load
+from vaner.tagging.settings import TaggingSettings
 
-HELP = "tag a file"
+HELP = "tag a file, or many"
+EPILOG = (
+    "Status: 0; 2 for bad input or use; 3 where documents were rejected (rejected.jsonl); 130 and 143 after Ctrl-C "
+    "and SIGTERM. A run over many files that was ended in any way goes on with the same command."
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EPILOG
     add = parser.add_argument
     add(
-        "--model",
-        default=DEFAULT_MODEL,
-        help="model folder, shipped model or hub id; kb:INDEX for a dictionary; default: %(default)s",
+        "--input",
+        required=True,
+        nargs="+",
+        metavar="PATH",
+        help="documents to tag: files (*.gz accepted), folders, patterns in quotes ('pubmed/**/*.xml.gz'), - for "
+        "standard input",
     )
     add(
-        "--input", required=True, metavar="FILE", help="documents to tag; - for standard input, *.gz accepted"
+        "--output",
+        required=True,
+        metavar="PATH",
+        help="where to write: a file, or - for standard output; a folder (with / at its end) for a file for each input",
     )
-    add("--output", required=True, metavar="FILE", help="where to write; - for standard output")
-    add_formats(parser)
-    add("--types", nargs="+", metavar="TYPE", help="entity types; default: those of --dataset, or all")
-    add("--dataset", metavar="NAME", help="tag as this training dataset does; default: adaptive")
-    add("--link", action="store_true", help="give every span the ids of concepts that --kb has for it")
-    add(
-        "--kb",
-        metavar="INDEX",
-        help="of --link and --hints (python -m vaner kb build); default of --link: that of a kb:INDEX model",
-    )
-    add(
-        "--hints",
-        action="store_true",
-        help="tell a model trained with --kb_hints which names of --kb the text has",
-    )
-    model = parser.add_argument_group("of models, not of dictionaries")
-    add = model.add_argument
-    add("--allow_new_types", action="store_true", help="accept types that training never asked")
-    add("--flat", action="store_true", help="of overlapping spans keep only the best-scored")
-    add("--decoding", choices=("viterbi", "argmax"), help="default: viterbi")
-    add(
-        "--batch_tokens",
-        type=int,
-        metavar="N",
-        help="tokens in a batch; default: 1024 on a CPU, 4096 on an accelerator",
-    )
-    add(
-        "--max_words",
-        type=int,
-        metavar="N",
-        help="words read at once; 1: sentence by sentence; default: the model's",
-    )
-    add("--dtype", help="auto, float32 or bfloat16; default: auto")
-    add("--device", help="cpu, cuda, ...; default: cuda where there is one")
-    add(
-        "--quantization",
-        choices=("none", "int8", "8bit", "4bit"),
-        help="int8: faster on CPU. 8bit, 4bit: a base that needs less memory. Default: none",
-    )
+    add_formats(parser, many=True)
+    add_tagging(parser)
+    add_corpus_run(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    if is_many(args.input, args.output):
+        return _corpus(args)
+    refuse_corpus_run(args)
+    if ranks.several():
+        raise VanerError(
+            "one file is tagged by one process; name a folder as --output, or do without a launcher"
+        )
+    return _file(args)
+
+
+# --- one file ---
 
 
 @dataclass
@@ -81,29 +78,19 @@ class _Counts:
     linked: int = 0
 
 
-def run(args: argparse.Namespace) -> int:
+def _file(args: argparse.Namespace) -> int:
+    (source,) = args.input
     # What cannot work is said before the model is loaded, which may take minutes.
-    output_format = check_files(args.input, args.output, args.input_format, args.output_format)
-    linker = _linker(args.link, args.hints, args.kb, args.model)
-    tagger = load(
-        args.model,
-        dtype=args.dtype,
-        device=args.device,
-        quantization=args.quantization,
-        batch_tokens=args.batch_tokens,
-        decoding=args.decoding,
-        flat=args.flat or None,
-        max_words=args.max_words,
-        allow_new_types=args.allow_new_types or None,
-        hints=_hints(args.kb, args.model) if args.hints else None,
-    )
+    output_format = check_files(source, args.output, args.input_format, args.output_format)
+    settings = settings_of(args)
+    tagger = settings.open()
     report = Report()
-    documents = read(args.input, args.input_format, on_error=args.on_error, report=report, to_tag=True)
+    documents = read(
+        source, args.input_format, on_error=args.on_error or "raise", report=report, to_tag=settings.replaces
+    )
     counts = _Counts()
     started = time.monotonic()
-    tagged = tagger.tag_documents(documents, args.types, args.dataset)
-    if linker:
-        tagged = linker.link_documents(tagged)
+    tagged = tagger.tag_documents(documents, settings.types, settings.dataset)
     with tqdm(desc="tagging", unit=" documents", delay=2, file=sys.stderr) as bar:
         write(args.output, _counted(tagged, counts, bar), output_format, report=report)
     seconds = time.monotonic() - started
@@ -113,32 +100,10 @@ def run(args: argparse.Namespace) -> int:
         f"in {seconds:.1f} s ({counts.documents / max(seconds, 1e-9):.2f} documents/s) -> {args.output}",
         file=sys.stderr,
     )
-    if linker:
+    if settings.link:
         print(f"{counts.linked:,} spans have a concept id", file=sys.stderr)
     notes(tagger.remarks())
     return 0
-
-
-def _linker(link: bool, hints: bool, kb: str | None, model: str) -> Linker | None:
-    """What adds concept ids, opened before the model is: a wrong index is said at once."""
-    if not link:
-        if kb and not hints:
-            raise VanerError(
-                f"--kb {kb} is for concept ids and for hints; add --link or --hints, or leave it out"
-            )
-        return None
-    path = kb or (model.removeprefix("kb:") if model.startswith("kb:") else None)
-    if path is None:
-        raise VanerError("--link needs an index; name one with --kb (python -m vaner kb build makes it)")
-    return Linker(KnowledgeBase(path))
-
-
-def _hints(kb: str | None, model: str) -> KnowledgeBase:
-    if model.startswith("kb:"):
-        raise VanerError("--hints is for models; a dictionary reads no instruction, so leave it out")
-    if kb is None:
-        raise VanerError("--hints needs an index; name one with --kb (python -m vaner kb build makes it)")
-    return KnowledgeBase(kb)
 
 
 def _counted(documents: Iterable[Document], counts: _Counts, bar: tqdm) -> Iterator[Document]:
@@ -149,3 +114,79 @@ def _counted(documents: Iterable[Document], counts: _Counts, bar: tqdm) -> Itera
         counts.linked += sum(bool(span.concepts) for span in document.spans)
         bar.update()
         yield document
+
+
+# --- many files ---
+
+
+def _corpus(args: argparse.Namespace) -> int:
+    at_least_one(args, "processes", "unit_documents", "unit_characters")
+    if not ranks.several():
+        settings = settings_of(args)
+        return _run(args, settings, partial(ProcessPool, settings, args.processes or 1))
+    if args.processes is not None:
+        raise VanerError("--processes: the launcher says how many there are; leave it out")
+    settings = settings_of(args)
+    with ranks.meeting() as met:
+        if ranks.first():
+            return _run(args, settings, partial(ranks.pool, settings, met))
+        ranks.work(settings, met)
+        return 0
+
+
+def _run(args: argparse.Namespace, settings: TaggingSettings, workers: Callable[[], Pool]) -> int:
+    job = _job(args, settings)
+    try:
+        return _told(job, run_job(job, workers, overwrite=args.overwrite, progress=args.progress))
+    except Interrupted as stopped:
+        print(
+            f"stopped by {stopped.signal.name}; finished units are kept, and the same command goes on from there",
+            file=sys.stderr,
+        )
+        return 128 + stopped.signal
+
+
+def _job(args: argparse.Namespace, settings: TaggingSettings) -> Job:
+    """What is to be done; what cannot be is refused before anything long begins."""
+    output_format = args.output_format or "jsonl"
+    check_reader(args.input_format)
+    check_writer(output_format)
+    verbatim = args.input_format.partition(":")[0] == "datasets"
+    sources = plan(args.input, args.output, ending(output_format), gzip=args.gzip, verbatim=verbatim)
+    reader = FileReader(args.input_format, args.on_error or "skip", settings.replaces)
+    cut = Cut(args.unit_documents or UNIT_DOCUMENTS, args.unit_characters or UNIT_CHARACTERS)
+    hashes = settings.hashes()
+    # Models and indexes are told by what is in them, not by where they lie.
+    of_settings = {**settings.to_dict(), "models": list(hashes), "kb": settings.kb is not None}
+    made = record.of_run(
+        of_settings,
+        hashes,
+        units=vars(cut),
+        files={"input_format": args.input_format, "on_error": reader.on_error}
+        | {"output_format": output_format, "gzip": args.gzip},
+    )
+    return Job(sources, Path(args.output), made, output_format, reader, cut)
+
+
+def _told(job: Job, result: Result) -> int:
+    """Say what a run did; its exit status."""
+    notes(f"{count:,} x {kind}: {first}".removesuffix(": ") for kind, (count, first) in result.told.items())
+    notes(result.notes)
+    counts, here = result.counts, result.here
+    print(
+        f"{counts['documents']:,} documents, {counts['characters']:,} characters, {counts['spans']:,} spans in "
+        f"{counts['files']:,} files -> {job.output}",
+        file=sys.stderr,
+    )
+    rate = here["documents"] / max(result.seconds, 1e-9)
+    print(
+        f"this run: {here['documents']:,} documents in {result.seconds:.1f} s ({rate:.2f} documents/s)",
+        file=sys.stderr,
+    )
+    if not counts["rejected"]:
+        return 0
+    print(
+        f"{counts['rejected']:,} documents or files were rejected; {job.output / REJECTED} says which and why",
+        file=sys.stderr,
+    )
+    return 3

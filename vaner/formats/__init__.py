@@ -5,8 +5,8 @@
     write("tagged.jsonl", documents, "jsonl")
 
 Formats: conll, pubtator, bioc (XML and JSON), brat (folder or zip), jsonl (and the JSON of annotation tools), and
-medline and text (read only), html (write only). Each has a module here that says what it reads, what it keeps and its
-options. Options may follow the name, as on the command line: ``pubtator:offsets=repair``,
+jats, medline, pubmed and text (read only), html (write only). Each has a module here that says what it reads, what it
+keeps and its options. Options may follow the name, as on the command line: ``pubtator:offsets=repair``,
 ``conll:scheme=iob2,tag_column=1``.
 """
 
@@ -24,10 +24,11 @@ from typing import Any
 
 from vaner.document import Document
 from vaner.errors import FormatError, VanerError, near
-from vaner.files import BOM, BROKEN_GZIP, UTF16, open_bytes
-from vaner.formats import bioc, brat, conll, html, jsonl, medline, pubtator, text
+from vaner.files import BOM, UTF16, open_bytes
+from vaner.formats import bioc, brat, conll, html, jats, jsonl, medline, pubmed, pubtator, text
 from vaner.formats.json_records import bioc_documents, shape
 from vaner.report import Report
+from vaner.xml import root_name
 
 __all__ = ["READERS", "WRITERS", "Report", "check_reader", "check_writer", "detect", "read", "write"]
 
@@ -37,8 +38,10 @@ READERS: dict[str, Callable[..., Iterator[Document]]] = {
     "bioc": bioc.read,
     "brat": brat.read,
     "conll": conll.read,
+    "jats": jats.read,
     "jsonl": jsonl.read,
     "medline": medline.read,
+    "pubmed": pubmed.read,
     "pubtator": pubtator.read,
     "text": text.read,
 }
@@ -62,6 +65,18 @@ _EXTENSIONS = {
     ".bio": "conll",
     ".nbib": "medline",
     ".medline": "medline",
+}
+_XML_ROOTS = {
+    "collection": "bioc",
+    "PubmedArticleSet": "pubmed",
+    "PubmedArticle": "pubmed",
+    "PubmedBookArticleSet": "pubmed",
+    "PubmedBookArticle": "pubmed",
+    "MedlineCitationSet": "pubmed",
+    "MedlineCitation": "pubmed",
+    "article": "jats",
+    "articles": "jats",
+    "pmc-articleset": "jats",
 }
 _SNIFFED = 1 << 16
 _TAGGED = re.compile(rb"\S.*[\t ](?:O|[BIESLUMW](?:-\S+)?)[ \t]*")
@@ -234,10 +249,7 @@ def detect(path: str | os.PathLike) -> str:
     if extension in brat.ENDINGS:
         raise FormatError(f"{path}: brat is read folder by folder; name {Path(path).parent}")
     with open_bytes(path) as file:
-        try:
-            start = file.read(_SNIFFED).removeprefix(BOM)
-        except BROKEN_GZIP as error:
-            raise FormatError(f"{path}: the gzip file is broken ({error}); fetch it again") from None
+        start = file.read(_SNIFFED).removeprefix(BOM)
     if not start.strip():
         raise FormatError(f"{path}: the file is empty; check that it was written or fetched completely")
     if start.startswith(UTF16):
@@ -289,9 +301,11 @@ def _sniff(start: bytes) -> str | None:
     """The format that the beginning of a file shows, or None."""
     head = start.lstrip()
     if head.startswith(b"<"):
-        if b"<collection" in head:
-            return "bioc"
-        return "medline" if re.search(rb"<(Pubmed|Medline)\w+", head) else None
+        if root := _XML_ROOTS.get(root_name(head) or ""):
+            return root
+        # The root may be a wrapper of whoever served the file, such as OAI-PMH.
+        inside = re.search(rb"<(PubmedArticle|article)[\s>]", head)
+        return _XML_ROOTS[inside[1].decode()] if inside else None
     if head.startswith((b"{", b"[")):
         events, paths = shape(head)
         if bioc_documents(paths) is not None:

@@ -32,6 +32,7 @@ from vaner.formats.blocks import documents
 from vaner.formats.ids import renew
 from vaner.formats.lossy import tell
 from vaner.formats.offsets import UNITS, check_options
+from vaner.provenance import TAGGED_BY
 from vaner.report import Report
 
 _HOLDS = {"scores", "fragments", "concept ids", "concept sources", "passages"}
@@ -54,7 +55,7 @@ def read(
     own; they go to ``metadata["individual_mentions"]``, relations to ``metadata["relations"]`` (with
     ``metadata["annotation_ids"]`` where they point at annotations), other infons of the document and its
     passages to ``metadata["infons"]`` and ``metadata["passage_infons"]``. Other infons of annotations are
-    counted in ``report``.
+    counted in ``report``. What ``write`` said of who tagged the document goes to ``metadata["tagged_by"]``.
 
     Args:
         offsets: what to do with a mention whose words are not at its offsets: ``raise``, ``repair``
@@ -82,6 +83,7 @@ def write(
 ) -> int:
     """Write Documents as a BioC collection.
 
+    Who tagged a document (``metadata["tagged_by"]``) is told by infons of it, ``tagged_by.model`` and so on.
     Text outside every passage becomes a passage without type. XML cannot hold most control characters;
     they become U+FFFD, counted in ``report`` as is everything else that BioC has no room for.
 
@@ -113,11 +115,16 @@ def _tree(document: Document, path: object, report: Report) -> dict[str, Any]:
     ids = {annotation["id"] for annotation in annotations}
     return {
         "id": document.id,
-        "infons": document.metadata.get("infons") or {},
+        "infons": {**(document.metadata.get("infons") or {}), **_tagged_by(document)},
         "passages": passages,
         "annotations": [],
         "relations": _relations(document, ids, where, report),
     }
+
+
+def _tagged_by(document: Document) -> dict[str, str]:
+    told = document.metadata.get(TAGGED_BY)
+    return {f"{TAGGED_BY}.{key}": str(value) for key, value in told.items()} if isinstance(told, dict) else {}
 
 
 def _passages(document: Document, where: str, report: Report) -> list[dict[str, Any]]:

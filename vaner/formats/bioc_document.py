@@ -10,6 +10,7 @@ from vaner.errors import FormatError, OffsetError, VanerError, place
 from vaner.formats import concepts
 from vaner.formats.bioc_tree import tree_of
 from vaner.formats.offsets import RECOUNTED, UNITS, Pieces, Placer, width
+from vaner.provenance import TAGGED_BY
 from vaner.report import Report
 
 CONCEPT_KEYS = (
@@ -41,6 +42,8 @@ CONCEPT_KEYS = (
 SOURCES = {key.casefold(): None if key == "identifier" else key for key in CONCEPT_KEYS}
 _KNOWN_INFONS = {"type", "score", "CompositeRole"}
 PART = "IndividualMention"
+_LONGEST_GAP = 10_000_000
+"""Line breaks that stand for what the file leaves out: ten times a long article; a wrong offset may be anything."""
 
 
 def from_tree(
@@ -162,11 +165,14 @@ class _Builder:
             if span is not None:
                 spans.append(span)
                 ids[str(annotation.get("id"))] = list(span.key)
+        infons = dict(self.tree.get("infons") or {})
+        told = [key for key in infons if key.startswith(f"{TAGGED_BY}.")]
         metadata = {
             "relations": self.relations,
             "annotation_ids": ids if any(relation.get("nodes") for relation in self.relations) else None,
             "individual_mentions": self.individual,
-            "infons": self.tree.get("infons"),
+            TAGGED_BY: {key.partition(".")[2]: infons.pop(key) for key in told},
+            "infons": infons,
             "passage_infons": passage_infons if any(passage_infons) else None,
         }
         return Document(
@@ -201,6 +207,11 @@ class _Builder:
                 f"{self.where}: document {self.id}: the passage at offset {offset} begins before the one "
                 f"before it ends ({self.reached}); correct its offset, or say what offsets count "
                 "(bioc:unit=utf16 or bioc:unit=utf8)"
+            )
+        if gap > _LONGEST_GAP:
+            raise FormatError(
+                f"{self.where}: document {self.id}: the passage at offset {offset} begins {gap} characters after the "
+                "one before it ends; correct its offset"
             )
         self.pieces += ["\n" * gap, text]
         start = self.length + gap

@@ -17,6 +17,7 @@ import re
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache, partial
 from itertools import count
@@ -32,12 +33,16 @@ from vaner.formats.lossy import tell
 from vaner.formats.offsets import Mention, Pieces, Placer, check_options, uncounted, ways
 from vaner.report import Report
 
-_ENTITY = re.compile(r"(.+) (\d+ \d+(?:;\d+ \d+)*)", re.DOTALL)
+_PIECE = r"\d{1,18} \d{1,18}"
+_ENTITY = re.compile(rf"(.+) ({_PIECE}(?:;{_PIECE})*)", re.DOTALL)
 _REFERENCE = re.compile(r"(\S+) (T\S+) ([^:]*):(.*)", re.DOTALL)
 _TARGET = re.compile(r"\bT\d+\b")
 _HOLDS = {"fragments", "concept ids", "concept sources"}
 ENDINGS = (".ann", ".a1", ".a2")
 _NO_SOURCE = "_"
+# What zipfile raises for a file inside a zip: broken; cut short; said to lie where nothing is; packed in a way, or
+# with a password, that it has not.
+_BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
 _LONGEST_NAME = 240
 
 
@@ -125,8 +130,19 @@ def _pairs(
             raise FormatError(
                 f"{path}{sep}{stem}{endings[stem][0]}: has no {stem}.txt beside it; add the text"
             )
-        text = root.joinpath(f"{stem}.txt").read_bytes()
-        return text, [(ending, root.joinpath(f"{stem}{ending}").read_bytes()) for ending in endings[stem]]
+        return content(f"{stem}.txt"), [(ending, content(f"{stem}{ending}")) for ending in endings[stem]]
+
+    def content(name: str) -> bytes:
+        file = root.joinpath(name)
+        if isinstance(file, Path):
+            return file.read_bytes()
+        try:
+            return file.read_bytes()
+        except _BROKEN_ZIP as error:
+            said = " ".join(str(error).split())[:80] or type(error).__name__
+            raise FormatError(
+                f"{path}{sep}{name}: cannot be unpacked ({said}); fetch the zip again"
+            ) from None
 
     for stem in sorted(endings):
         yield None, (stem.removeprefix(inside), f"{path}{sep}{stem}", partial(load, stem))

@@ -10,6 +10,7 @@ import codecs
 import io
 import json
 import os
+import re
 from collections.abc import Iterator
 from functools import partial
 from itertools import chain
@@ -22,6 +23,9 @@ from vaner.files import BOM, BROKEN_GZIP, UTF16, decode, lines, open_bytes
 
 _CHUNK = 1 << 16
 _BLANK = " \t\r\n"
+_TOO_MANY = 4000
+"""Digits that Python makes no number of; ijson's parser in C, told to, ends the process."""
+_MANY_DIGITS = re.compile(rb"\d{%d,}" % _TOO_MANY)
 _NEAR_END = 16
 """An error this close to the end of what was read may be the end's fault: ``tru`` may go on as ``true``."""
 
@@ -62,14 +66,17 @@ def parse(content: Unread, where: str) -> Any:
     """
     if not isinstance(content, bytes):
         return content
+    text = decode(content, where)
     try:
-        return json.loads(decode(content, where))
+        return json.loads(text)
     except json.JSONDecodeError as error:
         raise FormatError(
             f"{where}: no JSON at character {error.pos} ({error.msg}); is the line cut short?"
         ) from None
     except RecursionError:
         raise FormatError(f"{where}: JSON nested too deeply; a document is one flat object") from None
+    except ValueError:
+        raise FormatError(f"{where}: holds a number of thousands of digits; write it as a string") from None
 
 
 def _unpacked(value: Any) -> list[Any]:
@@ -95,8 +102,8 @@ def _is_lines(first: bytes) -> bool:
     except json.JSONDecodeError as error:
         # A line break stands between two things, never in a string: there, the line was cut short.
         return error.msg.startswith(("Unterminated", "Invalid")) or error.pos < len(error.doc)
-    except (UnicodeDecodeError, RecursionError):
-        pass
+    except (ValueError, RecursionError):
+        pass  # the reader of the line will say so
     return True
 
 
@@ -156,6 +163,8 @@ def _values(path: str | os.PathLike, pieces: Iterator[str]) -> Iterator[Any]:
             ) from None
         except RecursionError:
             raise _broken(path, "nested too deeply") from None
+        except ValueError:
+            raise _broken(path, "a number of thousands of digits") from None
         yield value
 
 
@@ -170,14 +179,15 @@ def shape(start: bytes) -> tuple[list[str], set[str]]:
     """
     events: list[str] = []
     paths: set[str] = set()
+    start = _MANY_DIGITS.sub(b"0", start)
     try:
         for prefix, event, value in ijson.parse(io.BytesIO(start), multiple_values=True, buf_size=1024):
             if event == "map_key":
                 paths.add(f"{prefix}.{value}" if prefix else value)
             if len(events) < 3:
                 events.append(event)
-    except ijson.JSONError:
-        pass  # the beginning of a file ends anywhere
+    except (ijson.JSONError, UnicodeDecodeError):
+        pass  # the beginning of a file ends anywhere; what is not UTF-8 its reader will say
     return events, paths
 
 
@@ -201,7 +211,7 @@ def utf8_chunks(path: str | os.PathLike) -> Iterator[bytes]:
         FormatError: for other bytes, naming the first, and for a broken gzip file.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
-    passed = 0
+    passed, digits = 0, b""
     with open_bytes(path) as file:
         try:
             for chunk in iter(partial(file.read, _CHUNK), b""):
@@ -216,6 +226,10 @@ def utf8_chunks(path: str | os.PathLike) -> Iterator[bytes]:
                         f"{path}: byte {begin + error.start} (0x{error.object[error.start]:02x}) is not UTF-8; "
                         f"convert the file, for instance: iconv -f {kind} -t UTF-8"
                     ) from None
+                if _MANY_DIGITS.search(digits + chunk):
+                    raise _broken(path, "a number of thousands of digits")
+                end = (digits + chunk)[-_TOO_MANY:]
+                digits = end[len(end.rstrip(b"0123456789")) :]
                 passed += len(chunk)
                 yield chunk
         except BROKEN_GZIP as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Set
 
 from vaner.document import Document
+from vaner.provenance import TAGGED_BY
 from vaner.report import Report
 
 _PARTS: dict[str, Callable[[Document], bool]] = {
@@ -34,7 +35,8 @@ def tell(
         metadata: the keys of ``document.metadata`` that it keeps.
     """
     lost = [name for name, present in _PARTS.items() if name not in holds and present(document)]
-    lost += [f"metadata {key!r}" for key in document.metadata if key not in metadata]
+    # Who tagged it is no part of the document: what has no place for it loses nothing.
+    lost += [f"metadata {key!r}" for key in document.metadata if key not in metadata | {TAGGED_BY}]
     for name in lost:
         report.warn(
             f"{name} not written",

@@ -29,6 +29,7 @@ from vaner.report import Report
 TEXT_LINE = re.compile(rb"([^|\t]+)\|([ta])\|")
 _KINDS = {"t": "title", "a": "abstract"}
 _SEPARATOR = "\n"
+_LONGEST_OFFSET = 18  # characters
 _HOLDS = {"concept ids", "passages"}
 _KEPT = {"relations", "individual_names"}
 
@@ -106,6 +107,10 @@ def _document(
                 "give it the id of its title, or its own title line"
             )
         if len(columns) == 3 and _is_offset(columns[0]) and _is_offset(columns[1]):
+            if max(len(columns[0]), len(columns[1])) > _LONGEST_OFFSET:
+                raise FormatError(
+                    f"{where}: a mention at {columns[0][:_LONGEST_OFFSET]}... lies in no text; correct its offsets"
+                )
             start, end = int(columns[0]), int(columns[1])
             # The mention's own words may hold tabs: where they stand at the offsets, they say where they end.
             there = text[placer.point(start) : placer.point(end)].replace("\n", " ")

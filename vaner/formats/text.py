@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vaner.document import Document
-from vaner.errors import FormatError, VanerError
-from vaner.files import BOM, BROKEN_GZIP, decode, lines, open_bytes, stem
+from vaner.errors import VanerError
+from vaner.files import BOM, decode, lines, open_bytes, stem
 from vaner.formats.blocks import documents
 from vaner.formats.brat import ENDINGS as STANDOFF
 from vaner.report import Report
@@ -85,7 +85,4 @@ def _blocks(
 
 def _whole(path: str | os.PathLike) -> bytes:
     with open_bytes(path) as file:
-        try:
-            return file.read().removeprefix(BOM)
-        except BROKEN_GZIP as error:
-            raise FormatError(f"{path}: the gzip file is broken ({error}); fetch it again") from None
+        return file.read().removeprefix(BOM)

@@ -66,12 +66,17 @@ def register(prefix: str, loader: Callable[..., Tagger]) -> None:
     _LOADERS[prefix] = loader
 
 
+def split(name: str) -> tuple[str, str]:
+    """The prefix of a name, and what stands behind it; no prefix where it names a labeler."""
+    found = _PREFIX.fullmatch(name)
+    return ("", name) if found is None or Path(name).exists() else (found[1], found[2])
+
+
 def _loader(name: str) -> tuple[Callable[..., Tagger], str]:
     """What loads a tagger, and the name that it is given."""
-    found = _PREFIX.fullmatch(name)
-    if found is None or Path(name).exists():
+    prefix, rest = split(name)
+    if not prefix:
         return _labeler, name
-    prefix, rest = found.groups()
     if prefix not in _LOADERS:
         hint = near(prefix, _LOADERS) or f"there are {', '.join(f'{p}:' for p in _LOADERS)}"
         raise VanerError(f"{name}: no kind of tagger has the prefix {prefix}: ({hint})")

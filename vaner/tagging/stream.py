@@ -23,7 +23,7 @@ import torch
 
 from vaner.document import Document
 from vaner.tagging.forking import forks
-from vaner.tagging.threads import use_threads, workers
+from vaner.tagging.threads import alone, use_threads, workers
 from vaner.text.units import Text
 
 #: Row numbers of each sequence of a batch; a sequence holds one row unless rows are packed.
@@ -107,9 +107,10 @@ class Stream(Generic[B]):
     def _submit(self, pool: ThreadPoolExecutor, threads: int, buffer: B, stop: Event) -> list[Future[None]]:
         number = workers(self.device, threads)
         # Fewer batches than workers would leave some idle: then all threads read one batch after the other.
-        if len(buffer.batches) < number:
+        if len(buffer.batches) < number and not alone.is_set():
             return [pool.submit(self._read, buffer, buffer.batches, threads, stop)]
-        return [pool.submit(self._read, buffer, [one], threads // number, stop) for one in buffer.batches]
+        each = 1 if alone.is_set() else threads // number
+        return [pool.submit(self._read, buffer, [one], each, stop) for one in buffer.batches]
 
     def _read(self, buffer: B, batches: Sequence[Batch], threads: int, stop: Event) -> None:
         use_threads(threads)

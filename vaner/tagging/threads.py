@@ -12,7 +12,7 @@ forty times a layer. Threads that each read a batch of their own wait for nobody
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import Thread
+from threading import Event, Thread
 
 import torch
 
@@ -20,6 +20,10 @@ from vaner.tagging.forking import forks
 
 # Every batch under way takes memory; more than this are no faster than fewer with several threads each.
 MOST = 8
+
+#: Set for a process in which no number may depend on how many threads it has: then every operation is one thread's.
+#: Libraries of linear algebra add up in another order where many threads share a product.
+alone = Event()
 
 
 def workers(device: torch.device, threads: int) -> int:

@@ -1,0 +1,92 @@
+"""In: the name of a tagger. Out: what can be said of it before it is loaded: its plain name, a hash, what it knows."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vaner.document import Document
+from vaner.errors import VanerError
+from vaner.files import sha256
+from vaner.knowledge.store import Store
+from vaner.model.catalogue import model_folder
+from vaner.model.config import CONFIG_NAME, ModelConfig
+from vaner.model.hashing import weights_hash
+from vaner.tagging.loading import split
+
+_BACKBONE = "backbone"
+_TOKENISERS = ("tokenizer.json", "tokenizer_config.json")
+
+
+@dataclass(frozen=True)
+class Unloaded:
+    """A Tagger that says what it knows and cannot tag yet."""
+
+    types: Sequence[str]
+    datasets: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    max_words: int | None = None
+    allow_new_types: bool = False
+
+    def tag_documents(
+        self, documents: Iterable[Document], types: Sequence[str] | None = None, dataset: str | None = None
+    ) -> Iterator[Document]:
+        """Raise VanerError."""
+        raise VanerError("this tagger only says what it knows; vaner.tagging.loading.load loads it")
+
+    def remarks(self) -> list[str]:
+        """Nothing."""
+        return []
+
+
+def unloaded(name: str, *, allow_new_types: bool = False) -> Unloaded | None:
+    """What a model in a folder, a shipped one or a dictionary knows; None for others, which only loading can tell.
+
+    Raises:
+        VanerError: no such model, or a damaged one.
+        FileNotFoundError: no such index.
+    """
+    prefix, rest = split(name)
+    if prefix:
+        return Unloaded(Store(rest).description["types"]) if prefix == "kb" else None
+    if not Path(name).is_dir() and name.count("/") == 1 and not name.startswith((".", "/", "~")):
+        return None  # a hub id
+    settings = ModelConfig.load(model_folder(name))
+    return Unloaded(settings.types, settings.datasets, settings.max_words, allow_new_types)
+
+
+def plain_name(name: str) -> str:
+    """The name without where it lies: ``mine`` for ``/data/runs/mine``, ``kb:names.kb`` for ``kb:/data/names.kb``."""
+    prefix, rest = split(name)
+    if prefix:
+        return f"{prefix}:{plain_name(rest)}"
+    return Path(name).resolve().name if os.path.exists(name) else name
+
+
+def tagger_hash(name: str) -> str:
+    """A hash of what a tagger is made of, the same wherever it lies.
+
+    Of a model: settings, tokenizer and all weights, those of its backbone by the hash that its settings hold or by
+    what is in its folder. Of a dictionary: its index's fingerprint. Of others: that of the file or folder that the
+    name has behind its prefix, or ``""`` where there is none.
+
+    Raises:
+        VanerError: no such model.
+        FileNotFoundError: no such index.
+    """
+    prefix, rest = split(name)
+    if prefix:
+        if prefix == "kb":
+            return Store(rest).fingerprint
+        return sha256(rest) if os.path.exists(rest) else ""
+    folder = Path(model_folder(name))
+    digest = hashlib.sha256()
+    for file in (CONFIG_NAME, *_TOKENISERS):
+        if (folder / file).is_file():
+            digest.update(f"{file} {sha256(folder / file)}\n".encode())
+    for part in (folder, folder / _BACKBONE):
+        if any(part.glob("*.safetensors")):
+            digest.update(f"{part.name if part != folder else ''} {weights_hash(part)}\n".encode())
+    return digest.hexdigest()
