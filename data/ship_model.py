@@ -36,7 +36,9 @@ def main() -> None:
         help="for the card: the same of another model",
     )
     parser.add_argument("--mistakes", metavar="FILE", help="for the card: what evaluate --mistakes wrote")
-    parser.add_argument("--command", help="for the card: the command that trains it, where it is written anew")
+    parser.add_argument(
+        "--command", help="for the card: the command that trains it, where it is written anew"
+    )
     args = parser.parse_args()
     model = VanerModel.from_pretrained(args.model, dtype="float32", device="cpu")
     training = dict(model.settings.training)

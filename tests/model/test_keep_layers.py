@@ -1,4 +1,4 @@
-"""In: a backbone, a number of its layers. Out: exactly its lower layers, saved, loaded, merged and refused as they should."""
+"""In: a backbone, a number of its layers. Out: its lower layers, saved, loaded, merged and refused as they should."""
 
 from __future__ import annotations
 

@@ -132,7 +132,15 @@ class ModelArguments:
     )
 
     def __post_init__(self) -> None:
-        numbers = ("head_rank", "lora_r", "lora_alpha", "lora_upper_layers", "keep_layers", "max_tokens", "max_words")
+        numbers = (
+            "head_rank",
+            "lora_r",
+            "lora_alpha",
+            "lora_upper_layers",
+            "keep_layers",
+            "max_tokens",
+            "max_words",
+        )
         _check(self, 1, math.inf, *numbers)
         _check(self, 0, 1, "lora_dropout")
         attention.check_place(self.attention, self.instruction)

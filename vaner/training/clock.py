@@ -17,7 +17,7 @@ from transformers.trainer_callback import ExportableState
 
 from vaner.training.processes import of_first, several
 
-#: Updates after which a run by the clock says how far it will get. The first one is slower than the others: not counted.
+#: Updates after which a run by the clock says how far it will get. The first, slower than the others, is not counted.
 _TIMED = 6
 
 log = logging.getLogger(__name__)
