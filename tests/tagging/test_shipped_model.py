@@ -44,6 +44,17 @@ def test_f1_on_fixed_slices_of_dev(tagger, name):
     assert all(found[corpus] > measured - 0.01 for corpus, measured in MEASURED[name].items()), found
 
 
+def test_an_instruction_read_once_finds_what_one_in_every_row_does(tagger, monkeypatch):
+    """The mode is `prefix`; the two ways of computing it differ by rounding alone."""
+    gold = list(read_registry()["bc5cdr-sample"].documents("test"))[:10]
+    texts, types = [d.with_spans([]) for d in gold], ["Chemical", "Disease", "Anatomy"]
+    assert tagger.model.reuses_instructions
+    once = list(tagger.tag_documents(texts, types, "bc5cdr"))
+    monkeypatch.setattr(type(tagger.model), "reuses_instructions", False)
+    every = list(tagger.tag_documents(texts, types, "bc5cdr"))
+    assert metrics.score(pair(once, every))[metrics.MICRO].f1 > 0.98
+
+
 def test_a_text_without_a_dataset(tagger):
     text = "Famotidine-associated delirium. A series of six patients with acute renal failure."
     found = {(s.text, s.type) for s in tagger(text)}
