@@ -13,7 +13,7 @@ import json
 import random
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +45,12 @@ def runs(length: int) -> Callable[[bytes], list[bytes]]:
     return cut
 
 
+def having(labels: Sequence[str], cut: Callable[[bytes], list[bytes]]) -> Callable[[bytes], list[bytes]]:
+    """``cut``, without the pieces of an IOB file that have no mention of these labels."""
+    starts = [f"\tB-{label}".encode() for label in labels]
+    return lambda data: [piece for piece in cut(data) if any(start in piece for start in starts)]
+
+
 @dataclass(frozen=True)
 class Sample:
     """A shipped corpus: where it is drawn from, how that is cut, how many pieces each split gets."""
@@ -62,6 +68,14 @@ SAMPLES = (
     Sample("bc2gm-sample", "bc2gm", runs(1), train=400, held_out=80),
     Sample("linnaeus-sample", "linnaeus", runs(10), train=40, held_out=8),
     Sample("anatem-sample", "anatem", runs(10), train=60, held_out=16),
+    # Two types that vaner-smollm2-135m was not taught, and that are rare: only what has one of them.
+    Sample(
+        "bionlp13cg-sample",
+        "bionlp13cg",
+        having(["Multi-tissue_structure", "Organism_substance"], runs(3)),
+        train=240,
+        held_out=48,
+    ),
 )
 
 

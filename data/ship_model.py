@@ -36,10 +36,15 @@ def main() -> None:
         help="for the card: the same of another model",
     )
     parser.add_argument("--mistakes", metavar="FILE", help="for the card: what evaluate --mistakes wrote")
+    parser.add_argument(
+        "--command", help="for the card: the command that trains it, where it is written anew"
+    )
     args = parser.parse_args()
     model = VanerModel.from_pretrained(args.model, dtype="float32", device="cpu")
     training = dict(model.settings.training)
-    training["command"] = re.sub(r"--data_root[ =]\S+", "--data_root CORPORA", training["command"])
+    training["command"] = args.command or re.sub(
+        r"--data_root[ =]\S+", "--data_root CORPORA", training["command"]
+    )
     model.settings = dataclasses.replace(model.settings, training=training)
     folder = MODELS / args.name
     model.save_pretrained(folder, load_tokenizer(args.model), dtype=torch.bfloat16)

@@ -28,7 +28,7 @@ OUTSIDE = {
     "kb/README.md": "kb.md",
     "kb/open/README.md": "kb-open.md",
     "data/models/vaner-smollm2-135m/README.md": "models/vaner-smollm2-135m.md",
-    "data/models/vaner-ncbi-bc5cdr/README.md": "models/vaner-ncbi-bc5cdr.md",
+    "data/models/vaner-smollm2-135m-20l/README.md": "models/vaner-smollm2-135m-20l.md",
 }
 HOME = {site: repository for repository, site in OUTSIDE.items()}
 

@@ -77,15 +77,15 @@ def test_train_on_your_corpus(execute):
     folder /= "own-corpus"
     in_brat = {document.id: document.spans for document in read(folder / "mine-brat")}
     assert in_brat == {document.id: document.spans for document in read(folder / "mine" / "train.jsonl")}
-    assert "('Anatomy', 'left ventricle')" in printed
-    record = json.loads((folder / "anatomy" / "run.json").read_text(encoding="utf-8"))
-    assert record["updates"] == 16 and record["started_from"] == "vaner-smollm2-135m"
-    # The shipped model does not know the type.
-    assert record["dev"]["anatem-sample"]["f1"] > 0.3
+    assert "('MultiTissueStructure', 'lymph nodes')" in printed
+    record = json.loads((folder / "tissues" / "run.json").read_text(encoding="utf-8"))
+    assert record["updates"] == 16 and record["started_from"] == "vaner-smollm2-135m-20l"
+    # The shipped model does not know the two types.
+    assert record["dev"]["bionlp13cg-sample"]["f1"] > 0.3
     assert "train on mine: 3 documents" in printed and "known before: Disease on" in printed
-    settings = json.loads((folder / "anatomy" / "vaner.json").read_text(encoding="utf-8"))
-    assert "Anatomy" in settings["types"] and "Disease" in settings["types"]
-    assert "anatem-sample, test split: 8 documents" in printed
+    settings = json.loads((folder / "tissues" / "vaner.json").read_text(encoding="utf-8"))
+    assert {"MultiTissueStructure", "Disease"} <= set(settings["types"])
+    assert "bionlp13cg-sample, test split: 48 documents" in printed
 
 
 @pytest.mark.slow

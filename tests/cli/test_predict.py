@@ -260,8 +260,8 @@ def test_a_model_that_was_not_copied_whole(model, tmp_path, capsys, name, conten
 
 
 def test_a_misspelt_model_is_told_its_neighbour(tmp_path, capsys):
-    said = refused(capsys, tmp_path, "--model", "vaner-ncbi-bc5cd", "--input", ABSTRACTS)
-    assert "no such model folder (did you mean vaner-ncbi-bc5cdr?); train one" in said
+    said = refused(capsys, tmp_path, "--model", "vaner-smollm2-135", "--input", ABSTRACTS)
+    assert "no such model folder (did you mean vaner-smollm2-135m?); train one" in said
 
 
 def test_a_bad_document_is_skipped_and_counted(model, tmp_path, capsys):

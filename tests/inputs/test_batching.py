@@ -100,7 +100,7 @@ def test_a_stream_is_padded_by_two_percent_at_most(corpora_root, device):
     from vaner.model.saving import load_tokenizer
     from vaner.tagging.labeler import Vaner
 
-    folder = model_folder("vaner-ncbi-bc5cdr")
+    folder = model_folder("vaner-smollm2-135m")
     settings = ModelConfig.load(folder)
     model = SimpleNamespace(settings=settings, reuses_instructions=False, device=torch.device(device))
     tagger = Vaner(model, load_tokenizer(folder))

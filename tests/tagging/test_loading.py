@@ -116,7 +116,7 @@ def test_nothing_is_there_under_that_name(tmp_path):
 
 
 def test_each_kind_says_which_options_it_takes(capitals):
-    assert options_of("runs/mine") == options_of("vaner-ncbi-bc5cdr") == frozenset(Options.__annotations__)
+    assert options_of("runs/mine") == options_of("vaner-smollm2-135m") == frozenset(Options.__annotations__)
     assert options_of("kb:names.idx") == frozenset()
     assert options_of("caps:x") == {"flat", "most"}
 

@@ -220,3 +220,28 @@ def test_without_patience_every_run_goes_to_its_end():
     for number in range(20):
         clock.better(0.5, number)
     assert clock.since_best == 19 and clock.is_patient
+
+
+# --- how far it will get ---
+
+
+def test_a_run_by_the_clock_says_after_six_updates_how_far_it_will_get(time, caplog):
+    caplog.set_level("INFO", "vaner.training.clock")
+    clock = begin(Clock(0, 2, None))
+    time.now += 30  # the first update is slow
+    step(clock, 1, 400)
+    drive(clock, 5, time, 2.0, first=2)
+    assert not caplog.messages
+    drive(clock, 400, time, 2.0, first=6)
+    assert caplog.messages == [
+        "  30 updates a minute on this machine now: about 46 of 400 updates fit into 2 minutes"
+    ]
+
+
+def test_it_is_not_more_than_the_updates_of_the_run_and_said_of_no_other_run(time, caplog):
+    caplog.set_level("INFO", "vaner.training.clock")
+    drive(begin(Clock(0, 2, None)), 20, time, 0.5)
+    assert "about 20 of 20 updates fit" in caplog.text
+    caplog.clear()
+    drive(begin(Clock(0, None, None)), 20, time, 0.5)
+    assert not caplog.messages

@@ -30,7 +30,7 @@ from vaner.training import run as training
 from vaner.training.trainer import _keep_unpacked
 
 CONFIGS = sorted(path.stem for path in (ROOT / "configs").glob("*.yaml"))
-SAMPLES = ("ncbi-disease", "bc5cdr", "bc2gm", "linnaeus", "anatem")
+SAMPLES = ("ncbi-disease", "bc5cdr", "bc2gm", "linnaeus", "anatem", "bionlp13cg")
 #: What is not of the settings that a model came from: run.json leaves it out.
 UNRECORDED = {
     "gradient_checkpointing",
@@ -74,6 +74,8 @@ def overrides(config, tiny, folder):
     for name in ("dev", "held_out"):
         if name in config:
             changed[name] = samples_of(config[name])
+    if "skip_types" in config:  # of those that the samples annotate
+        changed["skip_types"] = ["MultiTissueStructure"]
     if "model" in config:
         changed["model"] = [str(tiny.trained)]
     else:

@@ -38,6 +38,14 @@ def test_old_types_are_scored_on_corpora_that_are_here_and_not_scored_anyway():
     assert found.dev.documents.keys() == {"bc2gm-sample"}, "the mix's dev is scored anyway"
 
 
+def test_a_corpus_of_a_known_name_but_of_other_types_is_not_asked():
+    gathered = gather(DataArguments(mix=["anatem-sample"], cap=3), seed=1)
+    before = ModelConfig(datasets={"bionlp13cg": ["Cancer"], "bc2gm": ["Gene"]})
+    assert [c.name for c in what_it_knows(before, gathered, DataArguments(cap=3), 1).corpora] == [
+        "bc2gm-sample"
+    ]
+
+
 def test_rows_of_what_is_known_are_a_share_of_the_mix():
     data = DataArguments(mix=["anatem-sample"], cap=20, rehearse=0.3)
     found, what = known(data)

@@ -157,7 +157,7 @@ def sorted_weights(folder):
 
 def test_a_model_to_go_on_from_brings_its_own_shape():
     with pytest.raises(VanerError, match="--head and --model exclude each other.*leave --head out"):
-        training.run([*MIX, "--model", "vaner-ncbi-bc5cdr", "--head", "shared"])
+        training.run([*MIX, "--model", "vaner-smollm2-135m", "--head", "shared"])
     with pytest.raises(VanerError, match="no such model folder"):
         training.run([*MIX, "--model", "./nowhere"])
 

@@ -8,6 +8,7 @@ A run is as long as its updates or, with ``max_minutes``, as the clock says, whi
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Any
 
@@ -15,6 +16,11 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.trainer_callback import ExportableState
 
 from vaner.training.processes import of_first, several
+
+#: Updates after which a run by the clock says how far it will get. The first, slower than the others, is not counted.
+_TIMED = 6
+
+log = logging.getLogger(__name__)
 
 
 class Clock(TrainerCallback, ExportableState):
@@ -43,6 +49,7 @@ class Clock(TrainerCallback, ExportableState):
         self.best_scores: dict[str, dict[str, Any]] | None = None
         self._started: float | None = None
         self._agreed = 0.0
+        self._after_first: float | None = None
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps; transformers asks for it."""
@@ -101,12 +108,28 @@ class Clock(TrainerCallback, ExportableState):
         """Say whether dev is to be scored and whether the run is over; called by Trainer after every update."""
         if self.max_seconds:
             self._agreed = of_first(self.seconds())
+            self._say_how_far(state)
         share = self.share(state.global_step, state.max_steps)
         if share >= 1:
             control.should_training_stop = True
         if self.evaluations and share >= (self.evaluated + 1) / self.evaluations - 1e-9:
             self.evaluated = int(share * self.evaluations + 1e-9)
             control.should_evaluate = True
+
+    def _say_how_far(self, state: TrainerState) -> None:
+        """Once, after the first updates: how many there will be at this speed, without what scoring dev takes."""
+        if state.global_step == 1:
+            self._after_first = self._agreed
+        if state.global_step != _TIMED or self._after_first is None or not state.is_world_process_zero:
+            return
+        assert self.max_seconds is not None
+        one = (self._agreed - self._after_first) / (_TIMED - 1)
+        more = (self.max_seconds - self._agreed) / one if one else float("inf")
+        updates = int(min(state.max_steps, _TIMED + max(more, 0)))
+        log.info(
+            f"  {60 / one if one else float('inf'):,.0f} updates a minute on this machine now: about {updates:,} of "
+            f"{state.max_steps:,} updates fit into {self.max_seconds / 60:g} minutes"
+        )
 
     def better(self, score: float, step: int, scores: dict[str, dict[str, Any]] | None = None) -> bool:
         """Note an evaluation; true if it is the best so far.

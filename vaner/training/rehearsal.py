@@ -56,9 +56,11 @@ def what_it_knows(before: ModelConfig, gathered: Gathered, data: DataArguments, 
         seed: of the sample that is scored.
     """
     found: list[Corpus] = []
-    for dataset in before.datasets:
+    for dataset, types in before.datasets.items():
         # Whole corpora come before samples; of several spellings of one the first that is here.
-        of_that_name = [c for c in gathered.corpora.values() if c.instruction_name == dataset]
+        of_that_name = [
+            c for c in gathered.corpora.values() if c.instruction_name == dataset and c.annotated & set(types)
+        ]
         here = [c for c in of_that_name if {"train", "dev"} & c.present(data.data_root).keys()]
         found += sorted(here, key=lambda c: (c.shipped, -len(c.annotated)))[:1]
     scored = {gathered.corpora[name].instruction_name for name in gathered.dev}
