@@ -12,7 +12,13 @@ from vaner.jobs.sources import is_pattern
 from vaner.jobs.units import UNIT_CHARACTERS, UNIT_DOCUMENTS
 
 #: Options that mean nothing for a single file, and what they are then.
-_ONLY = {"processes": None, "unit_documents": None, "unit_characters": None, "overwrite": False}
+_ONLY = {
+    "processes": None,
+    "unit_documents": None,
+    "unit_characters": None,
+    "overwrite": False,
+    "gzip": "none",
+}
 
 
 def is_many(inputs: Sequence[str], output: str) -> bool:
