@@ -7,6 +7,7 @@ U+2028 are characters of the text, as they are for whoever counted its offsets.
 from __future__ import annotations
 
 import contextlib
+import errno
 import gzip
 import hashlib
 import importlib.resources
@@ -27,6 +28,8 @@ from vaner.errors import FormatError, VanerError, place
 
 BOM = b"\xef\xbb\xbf"
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
+#: errno of a disk, a quota or an allowance for files that is used up.
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 BROKEN_GZIP = (EOFError, gzip.BadGzipFile, zlib.error)
 
 _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where libyaml is there
@@ -153,6 +156,12 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vaner"
 
 
+def refuse_pipe(path: str | os.PathLike) -> None:
+    """Raise VanerError for a named pipe: it can be read once only, and its format is found by reading."""
+    if str(path) != "-" and os.path.exists(path) and stat.S_ISFIFO(os.stat(path).st_mode):
+        raise VanerError(f"{path}: is a pipe; give it as standard input, named -, with --input_format")
+
+
 def check_parent(path: str | os.PathLike) -> None:
     """Raise VanerError where the folder that is to hold ``path`` does not exist."""
     parent = os.path.dirname(os.path.abspath(path))
@@ -197,8 +206,10 @@ def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
             os.fsync(raw.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, target)
-    except BaseException:
+    except BaseException as error:
         os.unlink(temporary)
+        if isinstance(error, OSError) and error.errno in DISK_FULL and error.filename is None:
+            error.filename = str(path)  # the system says of no write which file it was
         raise
 
 

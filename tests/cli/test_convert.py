@@ -1,6 +1,8 @@
 """`python -m vaner convert` writes what another format can hold, and says in one line what it cannot do."""
 
+import errno
 import gzip
+import os
 import signal
 import subprocess
 import sys
@@ -146,3 +148,16 @@ def test_how_many_paths(tmp_path, capsys):
     assert main(["convert", str(GOLD)]) == 2
     assert "1 paths; name a file and what it becomes, or a folder" in capsys.readouterr().err
     assert main(["convert", *[str(GOLD)] * 3]) == 2
+
+
+def test_a_full_disk_is_one_line_that_names_the_file(tmp_path, monkeypatch, capsys):
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    folder = many(tmp_path)
+    for words in ([folder / "a.pubtator", tmp_path / "o.jsonl"], [folder, "--output", tmp_path / "out"]):
+        assert main(["convert", *map(str, words), "--on_error", "skip"]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith("error: ") and "jsonl: No space left on device; make room there" in said
+    assert not list(tmp_path.glob("*.jsonl")) and not list((tmp_path / "out").rglob("*.*"))

@@ -205,6 +205,9 @@ def test_what_cannot_work_is_said_before_the_model_is_loaded(tmp_path, capsys):
     assert "no does not exist; create it first" in capsys.readouterr().err
     assert predict(*words, "--output", tmp_path / "o.jsonl", "--input_format", "text:by=line") == 2
     assert "format text has no option 'by'; it has per" in capsys.readouterr().err
+    assert predict(*words, "--output", tmp_path / "out/", "--output_format", "jsonl:tool=none") == 2
+    assert "tool=none is unknown; choose one of" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_format_may_have_options(model, tmp_path):
@@ -404,6 +407,13 @@ def test_what_was_found_in_one_file(model, tmp_path, capsys):
     assert "most frequent" in said or not found["mentions"]
     assert predict(*words, "--summary", tmp_path / "nowhere" / "s.json") == 2
     assert "create it first" in capsys.readouterr().err
+    before = ABSTRACTS.read_bytes()
+    assert predict(*words, "--summary", ABSTRACTS) == 2
+    assert "is the input; name another file" in capsys.readouterr().err and ABSTRACTS.read_bytes() == before
+    assert predict(*words, "--summary", tmp_path / "o.jsonl") == 2
+    assert "is the output; name another file" in capsys.readouterr().err
+    assert predict(*words, "--summary", tmp_path) == 2
+    assert "is a folder; name a file to write" in capsys.readouterr().err
     assert predict(*words[:-1], f"{tmp_path}/out/", "--summary", tmp_path / "s.json") == 2
     assert "writes summary.json into its folder; leave it out" in capsys.readouterr().err
 
@@ -418,6 +428,7 @@ def test_wrong_ways_to_tag_many_files(folder, tmp_path, capsys):
     assert "several inputs become a file each; name a folder" in say(*both, "--output", "-")
     one = ("--input", folder / "a.pubtator", "--output", tmp_path / "o.jsonl")
     assert "--processes is for runs over many files" in say(*one, "--processes", 2)
+    assert "--gzip is for runs over many files" in say(*one, "--gzip", "all")
     assert "--processes is 0; choose 1 or more" in say(*both, "--output", tmp_path / "out", "--processes", 0)
     assert "no such model folder" in say(*both, "--output", tmp_path / "out")
     assert not (tmp_path / "out").exists()

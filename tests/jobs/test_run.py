@@ -139,6 +139,7 @@ def test_new_inputs_are_added_and_old_ones_may_go_when_they_are_done(corpus, tmp
     (corpus / "a.jsonl").unlink()
     result = tagged(corpus, tmp_path / "out")
     assert result.here["documents"] == 5 and result.counts["documents"] == 100
+    assert len(result.tallies) == 4
     assert result.notes == [
         "a.jsonl is no input any more; what it became stays",
         "1 inputs are new since the last run",
@@ -159,6 +160,44 @@ def test_files_of_nobody_are_not_overwritten(corpus, tmp_path):
     assert outputs(tmp_path / "out") == before
     run(job(corpus, tmp_path / "out"), Here, overwrite=True)
     assert len(list(read(tmp_path / "out/a.jsonl"))) == 42
+
+
+@pytest.mark.parametrize("name", ["summary.json", "rejected.jsonl", "deleted.jsonl"])
+def test_nor_those_that_are_called_as_a_runs_own(corpus, tmp_path, name):
+    write_documents(tmp_path / "out" / name, 1)
+    with pytest.raises(VanerError, match=f"{name}: exists, and no run that could go on wrote it"):
+        tagged(corpus, tmp_path / "out")
+
+
+def test_new_inputs_replace_no_file(corpus, tmp_path):
+    tagged(corpus, tmp_path / "out")
+    new = write_documents(tmp_path / "new" / "n.jsonl", 1)
+    mine = write_documents(tmp_path / "out" / "n.jsonl", 2)
+    before = outputs(tmp_path / "out")
+    with pytest.raises(VanerError, match=r"n.jsonl: exists, and no run that could go on wrote it"):
+        tagged(new.parent, tmp_path / "out")
+    mine.unlink()
+    (new.parent / "n.jsonl").rename(new.parent / "a.txt")
+    with pytest.raises(VanerError, match=r"a.jsonl: is what a.jsonl became, and .*a.txt would replace it"):
+        tagged(new.parent, tmp_path / "out")
+    assert outputs(tmp_path / "out") == {name: data for name, data in before.items() if name != "n.jsonl"}
+
+
+def test_an_output_that_was_taken_away_is_written_again(corpus, tmp_path):
+    tagged(corpus, tmp_path / "out")
+    before = outputs(tmp_path / "out")
+    (tmp_path / "out" / "sub" / "b.jsonl").unlink()
+    result = tagged(corpus, tmp_path / "out")
+    assert result.here["documents"] == 30 and result.counts["documents"] == 95
+    assert result.notes == [f"{tmp_path / 'out/sub/b.jsonl'} was taken away, and is written again"]
+    assert outputs(tmp_path / "out") == before
+
+
+def test_a_run_of_which_nothing_came_binds_nobody(corpus, tmp_path):
+    with pytest.raises(Interrupted):
+        run(job(corpus, tmp_path / "out", Settings(types=["Disease"])), partial(Here, after=0))
+    write_documents(corpus / "a.jsonl", 5)
+    assert tagged(corpus, tmp_path / "out").counts["documents"] == 58
 
 
 def test_a_second_run_on_the_same_output_is_told_so(corpus, tmp_path):

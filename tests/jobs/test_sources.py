@@ -1,8 +1,11 @@
 """Which files a command line means, and where each goes."""
 
+import os
+
 import pytest
 
 from vaner.errors import VanerError
+from vaner.formats import read
 from vaner.jobs.sources import ending, plan
 
 
@@ -81,6 +84,35 @@ def test_gzip(tmp_path):
     words = [tmp_path / "in"]
     assert [o for _, o in planned(words, tmp_path / "out", gzip="keep")] == ["a.jsonl", "b.jsonl.gz"]
     assert [o for _, o in planned(words, tmp_path / "out", gzip="all")] == ["a.jsonl.gz", "b.jsonl.gz"]
+
+
+def test_what_is_compressed_already_is_not_compressed_again(tmp_path):
+    tree(tmp_path / "in", "a.txt.gz")
+    for packed in ("parquet", "zip"):
+        (one,) = plan([str(tmp_path / "in")], tmp_path / "out", packed, gzip="all")
+        assert one.output.name == f"a.{packed}"
+
+
+def test_a_pipe_is_refused_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(VanerError, match="pipe: is a pipe; give it as standard input"):
+        planned([tmp_path / "pipe"], tmp_path / "out")
+    with pytest.raises(VanerError, match="pipe: is a pipe; give it as standard input"):
+        read(tmp_path / "pipe")
+
+
+def test_links_that_go_round_in_a_circle_are_read_once(tmp_path):
+    folder = tree(tmp_path / "in", "a.txt", "sub/b.txt")
+    for name, target in (("sub/up", ".."), ("sub/here", "."), ("sub/nowhere", "gone")):
+        (folder / name).symlink_to(target)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "c.txt").write_text("x")
+    (folder / "z").symlink_to(tmp_path / "other")
+    assert planned([folder], tmp_path / "out") == [
+        ("a.txt", "a.jsonl"),
+        ("sub/b.txt", "sub/b.jsonl"),
+        ("z/c.txt", "z/c.jsonl"),
+    ]
 
 
 def test_each_word_is_a_source_where_told_so(tmp_path):

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from vaner.errors import VanerError, near
+from vaner.files import DISK_FULL
 
 COMMANDS = (
     "calibrate",
@@ -53,6 +54,12 @@ def guarded(run: Callable[[], int | None]) -> int:
         # The reader of our output (head, less) has seen enough; nothing was lost.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        where = error.filename or "the output"
+        print(f"error: {where}: {error.strerror}; make room there and try again", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from vaner.cli.many import add_gzip
 from vaner.cli.options import add_formats, check_files, input_format, notes, say
 from vaner.errors import FormatError, OffsetError, VanerError
+from vaner.files import DISK_FULL
 from vaner.formats import check_reader, check_writer, read, write
 from vaner.jobs.sources import Source, ending, plan
 from vaner.report import SKIPPED, Report
@@ -45,6 +46,8 @@ def run(args: argparse.Namespace) -> int:
         raise VanerError(
             f"{len(args.paths)} paths; name a file and what it becomes, or a folder for all of them with --output"
         )
+    if args.gzip != "none":
+        raise VanerError("--gzip is for many files (--output FOLDER); let the name of the one end in .gz")
     _file(args, *args.paths)
     return 0
 
@@ -72,7 +75,8 @@ def _many(args: argparse.Namespace) -> int:
             counts["documents"] += _convert(source, input_format(args), output_format, args.on_error, report)
             counts["files"] += 1
         except (FormatError, OffsetError, OSError) as error:
-            if args.on_error == "raise":
+            full = isinstance(error, OSError) and error.errno in DISK_FULL
+            if full or args.on_error == "raise":
                 raise
             reason = f"{source.path}: {error.strerror}" if isinstance(error, OSError) else str(error)
             report.warn("file left out", reason)

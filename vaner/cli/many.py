@@ -19,6 +19,7 @@ _ONLY = {
     "unit_documents": None,
     "unit_characters": None,
     "overwrite": False,
+    "gzip": "none",
 }
 
 

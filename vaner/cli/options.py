@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable
 
 from vaner.errors import VanerError
-from vaner.files import check_parent
+from vaner.files import check_parent, refuse_pipe
 from vaner.formats import READERS, WRITERS, check_reader, check_writer, format_to_write, is_elsewhere
 from vaner.report import Report
 
@@ -95,6 +95,7 @@ def check_files(input: str, output: str, input_format: str, output_format: str |
     if not is_elsewhere(input):
         if not os.path.exists(input):
             raise VanerError(f"{input}: no such file; check the path")
+        refuse_pipe(input)
         if os.path.exists(output) and os.path.samefile(input, output):
             raise VanerError(f"{output}: is the input; name another file to write")
     if output != "-":

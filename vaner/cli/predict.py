@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -17,7 +18,7 @@ from vaner.cli.tagging_options import add_tagging, settings_of
 from vaner.document import Document
 from vaner.errors import VanerError
 from vaner.files import check_parent, write_text
-from vaner.formats import check_reader, check_writer, read, write
+from vaner.formats import check_reader, check_writer, is_elsewhere, read, write
 from vaner.jobs import ranks, record
 from vaner.jobs.pool import Pool, ProcessPool
 from vaner.jobs.ray_cluster import imported
@@ -84,7 +85,7 @@ def _file(args: argparse.Namespace) -> int:
     # What cannot work is said before the model is loaded, which may take minutes.
     output_format = check_files(source, args.output, input_format(args), args.output_format)
     if args.summary is not None:
-        check_parent(args.summary)
+        _check_summary(args.summary, source, args.output)
     settings = settings_of(args)
     tagger = settings.open()
     report = Report()
@@ -111,6 +112,18 @@ def _file(args: argparse.Namespace) -> int:
         print(f"{summary.linked.total():,} spans have a concept id", file=sys.stderr)
     notes(tagger.remarks())
     return 0
+
+
+def _check_summary(summary: str, source: str, output: str) -> None:
+    """Refuse a summary that cannot be written, or would replace what was read or tagged."""
+    check_parent(summary)
+    if os.path.isdir(summary):
+        raise VanerError(f"--summary {summary}: is a folder; name a file to write")
+    for what, path in (("input", source), ("output", output)):
+        if not (what == "input" and is_elsewhere(path)) and os.path.realpath(summary) == os.path.realpath(
+            path
+        ):
+            raise VanerError(f"--summary {summary}: is the {what}; name another file to write")
 
 
 def _counted(documents: Iterable[Document], summary: Summary, bar: tqdm) -> Iterator[Document]:

@@ -17,6 +17,7 @@ import inspect
 import logging
 import os
 import re
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -24,7 +25,7 @@ from typing import Any
 
 from vaner.document import Document
 from vaner.errors import FormatError, VanerError, near
-from vaner.files import BOM, UTF16, open_bytes
+from vaner.files import BOM, UTF16, open_bytes, refuse_pipe
 from vaner.formats import (
     bioc,
     brat,
@@ -147,6 +148,7 @@ def read(
     """
     if on_error not in ("raise", "skip"):
         raise VanerError(f"on_error={on_error!r} is unknown; choose 'raise' or 'skip'")
+    refuse_pipe(path)
     check_reader(format)
     if not is_elsewhere(path) and not os.path.exists(path):
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
@@ -183,11 +185,19 @@ def check_reader(format: str) -> None:
 
 def check_writer(format: str) -> None:
     """Raise VanerError unless :func:`write` knows this format and its options."""
+    if options := _to_write(format)[1]:
+        # Only the writer knows what an option may be.
+        with tempfile.TemporaryDirectory() as folder:
+            WRITERS[_to_write(format)[0]](os.path.join(folder, "none"), [], report=Report(), **options)
+
+
+def _to_write(format: str) -> tuple[str, dict[str, Any]]:
+    """A format's name, and the options that follow it."""
     name, _, written = format.partition(":")
     if name not in WRITERS:
         hint = "can only be read" if name in READERS else "is unknown"
         raise VanerError(f"format {name!r} {hint}; choose one of {', '.join(WRITERS)}")
-    _options(name, WRITERS[name], written)
+    return name, _options(name, WRITERS[name], written)
 
 
 def is_elsewhere(path: str | os.PathLike) -> bool:
@@ -258,9 +268,8 @@ def write(
         FormatError: for an id that comes twice.
         VanerError: for an unknown format or a place that cannot be written to.
     """
-    check_writer(format)
-    name, _, written = format.partition(":")
-    options = {**_options(name, WRITERS[name], written), **options}
+    name, written = _to_write(format)
+    options = {**written, **options}
     told = Report() if report is None else report
     count = WRITERS[name](path, _unique(documents, path), report=told, **options)
     if report is None:

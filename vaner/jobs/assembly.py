@@ -137,11 +137,7 @@ def write_deleted(store: Store, output: Path, sources: Sequence[Source]) -> int:
     Returns:
         how many.
     """
-    ends = [
-        (source.name, store.sources[source.name].end or {})
-        for source in sources
-        if source.name in store.sources
-    ]
+    ends = [(name, store.sources[name].end or {}) for name in store.in_order(sources)]
     return _write_lines(
         output / DELETED, [{"file": name, "id": id} for name, end in ends for id in end.get("deleted", ())]
     )

@@ -22,6 +22,7 @@ from types import FrameType
 from typing import Any
 
 from vaner.errors import VanerError
+from vaner.files import DISK_FULL
 from vaner.jobs import record
 from vaner.jobs.assembly import Tally, assemble, told, write_deleted, write_rejected
 from vaner.jobs.lock import locked
@@ -80,7 +81,8 @@ class Result:
         counts: documents, characters, spans and rejected, of all sources; files that were written; documents that
             sources say exist no longer.
         told: kind of thing that readers and writers repaired or left out -> how often, and the first message.
-        tallies: what was counted over each source's documents, in the order of the sources.
+        tallies: what was counted over each source's documents, in the order of the sources; then over those that are
+            no sources any more.
         notes: sentences that a user should know.
         here: documents, tokens, padded_tokens and units of this run alone.
         seconds: of this run.
@@ -114,9 +116,9 @@ def run(job: Job, workers: Callable[[], Pool], *, overwrite: bool = False, progr
         stack.enter_context(locked(job.output / WORK / "lock"))
         stack.enter_context(_signals())
         if overwrite:
-            _clear(job.output)
-        notes = _same_run(job, overwrite)
+            _clear(job)
         store = Store(job.output)
+        notes = _same_run(job, store)
         notes += _check_sources(job, store)
         ours = _Run(job, store, progress)
         try:
@@ -257,16 +259,16 @@ class _Run:
         self.progress.source(source.name, source.size())
 
 
-def _same_run(job: Job, overwrite: bool) -> list[str]:
+def _same_run(job: Job, store: Store) -> list[str]:
     """Refuse to go on with another run's work; remember this one's record where there is none."""
     path = job.output / WORK / "run.json"
+    if not any(one.units or one.end or one.complete for one in store.sources.values()):
+        # Nothing came of it (an option was misspelt, say): there is no work that other settings could spoil.
+        path.unlink(missing_ok=True)
+        store.begin_anew()
     if not path.exists():
-        for source in job.sources:
-            if source.output.exists() and not overwrite:
-                raise VanerError(
-                    f"{source.output}: exists, and no run that could go on wrote it; name another folder, or replace "
-                    "it with --overwrite"
-                )
+        for file in [source.output for source in job.sources] + [job.output / name for name in OF_RUN]:
+            _check_free(file)
         record.save(path, job.record)
         return []
     before = record.load(path)
@@ -280,11 +282,32 @@ def _same_run(job: Job, overwrite: bool) -> list[str]:
     return []
 
 
+def _check_free(file: Path) -> None:
+    if file.exists():
+        raise VanerError(
+            f"{file}: exists, and no run that could go on wrote it; name another folder, or replace it with --overwrite"
+        )
+
+
 def _check_sources(job: Job, store: Store) -> list[str]:
-    """Refuse sources that changed since they were begun; say which came, and which went."""
+    """Refuse sources that changed since they were begun, and new ones that would replace a file; say which came, and
+    which went."""
     named = {source.name: source for source in job.sources}
+    written = {
+        progressed.complete["output"]: name
+        for name, progressed in store.sources.items()
+        if progressed.complete is not None and not progressed.complete["missing"]
+    }
+    new = [source for source in job.sources if source.name not in store.sources]
+    for one in new:
+        if (other := written.get(os.path.relpath(one.output, job.output))) is not None:
+            raise VanerError(
+                f"{one.output}: is what {other} became, and {one.path} would replace it; rename the input, or name "
+                "another folder to write to"
+            )
+        _check_free(one.output)
     notes = []
-    for name, progressed in store.sources.items():
+    for name, progressed in list(store.sources.items()):
         source = named.get(name)
         complete = progressed.complete is not None
         if source is None or not (source.path == "-" or os.path.exists(source.path) or not progressed.stamp):
@@ -299,14 +322,17 @@ def _check_sources(job: Job, store: Store) -> list[str]:
                 f"{source.path}: has changed since this run began it; give it its old content, or start anew with "
                 "--overwrite"
             )
-    new = [name for name in named if name not in store.sources]
-    if new and store.sources and all(one.complete for one in store.sources.values()):
+        elif progressed.complete and not progressed.complete["missing"] and not source.output.exists():
+            notes.append(f"{source.output} was taken away, and is written again")
+            store.forget(name)
+    if new and store.sources and all(had.complete for had in store.sources.values()):
         notes.append(f"{len(new):,} inputs are new since the last run")
     return notes
 
 
-def _clear(output: Path) -> None:
-    """Remove what a run left, and wrote."""
+def _clear(job: Job) -> None:
+    """Remove what a run left, and wrote, and what stands where this one will write."""
+    output = job.output
     with suppress(VanerError):  # the rest of a damaged manifest says nothing of outputs
         for line in lines(output / WORK / "manifest.jsonl"):
             if line["kind"] == "complete":
@@ -318,8 +344,8 @@ def _clear(output: Path) -> None:
             shutil.rmtree(entry)
         else:
             entry.unlink()
-    for name in OF_RUN:
-        (output / name).unlink(missing_ok=True)
+    for file in [source.output for source in job.sources] + [output / name for name in OF_RUN]:
+        file.unlink(missing_ok=True)
 
 
 def _result(job: Job, store: Store, notes: list[str], rejected: int) -> Result:
@@ -333,7 +359,7 @@ def _result(job: Job, store: Store, notes: list[str], rejected: int) -> Result:
             for kind, (count, message) in line["told"].items():
                 result.told.setdefault(kind, [0, message])[0] += count
     result.counts["rejected"] = rejected
-    result.tallies = [store.tally(source.name) for source in job.sources]
+    result.tallies = [store.tally(name) for name in store.in_order(job.sources)]
     return result
 
 
@@ -364,7 +390,7 @@ def _disk_errors(output: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno in DISK_FULL:
             what = "make room there"
         elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOTDIR):
             what = "make it possible to write there, or name another folder,"

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vaner.errors import VanerError
+from vaner.files import refuse_pipe
 from vaner.formats import is_elsewhere
 from vaner.formats.brat import ENDINGS as STANDOFF
 
@@ -30,6 +31,8 @@ REJECTED = "rejected.jsonl"
 SUMMARY = "summary.json"
 DELETED = "deleted.jsonl"
 OF_RUN = (REJECTED, SUMMARY, DELETED)
+#: Endings of files that are compressed already.
+_COMPRESSED = ("parquet", "zip")
 _LONG_ENDINGS = (".bioc.xml", ".bioc.json", ".pubtator.txt")
 #: What an input ends in, as opposed to a dot that belongs to its name (``v1.2``).
 _ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,11}$")
@@ -133,6 +136,7 @@ def _find(word: str, output: Path) -> Iterator[tuple[str, str]]:
     elif os.path.isdir(word):
         yield from _walk(Path(word), Path(word), output)
     elif os.path.exists(word):
+        refuse_pipe(word)
         yield word, Path(word).name
     else:
         raise VanerError(f"{word}: no such file; check the path")
@@ -145,8 +149,15 @@ def _fixed(pattern: str) -> str:
     return str(Path(*parts[:first])) if first else "."
 
 
-def _walk(folder: Path, root: Path, output: Path) -> Iterator[tuple[str, str]]:
-    """The sources below a folder, by name: files, and folders of brat as one source each."""
+def _walk(folder: Path, root: Path, output: Path, seen: set[str] | None = None) -> Iterator[tuple[str, str]]:
+    """The sources below a folder, by name: files, and folders of brat as one source each.
+
+    A folder that was ``seen`` is not read again by another link: links may go round in a circle.
+    """
+    seen = set() if seen is None else seen
+    if (real := os.path.realpath(folder)) in seen:
+        return
+    seen.add(real)
     if _is_standoff(folder):
         name = folder.relative_to(root).as_posix()
         yield str(folder), folder.resolve().name if name == "." else name
@@ -157,7 +168,7 @@ def _walk(folder: Path, root: Path, output: Path) -> Iterator[tuple[str, str]]:
         if output.exists() and entry.exists() and entry.samefile(output):
             continue
         if entry.is_dir():
-            yield from _walk(entry, root, output)
+            yield from _walk(entry, root, output, seen)
         elif entry.is_file():
             yield str(entry), entry.relative_to(root).as_posix()
 
@@ -180,7 +191,8 @@ def _output(name: str, ending: str, gzip: str) -> str:
             break
     else:
         bare = _ENDING.sub("", bare) or bare
-    return f"{bare}.{ending}" + (".gz" if gzip == "all" or (gzip == "keep" and zipped) else "")
+    zips = ending not in _COMPRESSED and (gzip == "all" or (gzip == "keep" and zipped))
+    return f"{bare}.{ending}" + (".gz" if zips else "")
 
 
 def _check(sources: Iterable[Source]) -> None:
@@ -189,9 +201,10 @@ def _check(sources: Iterable[Source]) -> None:
     for one in sources:
         other = outputs.setdefault(one.output, one)
         if other is not one:
+            apart = os.path.dirname(other.name) == os.path.dirname(one.name) and other.name != one.name
             raise VanerError(
-                f"{other.path} and {one.path} would both become {one.output}; name them in two runs, or the folder "
-                "that holds both, or rename one"
+                f"{other.path} and {one.path} would both become {one.output}; rename one, "
+                + ("or write them to two folders" if apart else "or name the folder that holds both")
             )
         if (clash := inputs.get(os.path.realpath(one.output))) is not None:
             raise VanerError(f"{one.output}: is the input {clash.path}; name another folder to write to")

@@ -16,14 +16,14 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vaner.errors import VanerError
 from vaner.files import open_bytes, replacing, sha256
-from vaner.jobs.sources import WORK
+from vaner.jobs.sources import WORK, Source
 
 
 @dataclass
@@ -77,6 +77,15 @@ class Store:
                 self._check_units(name, source)
 
     # --- reading ---
+
+    def in_order(self, sources: Sequence[Source]) -> list[str]:
+        """The names that the manifest has: of these sources in their order, then of those that are none any more."""
+        named = [source.name for source in sources if source.name in self.sources]
+        return named + [name for name in self.sources if name not in set(named)]
+
+    def forget(self, name: str) -> None:
+        """Take a source for one that was never begun: its output is gone. The manifest has it anew when it begins."""
+        del self.sources[name]
 
     def lines(self) -> Iterator[dict[str, Any]]:
         """The lines of the manifest, in order.
@@ -148,6 +157,11 @@ class Store:
         return self.folder / "tallies" / f"{_short(name)}.json.gz"
 
     # --- writing ---
+
+    def begin_anew(self) -> None:
+        """Forget every source."""
+        self.manifest.unlink(missing_ok=True)
+        self.sources = {}
 
     def begin(self, name: str, stamp: dict[str, Any]) -> None:
         """Record that a source is read from now on; again, where its file only looks different."""
