@@ -432,3 +432,23 @@ def test_wrong_ways_to_tag_many_files(folder, tmp_path, capsys):
     assert "--processes is 0; choose 1 or more" in say(*both, "--output", tmp_path / "out", "--processes", 0)
     assert "no such model folder" in say(*both, "--output", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "said"),
+    [
+        ("--types", "@", "error: --types @: no file is named; write @FILE"),
+        ("--model", "kb:", "error: kb:: nothing is named behind the colon; write kb:PATH"),
+        ("--input", "", "error: an empty name: no such file; check the path"),
+        ("--input", "hf:", "error: hf: names no dataset; write hf:NAME as the hub has it"),
+    ],
+)
+def test_a_word_that_names_nothing(make_kb, tmp_path, capsys, flag, value, said):
+    words = {
+        "--model": f"kb:{make_kb().path}",
+        "--input": ABSTRACTS,
+        "--output": tmp_path / "o.jsonl",
+        flag: value,
+    }
+    assert predict(*(word for pair in words.items() for word in pair)) == 2
+    assert capsys.readouterr().err.strip() == said

@@ -94,7 +94,7 @@ def check_files(input: str, output: str, input_format: str, output_format: str |
     check_writer(to_write)
     if not is_elsewhere(input):
         if not os.path.exists(input):
-            raise VanerError(f"{input}: no such file; check the path")
+            raise VanerError(f"{input or 'an empty name'}: no such file; check the path")
         refuse_pipe(input)
         if os.path.exists(output) and os.path.samefile(input, output):
             raise VanerError(f"{output}: is the input; name another file to write")

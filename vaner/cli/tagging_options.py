@@ -173,6 +173,8 @@ def types_of(words: list[str]) -> list[str]:
             found.append(word)
             continue
         path = word.removeprefix("@")
+        if not path:
+            raise VanerError("--types @: no file is named; write @FILE")
         named = [_without_comment(decode(line, f"{path}:{number}")) for number, line in lines(path)]
         if not any(named):
             raise FormatError(f"{path}: no types; write one a line, such as Disease")

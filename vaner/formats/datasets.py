@@ -10,6 +10,7 @@ of its classes included.
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from collections.abc import Iterator, Mapping
@@ -134,7 +135,10 @@ def _load(path: str | os.PathLike, config: str, streaming: str) -> Any:
 
     # What goes wrong is said once, in the error.
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)
+    logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
     name = str(path)
+    if name == HUB:
+        raise FormatError(f"{name} names no dataset; write {HUB}NAME as the hub has it")
     options: dict[str, Any] = {"name": config} if config else {}
     try:
         if name.startswith(HUB):

@@ -139,7 +139,7 @@ def _find(word: str, output: Path) -> Iterator[tuple[str, str]]:
         refuse_pipe(word)
         yield word, Path(word).name
     else:
-        raise VanerError(f"{word}: no such file; check the path")
+        raise VanerError(f"{word or 'an empty name'}: no such file; check the path")
 
 
 def _fixed(pattern: str) -> str:
