@@ -58,6 +58,21 @@ def run(script: str, *options: str) -> subprocess.CompletedProcess:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("isa", ["ALL", "AVX2"])
+def test_every_way_to_multiply_that_a_machine_has_is_timed(isa, tmp_path, monkeypatch):
+    path = tmp_path / "products.json"
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", isa)
+    done = run("products", "--rounds", "2", "--json", str(path))
+    assert done.returncode == 0, done.stderr
+    found = json.loads(path.read_text())
+    named = [row["products"] for row in found["rows"]]
+    assert named[0] == "float32, stock" and found["rows"][0]["gain"]["median"] == 1
+    assert ("float32, int8" in named) == ("avx2" in found["instructions"])
+    assert ("bfloat16, fused" in named) == bool({"avx512_bf16", "amx_tile"} & set(found["instructions"]))
+    assert isa == "ALL" or found["instructions"] in ([], ["avx2"])
+
+
+@pytest.mark.slow
 def test_every_attention_mode_is_timed_beside_the_open_one(tmp_path):
     path = tmp_path / "modes.json"
     done = run("modes", "--documents", "4", "--rounds", "2", "--json", str(path))
