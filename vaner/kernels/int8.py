@@ -10,13 +10,8 @@ products in 32 bits. Older ones sum two in 16 bits, where two products of 255 an
 32,767. Weights of at most 64 fit, and cost one bit of precision (`weight_limit`).
 
 Everything between products has the dtype of the activations, scales too: a bfloat16 tensor times a float32 one is
-<<<<<<< HEAD
-computed by way of copies. In LLaMA's MLP only what must be exact is multiplied by a scale: activations that are rounded
-anew anyway carry theirs along.
-=======
 computed by way of copies. In LLaMA's MLP, activations that are rounded anew anyway are not multiplied by their scale
 first; the next ones carry it along:
->>>>>>> cpu
 
     gate  =  silu(s * gate8)       h  =  gate * up8        y  =  s * s[h] * down8 of h
 """
