@@ -16,8 +16,9 @@ Three questions:
 
 Keys of the JSON file:
 
-    documents_per_second, start_up_seconds, start_up_share, overhead, overhead_without_start_up,
-    bookkeeping, rounds, machine, versions
+    documents_per_second, documents_per_second_without_start_up, start_up_seconds, start_up_share, overhead,
+    overhead_without_start_up, cpu_overhead_without_start_up (which is the steadier on a busy machine), bookkeeping,
+    rounds, machine, versions
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import argparse
 import functools
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -135,9 +137,9 @@ class _Bench:
         ]
         for _, name in progress(turns, "rounds"):
             more = [] if name == BARE else cut
-            seconds, _ = self._command(name, whole, *more)
+            taken, _ = self._command(name, whole, *more)
             start, _ = self._command(name, one, *more)
-            found[name].append({"seconds": seconds, "start_up": start})
+            found[name].append(taken | {f"start_up_{key}": value for key, value in start.items()})
         return found
 
     def _written(self, name: str, documents: Iterable[Document]) -> Path:
@@ -145,8 +147,8 @@ class _Bench:
         write(path, documents, "jsonl", report=Report())
         return path
 
-    def _command(self, name: str, path: Path, *options: str) -> tuple[float, Path]:
-        """Seconds of a command, and the file that it wrote."""
+    def _command(self, name: str, path: Path, *options: str) -> tuple[dict[str, float], Path]:
+        """Seconds of a command by the clock and of the processor, and the file that it wrote."""
         self._number += 1
         if name == BARE:
             written = target = self.folder / f"{self._number}.jsonl"
@@ -157,16 +159,22 @@ class _Bench:
             target.mkdir()
         command = [sys.executable, "-m", "vaner", "predict", "--model", self.args.model]
         command += ["--input", str(path), "--output", str(target), *options]
-        began = time.perf_counter()
+        began, computed = time.perf_counter(), _cpu_seconds()
         done = subprocess.run(command, capture_output=True, text=True, env=_environment())
-        seconds = time.perf_counter() - began
+        taken = {"seconds": time.perf_counter() - began, "cpu_seconds": _cpu_seconds() - computed}
         if done.returncode:
             raise VanerError(f"{name}: status {done.returncode}: {done.stderr.strip()[-300:]}")
-        return seconds, written
+        return taken, written
 
 
 def _name(processes: int) -> str:
     return f"{processes} process" + ("es" if processes > 1 else "")
+
+
+def _cpu_seconds() -> float:
+    """Of all processes that were begun from here and have ended, and of those that they began."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _environment() -> dict[str, str]:
@@ -188,9 +196,8 @@ def made_up(count: int) -> dict:
 
 def results(rounds: dict[str, list[dict[str, float]]], bookkeeping: dict, documents: int) -> dict:
     """Rates, shares and overheads, round by round."""
-    whole = {name: [one["seconds"] for one in found] for name, found in rounds.items()}
-    start = {name: [one["start_up"] for one in found] for name, found in rounds.items()}
-    work = {name: [a - b for a, b in zip(whole[name], start[name], strict=True)] for name in rounds}
+    whole, start, work = _parts(rounds, "seconds")
+    cpu = _parts(rounds, "cpu_seconds")[2]
     one = _name(1)
     a_document = bookkeeping["seconds"] / bookkeeping["documents"]
     bookkeeping["share_of_tagging"] = a_document / (statistics.median(work[BARE]) / documents)
@@ -203,13 +210,24 @@ def results(rounds: dict[str, list[dict[str, float]]], bookkeeping: dict, docume
         },
         "start_up_seconds": {name: contest.summary(found) for name, found in start.items()},
         "start_up_share": {name: contest.ratio(start[name], whole[name]) for name in rounds},
-        "overhead": contest.summary([a / b - 1 for a, b in zip(whole[one], whole[BARE], strict=True)]),
-        "overhead_without_start_up": contest.summary(
-            [a / b - 1 for a, b in zip(work[one], work[BARE], strict=True)]
-        ),
+        "overhead": _more(whole[one], whole[BARE]),
+        "overhead_without_start_up": _more(work[one], work[BARE]),
+        "cpu_overhead_without_start_up": _more(cpu[one], cpu[BARE]),
         "bookkeeping": bookkeeping,
         "rounds": rounds,
     }
+
+
+def _parts(rounds: dict[str, list[dict[str, float]]], key: str) -> list[dict[str, list[float]]]:
+    """Of each command and round: all of it, its start-up, and what is left."""
+    whole = {name: [one[key] for one in found] for name, found in rounds.items()}
+    start = {name: [one[f"start_up_{key}"] for one in found] for name, found in rounds.items()}
+    work = {name: [a - b for a, b in zip(whole[name], start[name], strict=True)] for name in rounds}
+    return [whole, start, work]
+
+
+def _more(values: Sequence[float], than: Sequence[float]) -> dict:
+    return contest.summary([a / b - 1 for a, b in zip(values, than, strict=True)])
 
 
 def show(found: dict) -> None:
@@ -227,6 +245,7 @@ def show(found: dict) -> None:
     for key, what in (
         ("overhead", "of the command"),
         ("overhead_without_start_up", "without start-up"),
+        ("cpu_overhead_without_start_up", "without start-up, in CPU seconds"),
     ):
         one = found[key]
         low, middle, high = (100 * one[k] for k in ("min", "median", "max"))

@@ -467,12 +467,18 @@ def test_memory_is_measured(tmp_path):
 
 def test_what_a_corpus_run_costs_is_reckoned_round_by_round(benchmark):
     corpus = benchmark("corpus")
+
+    def taken(seconds, start_up):
+        clock = {"seconds": seconds, "start_up_seconds": start_up}
+        return clock | {"cpu_seconds": 2 * seconds, "start_up_cpu_seconds": 2 * start_up - 1}
+
     rounds = {
-        corpus.BARE: [{"seconds": 12.0, "start_up": 2.0}, {"seconds": 22.0, "start_up": 2.0}],
-        "1 process": [{"seconds": 13.5, "start_up": 3.0}, {"seconds": 24.0, "start_up": 3.0}],
+        corpus.BARE: [taken(12.0, 2.0), taken(22.0, 2.0)],
+        "1 process": [taken(13.5, 3.0), taken(24.0, 3.0)],
     }
     found = corpus.results(rounds, {"documents": 1000, "seconds": 1.0}, 100)
     assert found["overhead_without_start_up"]["rounds"] == pytest.approx([0.05, 0.05])
+    assert found["cpu_overhead_without_start_up"]["rounds"] == pytest.approx([22 / 21 - 1, 43 / 41 - 1])
     assert found["overhead"]["rounds"] == pytest.approx([1.5 / 12, 2 / 22])
     assert found["start_up_share"]["1 process"]["rounds"] == pytest.approx([3 / 13.5, 3 / 24])
     assert found["documents_per_second"][corpus.BARE]["rounds"] == pytest.approx([100 / 12, 100 / 22])
