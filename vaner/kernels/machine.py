@@ -51,7 +51,7 @@ def instructions() -> list[str]:
     """Those that matter here, by torch's names: what the processor has and oneDNN may use."""
     has = _capabilities()
     limited = limit()
-    left = _NAMES if limited is None else _LEFT[limited.partition("=")[2]]
+    left = frozenset(_NAMES) if limited is None else _LEFT[limited.partition("=")[2]]
     return [name for name in _NAMES if has.get(name) and name in left]
 
 
