@@ -29,8 +29,10 @@ _LEFT: dict[str, frozenset[str]] = {
     "AVX10_1_512": _BF16 | {"avx512_fp16"},
 }
 # What products are made of: names of x86 from the least to the greatest, then those of ARM.
-_NAMES = ("avx2", "avx_vnni", "avx512_f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_int8")
-_NAMES += ("neon", "dot", "i8mm", "bf16", "sve", "sve2", "sme")
+_NAMES = (
+    *("avx2", "avx_vnni", "avx512_f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_int8"),
+    *("neon", "dot", "i8mm", "bf16", "sve", "sve2", "sme"),
+)
 
 
 def is_x86() -> bool:
