@@ -74,6 +74,15 @@ def test_activations_may_be_written_over_only_where_that_is_said():
     assert ((restored - kept).abs() <= first.scales / 2 * 1.001).all(), "off by at most half a step"
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_no_largest_value_becomes_the_smallest(dtype):
+    """In bfloat16 a value times 127 over itself may be 128, which a signed byte has not."""
+    x = torch.linspace(1, 2, 500)[:, None].mul(torch.tensor([[1.0, -1.0, 0.0]])).to(dtype)
+    found = rounded(x).bytes
+    assert (found[:, 0] >= 254).all() and ((found[:, 1] == 1) | (found[:, 1] == 2)).all()
+    assert (found[:, 2] == 128).all()
+
+
 @needs_bytes
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_an_mlp_in_bytes_says_nearly_what_the_stock_one_says(dtype, tiny_backbones):

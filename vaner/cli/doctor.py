@@ -174,9 +174,7 @@ def _tagging() -> dict[str, Any]:
         "dtype": name,
         "why_dtype": why_dtype,
         "fused": fused,
-        "why_fused": "oneDNN's fused products are faster here"
-        if fused
-        else "they are for a CPU: x86 with AVX2 at least",
+        "why_fused": "oneDNN's are faster here" if fused else "they are for x86 with AVX2 at least",
         "int8": int8,
         "int8_weight_bits": (8 if weight_limit() == 127 else 7) if int8 else None,
         "threads": threads,
@@ -189,8 +187,14 @@ def advice(found: dict[str, Any]) -> list[str]:
     """What to install or set, one line each, most useful first."""
     said = []
     processor, torch, tagging = found["processor"], found["torch"], found["tagging"]
-    for name, why in {k: v["error"] for k, v in found.items() if "error" in v}.items():
-        said.append(f"{name} cannot be told ({why}); reinstall with: pip install --force-reinstall .")
+    broken: dict[str, list[str]] = {}
+    for name, part in found.items():
+        if "error" in part:
+            broken.setdefault(part["error"], []).append(name)
+    for why, names in broken.items():
+        said.append(
+            f"{', '.join(names)} cannot be told ({why}); pip install --force-reinstall vaner, or a clone's ."
+        )
     for package, why in found["imports"].items():
         if why and package != "error":
             said.append(f"{package} cannot be imported ({why}); pip install --force-reinstall {package}")
@@ -204,14 +208,8 @@ def advice(found: dict[str, Any]) -> list[str]:
             f"{torch.get('vectors')}: unset it to use all that there is"
         )
     if torch.get("nvidia") and not torch.get("accelerator"):
-        said.append(
-            "an NVIDIA driver is here, but torch cannot use it"
-            + (
-                ": its build has no CUDA; install one from pytorch.org"
-                if not torch["cuda"]
-                else "; check the driver"
-            )
-        )
+        do = "check the driver" if torch["cuda"] else "install a torch with CUDA (pytorch.org)"
+        said.append(f"an NVIDIA driver is here, but torch cannot use it; {do}")
     cores, threads = processor.get("usable_cores"), torch.get("threads")
     if cores and threads and threads < cores and not (torch["accelerator"] or _fills_cores(threads)):
         said.append(f"torch uses {threads} of {cores} cores; unset OMP_NUM_THREADS, or set it to {cores}")
@@ -226,13 +224,11 @@ def advice(found: dict[str, Any]) -> list[str]:
         for kind, flag in (("bfloat16", "--dtype bfloat16"), ("int8", "--quantization int8")):
             gain = rates.get(kind, 0) / rates[used]
             if kind != used and gain > _WORTH:
+                cost = (
+                    ", the whole of tagging less so; F1 stays within a few tenths" if kind == "int8" else ""
+                )
                 said.append(
-                    f"{flag}: products in {kind} are {gain:.1f} times as fast here as in {used}"
-                    + (
-                        ", the whole of tagging less so; F1 stays within a few tenths"
-                        if kind == "int8"
-                        else ""
-                    )
+                    f"{flag}: products in {kind} are {gain:.1f} times as fast here as in {used}{cost}"
                 )
     if not found["cache"].get("present", True):
         said.append(f"the backbone {_BACKBONE} is not here yet; the first tagger fetches it (93 MB, once)")
@@ -253,10 +249,8 @@ def page(found: dict[str, Any]) -> list[str]:
         return found[part]
 
     if one := told("processor"):
-        say(
-            "processor",
-            f"{one['name']} ({one['architecture']}), {one['usable_cores']} of {one['cores']} cores usable",
-        )
+        cores = f"{one['usable_cores']} of {one['cores']} cores usable"
+        say("processor", f"{one['name']} ({one['architecture']}), {cores}")
     if one := told("torch"):
         held = f" (no more by {one['limit']})" if one["limit"] else ""
         say("instructions", (", ".join(one["instructions"]) or "none that matter here") + held)
@@ -268,10 +262,8 @@ def page(found: dict[str, Any]) -> list[str]:
         say("memory", ", ".join(extra))
     if one := told("rates"):
         for device, of in one.items():
-            say(
-                f"rate, {device}",
-                ", ".join(f"{kind} {value:,.0f}" for kind, value in of.items()) + " GFLOP/s",
-            )
+            rates = ", ".join(f"{kind} {value:,.0f}" for kind, value in of.items())
+            say(f"rate, {device}", f"{rates} GFLOP/s")
     if one := told("packages"):
         say("versions", ", ".join(f"{name} {version}" for name, version in one.items()))
     if one := told("cache"):

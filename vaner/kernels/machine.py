@@ -28,9 +28,11 @@ _LEFT: dict[str, frozenset[str]] = {
     "AVX512_CORE_FP16": _BF16 | {"avx512_fp16"},
     "AVX10_1_512": _BF16 | {"avx512_fp16"},
 }
-# What products are made of: the names by which people know processors, the greatest last.
-_X86 = ("avx2", "avx_vnni", "avx512_f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_int8")
-_ARM = ("neon", "dot", "i8mm", "bf16", "sve", "sve2", "sme")
+# What products are made of: names of x86 from the least to the greatest, then those of ARM.
+_NAMES = (
+    *("avx2", "avx_vnni", "avx512_f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_int8"),
+    *("neon", "dot", "i8mm", "bf16", "sve", "sve2", "sme"),
+)
 
 
 def is_x86() -> bool:
@@ -49,11 +51,10 @@ def limit() -> str | None:
 
 def instructions() -> list[str]:
     """Those that matter here, by torch's names: what the processor has and oneDNN may use."""
-    known = _X86 if is_x86() else _ARM
     has = _capabilities()
     limited = limit()
-    left = set(known) if limited is None else _LEFT[limited.partition("=")[2]]
-    return [name for name in known if has.get(name) and name in left]
+    left = frozenset(_NAMES) if limited is None else _LEFT[limited.partition("=")[2]]
+    return [name for name in _NAMES if has.get(name) and name in left]
 
 
 def multiplies_bfloat16() -> bool:
@@ -68,7 +69,8 @@ def multiplies_bfloat16() -> bool:
 
 def multiplies_bytes() -> bool:
     """Whether 8-bit products are faster than float32 ones: AVX2 at least, and a torch that offers them."""
-    return _has_onednn() and "avx2" in instructions() and hasattr(torch.ops.onednn, "qlinear_prepack")
+    has_onednn = torch.backends.mkldnn.is_available() and hasattr(torch.ops.onednn, "qlinear_prepack")
+    return has_onednn and "avx2" in instructions()
 
 
 def fuses(dtype: torch.dtype) -> bool:
@@ -77,15 +79,11 @@ def fuses(dtype: torch.dtype) -> bool:
     On x86 they are with AVX2 and float32, and where bfloat16 is multiplied natively; below AVX2 they took twice as
     long as torch's own, and no other processor was tried.
     """
-    if not _has_onednn() or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+    if not (torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")):
         return False
     if dtype == torch.bfloat16:
         return multiplies_bfloat16()
     return dtype == torch.float32 and "avx2" in instructions()
-
-
-def _has_onednn() -> bool:
-    return is_x86() and torch.backends.mkldnn.is_available()
 
 
 def _capabilities() -> Mapping[str, object]:
