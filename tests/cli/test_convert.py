@@ -161,3 +161,15 @@ def test_a_full_disk_is_one_line_that_names_the_file(tmp_path, monkeypatch, caps
         said = capsys.readouterr().err
         assert said.startswith("error: ") and "jsonl: No space left on device; make room there" in said
     assert not list(tmp_path.glob("*.jsonl")) and not list((tmp_path / "out").rglob("*.*"))
+
+
+def test_deleted_citations_are_listed(tmp_path, capsys):
+    (tmp_path / "n1.xml").write_text(
+        "<PubmedArticleSet><PubmedArticle><MedlineCitation><PMID>1</PMID><Article><ArticleTitle>Fever</ArticleTitle>"
+        "</Article></MedlineCitation></PubmedArticle><DeleteCitation><PMID>7</PMID><PMID>8</PMID></DeleteCitation>"
+        "</PubmedArticleSet>"
+    )
+    assert main(["convert", str(tmp_path / "n1.xml"), "--output", str(tmp_path / "out")]) == 0
+    assert "2 documents exist no longer" in capsys.readouterr().err
+    lines = (tmp_path / "out/deleted.jsonl").read_text().splitlines()
+    assert lines == ['{"file": "n1.xml", "id": "7"}', '{"file": "n1.xml", "id": "8"}']

@@ -14,7 +14,8 @@ from vaner.cli.options import add_formats, check_files, input_format, notes, say
 from vaner.errors import FormatError, OffsetError, VanerError
 from vaner.files import DISK_FULL
 from vaner.formats import check_reader, check_writer, read, write
-from vaner.jobs.sources import Source, ending, plan
+from vaner.jobs.assembly import write_lines
+from vaner.jobs.sources import DELETED, Source, ending, plan
 from vaner.report import SKIPPED, Report
 
 HELP = "write a file of documents, or many, in another format"
@@ -69,6 +70,7 @@ def _many(args: argparse.Namespace) -> int:
     verbatim = input_format(args).partition(":")[0] == "datasets"
     sources = plan(args.paths, args.output, ending(output_format), gzip=args.gzip, verbatim=verbatim)
     counts: Counter[str] = Counter()
+    deleted: list[dict[str, str]] = []
     for source in tqdm(sources, desc="converting", unit=" files", delay=2, file=sys.stderr):
         report = Report()
         try:
@@ -80,12 +82,19 @@ def _many(args: argparse.Namespace) -> int:
                 raise
             reason = f"{source.path}: {error.strerror}" if isinstance(error, OSError) else str(error)
             report.warn("file left out", reason)
+        deleted += [{"file": source.name, "id": id} for id in report.deleted]
         counts["left out"] += report.counts[SKIPPED] + report.counts["file left out"]
         notes(f"{source.name}: {line}" for line in report.summary())
     print(
         f"{counts['documents']:,} documents in {counts['files']:,} files -> {args.output}",
         file=sys.stderr,
     )
+    if deleted:
+        write_lines(Path(args.output) / DELETED, deleted)
+        print(
+            f"{len(deleted):,} documents exist no longer, say the files; {DELETED} has their ids",
+            file=sys.stderr,
+        )
     if counts["left out"]:
         print(f"{counts['left out']:,} documents or files were left out", file=sys.stderr)
     return 3 if counts["left out"] else 0

@@ -126,7 +126,7 @@ def write_rejected(store: Store, output: Path, sources: Sequence[Source]) -> int
             # A unit that was damaged and tagged again has two lines.
             found[order.get(line["source"], len(order)), line["source"], part] = line["rejected"]
     ordered = sorted(found.items(), key=lambda item: item[0])
-    return _write_lines(
+    return write_lines(
         output / REJECTED, [{"file": name, **one} for (_, name, _), rejected in ordered for one in rejected]
     )
 
@@ -138,12 +138,12 @@ def write_deleted(store: Store, output: Path, sources: Sequence[Source]) -> int:
         how many.
     """
     ends = [(name, store.sources[name].end or {}) for name in store.in_order(sources)]
-    return _write_lines(
+    return write_lines(
         output / DELETED, [{"file": name, "id": id} for name, end in ends for id in end.get("deleted", ())]
     )
 
 
-def _write_lines(path: Path, lines: Sequence[dict[str, Any]]) -> int:
+def write_lines(path: Path, lines: Sequence[dict[str, Any]]) -> int:
     """Write JSON Lines; without any, the file goes."""
     if lines:
         with replacing(path) as file:
