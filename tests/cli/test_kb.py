@@ -68,7 +68,9 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(index, make, tmp_path, capsy
 
     monkeypatch.setattr(os, "fsync", full)
     assert main(["kb", "build", "--sources", str(make("n.tsv", PLAIN)), "--output", index]) == 2
-    assert capsys.readouterr().err == f"error: {index}: No space left on device; it was not written\n"
+    assert (
+        capsys.readouterr().err == f"error: {index}: No space left on device; make room there and try again\n"
+    )
     assert Path(index).read_bytes() == before
     assert {path.name for path in tmp_path.iterdir()} == {"names.tsv", "n.tsv", "kb.idx"}
 

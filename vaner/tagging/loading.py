@@ -78,8 +78,8 @@ def _loader(name: str) -> tuple[Callable[..., Tagger], str]:
     prefix, rest = split(name)
     if not prefix:
         return _labeler, name
-    if not rest:
-        raise VanerError(f"{name}: nothing is named behind the colon; write {prefix}:PATH")
+    if prefix == "kb" and not rest:
+        raise VanerError("kb: names no index; write kb:PATH (python -m vaner kb build makes one)")
     if prefix not in _LOADERS:
         hint = near(prefix, _LOADERS) or f"there are {', '.join(f'{p}:' for p in _LOADERS)}"
         raise VanerError(f"{name}: no kind of tagger has the prefix {prefix}: ({hint})")
