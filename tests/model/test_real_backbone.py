@@ -97,15 +97,18 @@ def test_spans_of_a_corpus_do_not_depend_on_batches():
 def test_two_threads_repeat_a_corpus_to_the_last_bit():
     """Fused products (in bfloat16, where there are any), two batches at a time: which thread reads which is chance."""
     documents = list(read(SAMPLES / "abstracts.pubtator"))[:6]
+    # Types that the model is sure of: of those that overlap in meaning many spans stand at the border.
+    types = ["Disease", "Chemical", "Gene", "Species"]
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
         tagger = Vaner.from_pretrained(device="cpu", batch_tokens=512)
         first, second = (
-            [[(*s.key, s.score) for s in d.spans] for d in tagger.tag_documents(documents)] for _ in range(2)
+            [[(*s.key, s.score) for s in d.spans] for d in tagger.tag_documents(documents, types)]
+            for _ in range(2)
         )
         stock = Vaner.from_pretrained(device="cpu", batch_tokens=512, fuse=False)
-        plain = {(d.id, *s.key) for d in stock.tag_documents(documents) for s in d.spans}
+        plain = {(d.id, *s.key) for d in stock.tag_documents(documents, types) for s in d.spans}
     finally:
         torch.set_num_threads(before)
     assert first == second and sum(map(len, first)) > 50
