@@ -69,7 +69,7 @@ test-avx2: $(READY)
 # Several processes share the cores there: threads that spin while they wait would take them from each other.
 test-slow examples: export OMP_WAIT_POLICY ?= PASSIVE
 
-test-slow: backbone $(VENV)/.ready-examples $(VENV)/.ready-ray
+test-slow: backbone $(VENV)/.ready-examples $(VENV)/.ready-ray $(VENV)/.ready-peers
 	$(PY) -m pytest -m slow
 
 lint: $(READY)

@@ -23,6 +23,7 @@ FLOORS = [
     {"formats", "knowledge"},
     {"corpora", "inputs", "evaluation"},
     {"model"},
+    {"prompting"},
     {"tagging"},
     {"jobs"},
     {"training"},
@@ -47,6 +48,9 @@ LIGHT = [
     "evaluation.calibration",
     "evaluation.thresholds",
     "model.config",
+    "prompting.request",
+    "prompting.unit",
+    "prompting.found",
     "tagging.decode",
     "tagging.loading",
     "tagging.settings",
@@ -138,7 +142,7 @@ def test_decoding_and_scores_know_documents_only():
 
 def test_only_the_assemblers_know_the_model():
     users = {name for name, found in IMPORTS.items() if found & {"model", "tagging"}}
-    assert users <= {"__init__", "tagging", "jobs", "training", "cli"}
+    assert users <= {"__init__", "prompting", "tagging", "jobs", "training", "cli"}
 
 
 @pytest.mark.parametrize(
@@ -188,7 +192,7 @@ for name in {packages}:
     heavy = sorted({{"torch", "transformers"}} & set(sys.modules))
     assert not heavy, f"{{name}} imports {{heavy}}"
 """
-    assert len(packages) == 13
+    assert len(packages) == 14
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
