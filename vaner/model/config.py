@@ -20,6 +20,11 @@ FORMAT_VERSION = 1
 # Shipped with the project; used where no model is named.
 DEFAULT_MODEL = "vaner-smollm2-135m"
 
+# A head that is none: the language model is tuned to write its answer (`vaner.training.generator`).
+GENERATE = "generate"
+# Beside vaner.json in a generator's folder: how it is asked, as `vaner.prompting.settings` reads it.
+GENERATOR_NAME = "generator.yaml"
+
 _HINTS = ("notes", "tokens", "share")
 _KINDS = {str: "a text", int: "a whole number", list: "a list", dict: "an object"}
 

@@ -19,6 +19,7 @@ from typing import Any
 from vaner.corpora.registry import read_registry
 from vaner.errors import near
 from vaner.files import cache_folder, read_yaml
+from vaner.model.config import GENERATOR_NAME
 from vaner.prompting.keys import (
     Where,
     check_names,
@@ -45,7 +46,9 @@ BACKENDS: dict[str, dict[str, Any]] = {
         "quantization": text,
         "revision": text,
         "adapter": path,
+        "batch_size": whole(1),
         "batch_tokens": whole(1),
+        "keep": whole(0),
     },
     "openai": {
         "base_url": text,
@@ -120,16 +123,17 @@ class PassageSettings:
     Attributes:
         source: files and folders.
         search: ``bm25`` or ``dense``.
-        query: what is searched for: the ``unit``, or the whole ``prompt``.
+        query: what is searched with: the ``sentence`` (the unit), or the whole ``prompt``.
         top: so many of the nearest.
-        words: of a passage, at most.
+        words, overlap: of a passage at most; that it repeats of the one before at most.
     """
 
     source: tuple[str, ...] = key((), lambda value, where: _paths(value, where), name="from")
     search: str = key("bm25", one_of("bm25", "dense"))
-    query: str = key("unit", one_of("unit", "prompt"))
+    query: str = key("sentence", one_of("sentence", "prompt"))
     top: int = key(2, whole(1))
-    words: int = key(120, whole(10))
+    words: int = key(200, whole(10))
+    overlap: int = key(40, whole(0))
 
 
 @dataclass(frozen=True)
@@ -235,12 +239,14 @@ class PromptSettings:
 
     @classmethod
     def load(cls, file: str | PathLike[str]) -> PromptSettings:
-        """Read a file.
+        """Read a file, or that of a folder which ``train.py --head generate`` wrote.
 
         Raises:
             VanerError: an unknown key, a wrong value, or keys that do not go together; names file and key.
             FileNotFoundError: no such file.
         """
+        if Path(file).is_dir():
+            file = Path(file) / GENERATOR_NAME
         return cls.of(read_yaml(file), str(file))
 
     @classmethod
@@ -353,7 +359,7 @@ def _beside(model: str, where: Where) -> str:
 def _types(value: Any, where: Where) -> dict[str, str]:
     """A list of types, or type -> definition."""
     if isinstance(value, Mapping):
-        said = {one: "" if line is None else text(line, where.under(one)) for one, line in value.items()}
+        said = {one: text(line, where.under(one)) if line else "" for one, line in value.items()}
     else:
         said = dict.fromkeys(texts(value, where), "")
     for one in said:

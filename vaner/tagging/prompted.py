@@ -25,13 +25,14 @@ from vaner.prompting.request import Answer, Failure, Request, Spent, refuse
 from vaner.prompting.settings import PromptSettings
 from vaner.prompting.unit import Unit
 from vaner.prompting.voting import Spread, majority
+from vaner.tagger import FAILED
 from vaner.text.units import Text
 
 # Requests that are read ahead, so that a backend has enough to batch, or to send at a time.
 BUFFER_REQUESTS = 256
 ON_FAILED = ("raise", "leave")
-# Of a document's metadata: why calls failed; what its answers lost, by cause.
-FAILED, LOST = "failed", "lost"
+# Of a document's metadata: what its answers lost, by cause.
+LOST = "lost"
 
 
 class Sender(Protocol):
