@@ -112,7 +112,12 @@ class Prompter:
         if room is None:
             yield Call(unit, tuple(types), request)
             return
-        needed = self.backend.count_prompt(request.messages, request.chat) + request.max_tokens
+        prompt = self.backend.count_prompt(request.messages, request.chat)
+        needed = prompt + request.max_tokens
+        if (most := self.settings.budget.max_tokens) is not None:
+            # So much is allowed, not needed.
+            needed = prompt + min(most, self.backend.count(self.format.longest(unit, types)) + _SLACK)
+            request = replace(request, max_tokens=max(1, min(most, room - prompt)))
         if needed <= room:
             yield Call(unit, tuple(types), request)
             return
@@ -136,14 +141,18 @@ class Prompter:
         """Messages about a unit, and how their answer is to be written."""
         settings = self.settings
         sampling = settings.sampling
-        longest = self.backend.count(self.format.longest(unit, types)) + _SLACK + settings.budget.extra
         is_plain = settings.template == "plain"
         is_free = settings.decoding == "free"
+        grammar = None if is_free else self.format.grammar(unit, types)
+        # A server may hold answers to a schema alone, in which they are longer.
+        by_schema = grammar is not None and grammar.kinds() & self.backend.can.grammars == {"json_schema"}
+        longest = self.format.longest(unit, types, schema=by_schema)
         return Request(
             messages=messages,
-            max_tokens=settings.budget.max_tokens or longest,
+            max_tokens=settings.budget.max_tokens
+            or self.backend.count(longest) + _SLACK + settings.budget.extra,
             chat=not is_plain,
-            grammar=None if is_free else self.format.grammar(unit, types),
+            grammar=grammar,
             sampling=Sampling(sampling.temperature, sampling.top_p, sampling.seed),
             logprobs=settings.scores == "logprobs",
             stop=settings.stop or (_END if is_plain and is_free else ()),

@@ -64,7 +64,13 @@ BACKENDS: dict[str, dict[str, Any]] = {
 }
 # Those that the command line has, too.
 _ALSO_TOLD = {"dtype", "device", "quantization", "revision", "batch_tokens"}
-ANSWERS = ("token_tags", "tags", "inline", "json")
+#: Formats of answers (`vaner.prompting.answers`), and what may be said of each beside its name.
+ANSWERS: dict[str, dict[str, Any]] = {
+    "token_tags": {"separator": text, "shows": one_of("lines", "sentence"), "every": flag},
+    "tags": {},
+    "inline": {"every": flag},
+    "json": {"every": flag},
+}
 ALIGNMENTS = ("index", "difflib", "exact", "fuzzy")
 # Words of a unit, where the file does not say: as of the labeler's models.
 MAX_WORDS = 96
@@ -82,6 +88,19 @@ class BackendSettings:
 
     name: str
     model: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AnswerSettings:
+    """How an answer is written.
+
+    Attributes:
+        name: one of ANSWERS.
+        options: of that format, as its class takes them.
+    """
+
+    name: str
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -195,11 +214,11 @@ class PromptSettings:
         datasets: corpora that the prompt may name -> the types that they annotate.
         template: ``chat``: turns, wrapped by the model's own template; ``plain``: one text that the model goes on with.
         system, user: the wording, as Jinja.
-        answer: format of the answer (`vaner.prompting.answers`).
+        answer: format of the answer.
         one_type_per_call: ask for each type by itself.
         decoding: ``forced``: a grammar of the text leaves no other answer than one that can be read; or ``free``.
         alignment: of free answers; None takes the format's own.
-        fuzzy: similarity that ``alignment: fuzzy`` asks, in (0, 100].
+        fuzzy: similarity that ``alignment: fuzzy`` asks, in [0, 1]; None takes the format's own.
         max_words: a unit is as many whole sentences as fit into it; 1 is single sentences.
         shots, retrieval, sampling, budget: as their classes say.
         stop: texts at which an answer ends.
@@ -219,11 +238,13 @@ class PromptSettings:
     template: str = key("chat", one_of("chat", "plain"))
     system: str = key(SYSTEM, wording)
     user: str = key(USER, wording)
-    answer: str = key("token_tags", one_of(*ANSWERS))
+    answer: AnswerSettings = key(
+        lambda: AnswerSettings("token_tags"), lambda value, where: _answer(value, where)
+    )
     one_type_per_call: bool = key(False, flag)
     decoding: str = key("forced", one_of("forced", "free"))
     alignment: str | None = key(None, one_of(*ALIGNMENTS))
-    fuzzy: float = key(90.0, number(1, 100))
+    fuzzy: float | None = key(None, number(0, 1))
     max_words: int = key(MAX_WORDS, whole(1))
     shots: ShotSettings = key(ShotSettings, section(ShotSettings))
     retrieval: RetrievalSettings = key(RetrievalSettings, section(RetrievalSettings))
@@ -287,6 +308,8 @@ class PromptSettings:
             raise where.under("alignment").wrong(
                 "is for free answers; a forced one needs none: set decoding: free, or leave it out"
             )
+        if self.fuzzy is not None and self.alignment != "fuzzy":
+            raise where.under("fuzzy").wrong("is for alignment: fuzzy; set that, or leave it out")
         if self.repeats > 1 and self.sampling.temperature == 0:
             raise where.under("repeats").wrong(
                 "at temperature 0 every answer is the same; set sampling: {temperature: 0.7}, or leave repeats out"
@@ -325,6 +348,19 @@ def _backend(value: Any, where: Where) -> BackendSettings:
         if option in known and given is not None
     }
     return BackendSettings(name, model, options)
+
+
+def _answer(value: Any, where: Where) -> AnswerSettings:
+    """The name of a format, or a mapping with ``name`` and its options."""
+    if not isinstance(value, Mapping):
+        return AnswerSettings(one_of(*ANSWERS)(value, where))
+    name = one_of(*ANSWERS)(value.get("name"), where.under("name"))
+    known = ANSWERS[name]
+    check_names(value, ["name", *known], where)
+    return AnswerSettings(
+        name,
+        {o: known[o](given, where.under(o)) for o, given in value.items() if o in known and given is not None},
+    )
 
 
 def _choose(value: Any, where: Where) -> str | dict[str, int]:
