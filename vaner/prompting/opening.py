@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vaner.corpora.own import all_corpora
 from vaner.prompting.answers import AnswerFormat, answer_format
+from vaner.prompting.prices import Price, known_price
 from vaner.prompting.prompt import Prompter, Told
+from vaner.prompting.replaying import Remembered, Replayed, name_of
 from vaner.prompting.request import Backend
 from vaner.prompting.retrieval.definitions import Definitions
-from vaner.prompting.settings import BackendSettings, PromptSettings
+from vaner.prompting.sending import Sender
+from vaner.prompting.settings import BackendSettings, PromptSettings, default_store
+from vaner.prompting.store import RequestStore
 
 if TYPE_CHECKING:
     from vaner.prompting.retrieval import Retriever
@@ -92,6 +97,40 @@ def _passages(settings: PromptSettings) -> Retriever | None:
         most=passages.top,
         by=passages.search,
         query=passages.query,
+    )
+
+
+def opened(settings: PromptSettings) -> tuple[Prompter, Sender]:
+    """What writes the prompts, and what has them answered.
+
+    Raises:
+        VanerError, FileNotFoundError: something that the settings name cannot be had.
+    """
+    store: RequestStore | None = None
+    if settings.store is not None:
+        if settings.store == str(default_store()):
+            Path(settings.store).parent.mkdir(parents=True, exist_ok=True)
+        store = RequestStore(settings.store, replay=settings.replay)
+    backend: Backend
+    name = name_of(settings.backend)
+    if settings.replay and store is not None:
+        backend = Replayed(name, store)
+    else:
+        backend = opened_backend(settings.backend)
+        if store is not None:
+            backend = Remembered(backend, name, store)
+    return prompter(settings, backend), Sender(backend, store)
+
+
+def price_of(settings: PromptSettings) -> Price | None:
+    """What tokens cost: as the file says, else what is known of a served model; None where nobody says."""
+    price, backend = settings.price, settings.backend
+    if price is not None:
+        return Price(price.input, price.output, price.cached, price.currency)
+    if backend.name != "openai":
+        return None
+    return known_price(
+        backend.model, backend.options.get("base_url"), batch=bool(backend.options.get("batch"))
     )
 
 

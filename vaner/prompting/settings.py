@@ -359,7 +359,11 @@ def _answer(value: Any, where: Where) -> AnswerSettings:
     check_names(value, ["name", *known], where)
     return AnswerSettings(
         name,
-        {o: known[o](given, where.under(o)) for o, given in value.items() if o in known and given is not None},
+        {
+            o: known[o](given, where.under(o))
+            for o, given in value.items()
+            if o in known and given is not None
+        },
     )
 
 
