@@ -1,6 +1,6 @@
 """In: a function. Out: a backend whose answers it gives, and which remembers what it was asked."""
 
-from vaner.prompting.request import GRAMMARS, Abilities, Answer, Failure, Spent
+from vaner.prompting.request import GRAMMARS, Abilities, Answer, Failure
 
 
 class FakeBackend:
@@ -28,18 +28,6 @@ class FakeBackend:
 
     def close(self):
         self.closed = True
-
-
-class Direct:
-    """A sender without a store."""
-
-    def __init__(self, backend):
-        self.backend, self.spent = backend, Spent()
-
-    def answers(self, requests):
-        for number, answer in self.backend.answers(requests):
-            self.spent.add(answer)
-            yield number, answer
 
 
 def failing(on):

@@ -162,8 +162,8 @@ def test_a_request_for_people():
     assert "--- system ---" in said and "Aspirin\nhelps" in said and "held to a grammar" in said
 
 
-def test_names_of_an_index(make_kb):
-    settings = PromptSettings.of({"types": TYPES, "retrieval": {"names": str(make_kb())}}, "p.yaml")
+def test_names_of_an_index(kb, tmp_path):
+    settings = PromptSettings.of({"types": TYPES, "retrieval": {"names": str(tmp_path / "kb.idx")}}, "p.yaml")
     said = prompter(settings, FakeBackend(None)).request(unit("A breast cancer."), TYPES).messages[-1].content
     assert "breast cancer" in said.split("\n")[0]
 

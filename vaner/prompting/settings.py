@@ -41,9 +41,9 @@ from vaner.prompting.wording import SYSTEM, USER, wording
 #: Options of each backend, beside its name and its model.
 BACKENDS: dict[str, dict[str, Any]] = {
     "transformers": {
-        "dtype": text,
+        "dtype": one_of("auto", "float32", "bfloat16", "float16"),
         "device": text,
-        "quantization": text,
+        "quantization": one_of("none", "8bit", "4bit"),
         "revision": text,
         "adapter": path,
         "batch_size": whole(1),
