@@ -1,1 +1,1 @@
-"""In: a backend's name, a model, options. Out: the Backend: who answers requests."""
+"""In: requests. Out: answers, by who gives them: a folder of weights, a server, or a GGUF file in this process."""
