@@ -143,14 +143,16 @@ class OpenAIBackend:
     def _ask(self, client: OpenAI, request: Request) -> Answer | Failure | Unavailable:
         begun = time.monotonic()
         try:
-            written = client.post(completions.path(request), cast_to=str, body=self.body(request))
+            written = self.without_key(
+                client.post(completions.path(request), cast_to=str, body=self.body(request))
+            )
         except Exception as error:  # whatever one request meets must not end the others' thread
             return self.outcome(error)
         try:
             came = json.loads(written)
         except ValueError:
             return self.failure(f"the server's answer is not JSON: {completions.shown(written)}")
-        return self.clean(completions.answer(came, request, time.monotonic() - begun))
+        return completions.answer(came, request, time.monotonic() - begun)
 
     def body(self, request: Request) -> dict[str, Any]:
         """What is sent for a request."""
@@ -172,11 +174,11 @@ class OpenAIBackend:
             cause = error.__cause__
             if type(cause).__name__ == "ConnectError":
                 return Unavailable(
-                    self._without_key(f"{self._server}: nobody answers ({cause}); look at base_url")
+                    self.without_key(f"{self._server}: nobody answers ({cause}); look at base_url")
                 )
             return self.failure(f"the connection broke ({cause or error}), {self._tries}")
         if isinstance(error, openai.APIStatusError):
-            said = completions.shown(error.message)
+            said = completions.shown(self.without_key(error.message))
             if (refused := completions.refusal(error.code)) is not None:
                 return refused
             stops = _STOPS.get(error.status_code)
@@ -188,23 +190,20 @@ class OpenAIBackend:
                     if error.status_code in (401, 403)
                     else "look at model and base_url"
                 )
-                return Unavailable(self._without_key(f"{self._server}: {stops} ({said}); {look}"))
+                return Unavailable(self.without_key(f"{self._server}: {stops} ({said}); {look}"))
             return self.failure(f"the server says {error.status_code}: {said}")
-        return self.failure(f"{type(error).__name__}: {completions.shown(str(error))}")
+        return self.failure(f"{type(error).__name__}: {completions.shown(self.without_key(str(error)))}")
 
     def failure(self, why: str) -> Failure:
         """A Failure whose text holds no key."""
-        return Failure(self._without_key(why))
-
-    def clean(self, outcome: Answer | Failure) -> Answer | Failure:
-        """The same, without the key in a failure's text."""
-        return self.failure(outcome.why) if isinstance(outcome, Failure) else outcome
+        return Failure(self.without_key(why))
 
     @property
     def _tries(self) -> str:
         return f"tried {self.retries + 1} times" if self.retries else "tried once"
 
-    def _without_key(self, text: str) -> str:
+    def without_key(self, text: str) -> str:
+        """What a server said, should it repeat the key."""
         key = os.environ.get(self.key_variable or "", "").strip()
         return text.replace(key, "[key]") if key else text
 

@@ -1,7 +1,7 @@
 """In: requests and an OpenAIBackend. Out: answers of the Batch API: a file is sent, waited for, and read.
 
-The id of the batch that a request lies in is kept in the backend's notes until its answer is in the store, so that a run
-that was interrupted waits for the same batch and pays nothing twice.
+The id of the batch that a request lies in is kept in the backend's notes until its answer was taken, so that a run that
+was interrupted waits for the same batch and pays nothing twice.
 """
 
 from __future__ import annotations
@@ -110,6 +110,8 @@ def _results(
     backend: OpenAIBackend, client: OpenAI, batch_id: str, keys: Sequence[str]
 ) -> dict[str, Any] | None:
     """A line of the results a key; None while the batch is under way."""
+    import openai
+
     try:
         batch = client.batches.retrieve(batch_id)
         if batch.status not in _ENDED:
@@ -117,15 +119,14 @@ def _results(
         lines: dict[str, Any] = {}
         for file in (batch.output_file_id, batch.error_file_id):
             if file is not None:
-                for line in client.files.content(file).text.splitlines():
+                for line in backend.without_key(client.files.content(file).text).split("\n"):
                     if line.strip():
                         read = json.loads(line)
                         lines[read["custom_id"]] = read
-    except Exception as error:  # is said of every request of the batch, which stays noted
-        outcome = _raised(backend.outcome(error))
-        raise Unavailable(
-            f"batch {batch_id}: {getattr(outcome, 'why', 'refused')}; run again to go on with it"
-        ) from None
+    except openai.NotFoundError:  # it was deleted, or its file was
+        return {key: {"error": {"message": f"the server has no batch {batch_id} any more"}} for key in keys}
+    except Exception as error:
+        raise _waits(backend, batch_id, error) from None
     reasons = [entry.message for entry in (batch.errors.data if batch.errors and batch.errors.data else ())]
     said = "; ".join(reason for reason in reasons[:1] if reason) or "no line of it in the results"
     return {
@@ -137,13 +138,20 @@ def _outcome(backend: OpenAIBackend, line: Any, request: Request, seconds: float
     response = line.get("response") or {}
     came = response.get("body")
     if response.get("status_code") == 200:
-        return backend.clean(completions.answer(came, request, seconds))
+        return completions.answer(came, request, seconds)
     error = line.get("error") or (came.get("error") if isinstance(came, Mapping) else came) or {}
     if isinstance(error, Mapping):
         if (refused := completions.refusal(error.get("code"))) is not None:
             return refused
         error = error.get("message") or error
     return backend.failure(f"batch: {completions.shown(error)}")
+
+
+def _waits(backend: OpenAIBackend, batch_id: str, error: Exception) -> Unavailable:
+    """That a batch, which stays noted, cannot be asked for now."""
+    outcome = backend.outcome(error)
+    why = outcome if isinstance(outcome, Unavailable) else getattr(outcome, "why", "refused")
+    return Unavailable(f"batch {batch_id}: {why}; run again to go on with it")
 
 
 def _raised(outcome: Answer | Failure | Unavailable) -> Answer | Failure:
