@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
 import pytest
+from pytest_httpserver import HTTPServer
+from werkzeug import Response
 
 from vaner.errors import VanerError
 from vaner.prompting.prices import Price
 from vaner.prompting.request import Abilities, Answer, Failure, Grammar, Message, Request, Spent, Unavailable
 from vaner.prompting.sending import Plan, Sender, plan_summary, summary
 from vaner.prompting.store import RequestStore
+
+ROOT = Path(__file__).parents[2]
+KEY = "sk-recognisable-7f3a"
 
 
 class Fake:
@@ -128,3 +141,65 @@ def test_the_summary_says_what_was_spent_and_what_failed():
     assert summary(Spent()) == "0 requests, 0 prompt tokens, 0 answer tokens, 0.0 s"
     many = Spent(failed=6, why={"a": 1, "b": 2, "c": 1, "d": 1, "e": 1})
     assert "(6 failed: 2x b; a; c; and 2 other reasons)" in summary(many)
+
+
+RUN = """
+import sys
+from vaner.prompting.backends.openai import OpenAIBackend
+from vaner.prompting.request import Message, Request
+from vaner.prompting.sending import Sender
+from vaner.prompting.store import RequestStore
+
+url, path = sys.argv[1:]
+sender = Sender(OpenAIBackend("m", url, concurrency=2), RequestStore(path))
+requests = [Request((Message("user", f"number {n}"),), 5) for n in range(12)]
+for number, _ in sender.send(requests):
+    print(number, flush=True)
+"""
+
+
+def run(url, path):
+    return subprocess.Popen(
+        [sys.executable, "-c", RUN, url, str(path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OPENAI_API_KEY": KEY},
+    )
+
+
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_that_is_ended_in_the_middle_repeats_no_answered_request(tmp_path, blow):
+    """The server answers five and lets the others wait; SIGINT ends the run although they do."""
+    path = tmp_path / "s.db"
+    answered: list[str] = []
+    stuck = threading.Event()
+    lock = threading.Lock()
+
+    def answer(called):
+        with lock:
+            waits = len(answered) >= 5 and not stuck.is_set()
+            if not waits:
+                answered.append(called.get_json()["messages"][0]["content"])
+        if waits:
+            stuck.wait(60)
+            return Response("", 500)
+        choice = {"message": {"content": "x"}, "finish_reason": "stop"}
+        return Response(json.dumps({"choices": [choice]}), content_type="application/json")
+
+    with HTTPServer(threaded=True) as server:
+        server.expect_request("/v1/chat/completions").respond_with_handler(answer)
+        first = run(server.url_for("/v1"), path)
+        seen = [first.stdout.readline().strip() for _ in range(5)]
+        first.send_signal(blow)
+        first.communicate(timeout=30)
+        stuck.set()
+        before = list(answered)
+        second = run(server.url_for("/v1"), path)
+        out, err = second.communicate(timeout=60)
+    assert second.returncode == 0, err
+    assert sorted(out.split(), key=int) == [str(n) for n in range(12)]
+    assert {f"number {n}" for n in seen} == set(before) and len(before) == 5
+    assert len(answered) == 12 == len(set(answered)), "each was answered once"
+    held = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    assert KEY.encode() not in held and KEY not in err

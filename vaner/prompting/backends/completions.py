@@ -54,7 +54,7 @@ def body(
     if request.stop:
         made["stop"] = list(request.stop)
     if request.logprobs:
-        made["logprobs"] = True if request.chat else 0
+        made["logprobs"] = True if request.chat else 1  # of how many; llama.cpp takes 0 for none
     if request.grammar is not None and (written := getattr(request.grammar, grammar, None)) is not None:
         made |= _held(grammar, written)
     return {name: value for name, value in (made | dict(more or {})).items() if value is not None}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from vaner.errors import VanerError
-from vaner.prompting.backends import completions, workers
+from vaner.prompting.backends import completions, openai_batch, workers
 from vaner.prompting.request import GRAMMARS, Abilities, Answer, Failure, Message, Request, Unavailable
 
 if TYPE_CHECKING:
@@ -134,9 +134,7 @@ class OpenAIBackend:
         if not requests:
             return iter(())
         if self.batch_api:
-            from vaner.prompting.backends.openai_batch import batched
-
-            return batched(self, requests)
+            return openai_batch.batched(self, requests)
         client = self.client()
         return workers.answers(requests, lambda request: self._ask(client, request), self.concurrency)
 

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from vaner.prompting.backends import completions
 from vaner.prompting.request import Answer, Failure, Request, Unavailable
 
 if TYPE_CHECKING:
     from openai import OpenAI
-
-    from vaner.prompting.backends.openai import OpenAIBackend
 
 # What the service takes in one file.
 MOST_REQUESTS = 50_000
@@ -26,7 +24,27 @@ _NOTE = "batch of "
 _ENDED = ("completed", "failed", "expired", "cancelled")
 
 
-def batched(backend: OpenAIBackend, requests: Sequence[Request]) -> Iterator[tuple[int, Answer | Failure]]:
+class Served(Protocol):
+    """What is wanted here of an `OpenAIBackend`."""
+
+    notes: MutableMapping[str, str]
+    poll_seconds: float
+
+    @property
+    def identity(self) -> Mapping[str, str]: ...
+
+    def client(self) -> OpenAI: ...
+
+    def body(self, request: Request) -> dict[str, Any]: ...
+
+    def outcome(self, error: Exception) -> Answer | Failure | Unavailable: ...
+
+    def failure(self, why: str) -> Failure: ...
+
+    def without_key(self, text: str) -> str: ...
+
+
+def batched(backend: Served, requests: Sequence[Request]) -> Iterator[tuple[int, Answer | Failure]]:
     """As `Backend.answers`.
 
     Raises:
@@ -71,7 +89,7 @@ def batched(backend: OpenAIBackend, requests: Sequence[Request]) -> Iterator[tup
 
 
 def _files(
-    backend: OpenAIBackend, keys: Sequence[str], requests: Mapping[str, Request]
+    backend: Served, keys: Sequence[str], requests: Mapping[str, Request]
 ) -> Iterator[tuple[list[str], bytes]]:
     """Keys and the file of their requests, as few files as the service's limits allow."""
     some: list[str] = []
@@ -93,7 +111,7 @@ def _files(
 
 
 def _start(
-    backend: OpenAIBackend, client: OpenAI, keys: Sequence[str], content: bytes, path: str
+    backend: Served, client: OpenAI, keys: Sequence[str], content: bytes, path: str
 ) -> str | Answer | Failure:
     """The id of a new batch, which is noted; or why there is none."""
     try:
@@ -106,9 +124,7 @@ def _start(
     return batch.id
 
 
-def _results(
-    backend: OpenAIBackend, client: OpenAI, batch_id: str, keys: Sequence[str]
-) -> dict[str, Any] | None:
+def _results(backend: Served, client: OpenAI, batch_id: str, keys: Sequence[str]) -> dict[str, Any] | None:
     """A line of the results a key; None while the batch is under way."""
     import openai
 
@@ -134,7 +150,7 @@ def _results(
     }
 
 
-def _outcome(backend: OpenAIBackend, line: Any, request: Request, seconds: float) -> Answer | Failure:
+def _outcome(backend: Served, line: Any, request: Request, seconds: float) -> Answer | Failure:
     response = line.get("response") or {}
     came = response.get("body")
     if response.get("status_code") == 200:
@@ -147,7 +163,7 @@ def _outcome(backend: OpenAIBackend, line: Any, request: Request, seconds: float
     return backend.failure(f"batch: {completions.shown(error)}")
 
 
-def _waits(backend: OpenAIBackend, batch_id: str, error: Exception) -> Unavailable:
+def _waits(backend: Served, batch_id: str, error: Exception) -> Unavailable:
     """That a batch, which stays noted, cannot be asked for now."""
     outcome = backend.outcome(error)
     why = outcome if isinstance(outcome, Unavailable) else getattr(outcome, "why", "refused")
