@@ -302,7 +302,7 @@ def test_prompts_are_shown_and_no_more_is_read():
 def fake(monkeypatch):
     """Backends of files are this one."""
     backend = FakeBackend(lambda request: tag(request.messages[-1].content, **KNOWN))
-    monkeypatch.setattr(opening, "opened_backend", lambda settings: backend)
+    monkeypatch.setattr(opening, "opened_backend", lambda settings, store: backend)
     return backend
 
 

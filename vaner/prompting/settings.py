@@ -26,6 +26,7 @@ from vaner.prompting.keys import (
     flag,
     key,
     made,
+    mapping,
     number,
     one_of,
     path,
@@ -56,11 +57,21 @@ BACKENDS: dict[str, dict[str, Any]] = {
         "concurrency": whole(1),
         "timeout": number(0),
         "retries": whole(0),
+        "grammar": one_of("none", "gbnf", "regex", "lark", "json_schema"),
+        "logprobs": flag,
+        "seed": flag,
         "context": whole(1),
-        "grammars": texts,
-        "batch": flag,
+        "more": mapping,
+        "batch_api": flag,
+        "poll_seconds": number(0),
     },
-    "llamacpp": {"context": whole(1), "threads": whole(1), "parallel": whole(1), "gpu_layers": whole(0)},
+    "llamacpp": {
+        "context": whole(1),
+        "threads": whole(1),
+        "gpu_layers": whole(-1),
+        "concurrency": whole(1),
+        "sha256": text,
+    },
 }
 # Those that the command line has, too.
 _ALSO_TOLD = {"dtype", "device", "quantization", "revision", "batch_tokens"}
@@ -342,10 +353,11 @@ def _backend(value: Any, where: Where) -> BackendSettings:
     model = text(value["model"], where.under("model"))
     if name != "openai":
         model = _beside(model, where)
+    # Of a server that wants no key the variable is null; any other null says nothing.
     options = {
-        option: known[option](given, where.under(option))
+        option: None if given is None else known[option](given, where.under(option))
         for option, given in value.items()
-        if option in known and given is not None
+        if option in known and (given is not None or option == "key_variable")
     }
     return BackendSettings(name, model, options)
 
