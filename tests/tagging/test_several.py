@@ -153,15 +153,15 @@ def test_rules_that_do_not_exist():
 def random_spans(rng, number, kinds):
     text = "x" * 60
     document = Document("d", text)
-    spans = set()
+    spans = {}
     for _ in range(number):
         start = rng.randrange(50)
-        spans.add(
-            document.span(
-                start, start + rng.randint(1, 9), rng.choice(kinds), score=rng.choice([0.2, 0.5, 0.8])
-            )
+        span = document.span(
+            start, start + rng.randint(1, 9), rng.choice(kinds), score=rng.choice([0.2, 0.5, 0.8])
         )
-    return sorted(spans, key=lambda s: s.key)
+        # One of each place and type, as a model gives them: of two the hash would choose.
+        spans[span.key] = span
+    return [spans[key] for key in sorted(spans)]
 
 
 def test_flat_of_one_is_what_the_labeler_does():
