@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
+from vaner.document import Document
 from vaner.text.units import Text
 
 # What begins or ends a turn, a section or an answer somewhere: broken by one space, which the offset map skips.
@@ -50,8 +51,22 @@ class Unit:
         if self.first == self.last:
             return "", [0]
         start, end = self.offsets[0][0], self.offsets[-1][1]
-        shown, origin = _plain(self.text.document.text[start:end])
-        return shown, [start + at for at in origin]
+        source = self.text.document.text[start:end]
+        pieces: list[str] = []
+        origin: list[int] = []
+        broken = {found.end() for found in _MEANT.finditer(source)}
+        for at, sign in enumerate(source):
+            if at in broken:
+                pieces.append(" ")
+                origin.append(start + at)
+            if sign.isspace() or not sign.isprintable():
+                # One space in place of any run of what cannot be seen.
+                if pieces and pieces[-1] == " ":
+                    continue
+                sign = " "
+            pieces.append(sign)
+            origin.append(start + at)
+        return "".join(pieces), [*origin, end]
 
     @property
     def shown(self) -> str:
@@ -65,24 +80,7 @@ class Unit:
 
 
 def plain(text: str) -> str:
-    """Any text as a prompt may show it: on one line, without anything that a template could mean."""
-    return _plain(text)[0].strip()
-
-
-def _plain(source: str) -> tuple[str, list[int]]:
-    """The text as `plain`, and where in ``source`` each of its characters, and then its end, comes from."""
-    pieces: list[str] = []
-    origin: list[int] = []
-    broken = {found.end() for found in _MEANT.finditer(source)}
-    for at, sign in enumerate(source):
-        if at in broken:
-            pieces.append(" ")
-            origin.append(at)
-        if sign.isspace() or not sign.isprintable():
-            # One space in place of any run of what cannot be seen.
-            if pieces and pieces[-1] == " ":
-                continue
-            sign = " "
-        pieces.append(sign)
-        origin.append(at)
-    return "".join(pieces), [*origin, len(source)]
+    """Any other text as a prompt may show it, as `Unit.shown` does."""
+    if not text.strip():
+        return ""
+    return Unit(Text(Document("", text), [text], [(0, len(text))], [0]), 0, 1).shown.strip()

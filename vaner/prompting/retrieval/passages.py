@@ -1,6 +1,6 @@
 """In: a guideline or a folder of one's own documents. Out: for a unit, the passages of it that are nearest.
 
-    files -> texts -> passages of whole sentences, neighbours share some -> those nearest to the sentence, or prompt
+    files -> texts -> passages of whole sentences, neighbours share some -> those nearest to the unit, or prompt
 
 Read once: the passages and their index are kept in the user's cache under the hashes of the files.
 """
@@ -30,7 +30,7 @@ from vaner.prompting.unit import Unit, plain
 from vaner.report import Report
 from vaner.text import segment
 
-QUERIES = ("sentence", "prompt")
+QUERIES = ("unit", "prompt")
 
 _PACKAGES = ("pypdf", "markitdown", "mammoth", "lxml")
 
@@ -67,7 +67,7 @@ class Passages:
         overlap: words at most that a passage repeats of the one before it, in whole sentences.
         most: so many are given.
         by: ``bm25`` or ``dense``.
-        query: what is searched with: ``sentence`` (the unit) or the whole ``prompt``.
+        query: what is searched with: the ``unit``, or the whole ``prompt``.
         embedder: the encoder, for ``dense``.
 
     Attributes:
@@ -85,7 +85,7 @@ class Passages:
         overlap: int = 40,
         most: int = 2,
         by: str = "bm25",
-        query: str = "sentence",
+        query: str = "unit",
         embedder: str = MINILM,
     ) -> None:
         if query not in QUERIES:
@@ -117,7 +117,7 @@ class Passages:
 
     def of(self, unit: Unit, types: Sequence[str], prompt: str = "") -> list[Retrieved]:
         """The nearest passages, the nearest first; none that shares no word with the query (``bm25``)."""
-        query = unit.shown if self.query == "sentence" else prompt
+        query = unit.shown if self.query == "unit" else prompt
         found = self._search.nearest(query, self.most)
         return [Retrieved(self._search.texts[i], plain(self.pieces[i].source)) for i in found]
 

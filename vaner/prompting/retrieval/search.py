@@ -70,8 +70,8 @@ class Search:
         if self.by == "dense":
             # Alone, so that what is asked beside it cannot change the last bits, and with them the order.
             (vector,) = Embedder(self.embedder)([query])
-            found: np.ndarray = self._index @ vector
-            return found
+            # Rounded, for equal texts need not come out equal to the last bit, and their order would hang on it.
+            return np.round(self._index @ vector, 5)
         words = [word for word in _split(query) if word in self._index.vocab_dict]
         if not words:
             return np.zeros(len(self.texts), np.float32)
