@@ -1,4 +1,4 @@
-"""In: miniature corpora, units. Out: shots from train alone, none that gives the answer away, in the same order always."""
+"""In: miniature corpora, units. Out: shots from train alone, none that gives the answer away, always the same."""
 
 from __future__ import annotations
 
