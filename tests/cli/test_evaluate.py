@@ -103,7 +103,7 @@ def test_the_mistakes_are_listed_with_their_text(files):
     words = ["--gold", "gold.pubtator", "--predictions", "found.conll"]
     assert evaluate(*words, "--mistakes", "mistakes.md", "--bootstrap", 0) == 0
     page = Path("mistakes.md").read_text()
-    assert "### gold.pubtator, Disease: 0 missed, 0 spurious, 1 borders, 0 type" in page
+    assert "### gold.pubtator, Disease: 1 boundary, 0 type, 0 both, 0 missed, 0 spurious" in page
     assert "colon {cancer}]" in page
 
 
