@@ -249,11 +249,7 @@ def _grounded(
     from vaner.prompting.grounding import Grounds, ground
 
     listed = [(" ".join(line.word for line in lines[m.first : m.last]), m.type) for m in said(lines)[0]]
-    places, at = [], 0
-    for word in words:
-        places.append((at, at + len(word)))
-        at += len(word) + 1
-    placed, nowhere, repeated = ground(listed, Grounds(" ".join(words), places), every=every, least=least)
+    placed, nowhere, repeated = ground(listed, Grounds.of_words(words), every=every, least=least)
     for numbers, cause in ((nowhere, NOT_IN_TEXT), (repeated, REPEATED)):
         for number in numbers:
             lost.lose(cause, " ".join(listed[number]))

@@ -58,6 +58,15 @@ class Grounds:
         self._at_start = {start: i for i, (start, _) in enumerate(words)}
         self._at_end = {end: i + 1 for i, (_, end) in enumerate(words)}
 
+    @classmethod
+    def of_words(cls, words: Sequence[str], block_starts: frozenset[int] = frozenset()) -> Grounds:
+        """Words joined by spaces, for mentions that are written so."""
+        places, at = [], 0
+        for word in words:
+            places.append((at, at + len(word)))
+            at += len(word) + 1
+        return cls(" ".join(words), places, block_starts)
+
     def _words(self, start: int, end: int) -> tuple[int, int] | None:
         """The words that a range of the text is; None where it cuts one, or runs from one block into the next."""
         first, last = self._at_start.get(start), self._at_end.get(end)

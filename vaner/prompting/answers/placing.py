@@ -15,6 +15,7 @@ def add_placed(
     unit: Unit,
     found: Found,
     *,
+    grounds: Grounds | None = None,
     every: bool,
     least: float | None = None,
     forced: bool = False,
@@ -26,10 +27,11 @@ def add_placed(
         scores: of each.
         unit: what was asked about.
         found: takes them.
+        grounds: where they are looked for; by default in `Unit.shown`.
         every, least: as in `vaner.prompting.grounding.ground`.
         forced: whether a grammar held the texts to the unit's.
     """
-    grounds = Grounds(unit.shown, unit.places, unit.block_starts)
+    grounds = grounds or Grounds(unit.shown, unit.places, unit.block_starts)
     placed, nowhere, repeated = ground(listed, grounds, every=every, least=least)
     for place in placed:
         start, end = unit.offsets[place.first][0], unit.offsets[place.last - 1][1]

@@ -16,6 +16,7 @@ from vaner.prompting.answers.grammars import tag_rules
 from vaner.prompting.answers.placing import add_placed
 from vaner.prompting.answers.reading import check_alignment, nothing_to_read, schema_values
 from vaner.prompting.found import FORCED, NOT_IN_TEXT, Found, Mention
+from vaner.prompting.grounding import Grounds
 from vaner.prompting.request import CUT_OFF, Answer, Grammar
 from vaner.prompting.unit import Unit
 
@@ -148,6 +149,7 @@ class TokenTags:
             [bio.mean(scores[m.first : m.last]) for m in mentions],
             unit,
             found,
+            grounds=Grounds.of_words(unit.words, unit.block_starts),
             every=self.every,
             least=least,
         )
