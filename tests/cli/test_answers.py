@@ -129,6 +129,20 @@ def test_hard_tokens_and_lines(answers):
         assert result()["answers"]["lost"] == {} and result()["answers"]["unread_words"] == 0
 
 
+def test_lengths_count_the_tokens_of_the_file(answers):
+    answers({"tokens": ["IL-2", "up"], "gold": ["B-G", "O"], "answer": "IL-2:B-G\nup:O"})
+    assert evaluate() == 0
+    assert [result()["length"][n]["tp"] for n in ("1", "2", "3+")] == [1, 0, 0]
+    assert result()["lengths_in"] == "tokens"
+
+
+def test_an_answer_that_lost_two_lines_is_one_answer(answers):
+    answers({**ROWS[0], "answer": "No : X-\nsevere : ?\nfever : B-Sign"})
+    assert evaluate() == 0
+    (lost,) = result()["answers"]["lost"].values()
+    assert (lost["times"], lost["answers"]) == (2, 1)
+
+
 def test_no_call_succeeded(answers, capsys):
     answers({**ROWS[0], "answer": None}, {**ROWS[1], "answer": ""})
     assert evaluate() == 0

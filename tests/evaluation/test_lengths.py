@@ -111,15 +111,3 @@ def test_what_tags_cannot_hold_is_noted():
     nested = gold.with_spans([*gold.spans, gold.span(10, 19, "D")])
     scores = score(pair([nested], [gold]), lengths_in="tokens", cut_at_gold=True)
     assert scores.notes["mentions_that_tags_cannot_hold"] == 1 and scores["gold-cut", "1"].gold == 1
-
-
-def test_the_tags_of_a_file_are_cut_as_they_are():
-    """Broken tags: as mentions, the I- would begin one of its own; between the gold mention's words, it goes on."""
-    gold = Document("1", "a b c", words=[(0, 1), (2, 3), (4, 5)])
-    gold = gold.with_spans([gold.span(2, 5, "D")])
-    predicted = gold.with_spans([gold.span(0, 5, "D")])
-    tokens = ["a", "b", "c"]
-    columns = [(tokens, ["O", "B-D", "I-D"])], [(tokens, ["B-D", "I-D", "B-X"])]
-    found = score(pair([gold], [predicted]), lengths_in="tokens", cut_at_gold=True, columns=columns)
-    assert found["gold-cut", "2"].hits == 0 and found["gold-cut", "2"].predicted == 1
-    assert score(pair([gold], [predicted]), lengths_in="tokens", cut_at_gold=True)["gold-cut", "2"].hits == 1

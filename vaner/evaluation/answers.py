@@ -79,7 +79,7 @@ def read_answers(
     blocks = ((number, line) for number, line in lines(path) if line.strip())
     for document in documents(path, blocks, build, on_error, report):
         # A line with an id that was there before was built, and is not given out.
-        yield next(one for one in reversed(built) if one.document is document)
+        yield next(one for one in built if one.document is document)
         built.clear()
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from vaner.document import Document
-from vaner.evaluation.agreement import Columns, bio
+from vaner.evaluation.agreement import bio
 from vaner.evaluation.lengths import BINS, bin_of, gold_cut, words_under
 from vaner.evaluation.pairing import Mention, Pair, Pairing, pieces
 from vaner.text.segment import words
@@ -123,7 +123,6 @@ def score(
     unreachable: int = 0,
     lengths_in: str = "words",
     cut_at_gold: bool = False,
-    columns: tuple[Columns, Columns] | None = None,
 ) -> Scores:
     """Count everything.
 
@@ -146,9 +145,7 @@ def score(
         unreachable: how many of the gold mentions no prediction could have found because of some limit.
             They are in the gold documents and count as misses like any other; here they are noted.
         lengths_in: ``words``, or ``tokens``: the words that the gold file marks.
-        cut_at_gold: count ``gold-cut`` too.
-        columns: the tags that this cuts, a sequence for every pair and a tag for every token; by default they are
-            made from the mentions.
+        cut_at_gold: count ``gold-cut`` too, of tags made from the mentions.
     """
     size = len(pairing.pairs)
     rows: dict[Row, np.ndarray] = {MICRO: np.zeros((size, 3))}
@@ -189,24 +186,15 @@ def score(
             for row in (MICRO, ("type", shown.type), ("length", bins[shown])):
                 classes[row][class_of(gold, predicted)] += 1
         if cut_at_gold:
-            tags = _tags(pair, index, columns, pairing.types, lengths_in, notes)
+            tags = _tags(pair, lengths_in, notes)
             for name, counts in gold_cut(*tags).items():
                 rows["gold-cut", name][index] += counts
     notes["unreachable_gold_mentions"] = unreachable
     return Scores(size, rows, outcomes, classes, +notes, pairing.unannotated)
 
 
-def _tags(
-    pair: Pair,
-    index: int,
-    columns: tuple[Columns, Columns] | None,
-    types: Iterable[str],
-    lengths_in: str,
-    notes: Counter[str],
-) -> list[list[str]]:
+def _tags(pair: Pair, lengths_in: str, notes: Counter[str]) -> list[list[str]]:
     """Gold and predicted tags of a pair; what tags cannot say is noted."""
-    if columns is not None:
-        return [[tag if tag[2:] in types else "O" for tag in side[index][1]] for side in columns]
     at = pair.words if lengths_in == "tokens" else words(pair.text)
     lost: Counter[str] = Counter()
     tags = [bio(at, pair.gold, lost, "gold"), bio(at, pair.predicted, lost, "predicted")]

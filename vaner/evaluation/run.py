@@ -56,7 +56,6 @@ class Gold:
     lengths_in: str = "words"
 
 
-Tags = tuple[Columns, Columns]
 Predicted = Tagger | Iterable[Document] | Mapping[str, Iterable[Document]]
 
 
@@ -71,7 +70,7 @@ def evaluate(
     training: Iterable[Document] | None = None,
     baseline: Tagger | None = None,
     compared: Iterable[Document] | None = None,
-    columns: Tags | None = None,
+    columns: tuple[Columns, Columns] | None = None,
     length_bins: Sequence[str] = ("honest",),
     bootstrap: int = 1000,
     seed: int = 0,
@@ -133,14 +132,13 @@ def evaluate(
         names = {} if asked else type_map
         return pair(gold, documents, types=types, type_map=names, ignore_extra=ignore_extra)
 
-    def scored(one: Gold, pairing: Pairing, unreachable: int = 0, tags: Tags | None = None) -> Scores:
+    def scored(one: Gold, pairing: Pairing, unreachable: int = 0) -> Scores:
         return score(
             pairing,
             training_mentions=seen,
             unreachable=unreachable,
             lengths_in=one.lengths_in,
             cut_at_gold="gold-cut" in length_bins,
-            columns=tags if one.lengths_in == "tokens" else None,
         )
 
     results: list[dict[str, Any]] = []
@@ -159,7 +157,7 @@ def evaluate(
             found = list(given[one.name])
         pairing = paired(one, found, asked=tagger is not None)
         wrong[one.name] = mistakes(pairing)
-        scores = scored(one, pairing, unreachable, columns)
+        scores = scored(one, pairing, unreachable)
         theirs: Scores | None = None
         if baseline is not None:
             answers = _tag(baseline, one, beside[number], adaptive)
