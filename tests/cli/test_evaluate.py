@@ -103,7 +103,7 @@ def test_the_mistakes_are_listed_with_their_text(files):
     words = ["--gold", "gold.pubtator", "--predictions", "found.conll"]
     assert evaluate(*words, "--mistakes", "mistakes.md", "--bootstrap", 0) == 0
     page = Path("mistakes.md").read_text()
-    assert "### gold.pubtator, Disease: 0 missed, 0 spurious, 1 borders, 0 type" in page
+    assert "### gold.pubtator, Disease: 1 boundary, 0 type, 0 both, 0 missed, 0 spurious" in page
     assert "colon {cancer}]" in page
 
 
@@ -113,6 +113,26 @@ def test_scores_repeat_byte_for_byte(files):
     first = Path("scores.json").read_bytes()
     evaluate(*words)
     assert Path("scores.json").read_bytes() == first
+
+
+def test_gold_cut_lengths_stand_beside_the_honest_ones_and_are_called_biased(files, capsys):
+    words = ["--gold", "gold.pubtator", "--predictions", "found.conll", "--bootstrap", 0]
+    assert evaluate(*words, "--json", "scores.json") == 0
+    assert "gold-cut" not in capsys.readouterr().out and "gold-cut" not in page()["results"][0]
+    assert (
+        evaluate(*words, "--length_bins", "gold-cut", "--json", "scores.json", "--markdown", "scores.md") == 0
+    )
+    result = page()["results"][0]
+    # "colon cancer" was found as "cancer": a word of the mention, cut out, is no hit; honest, it is one of one word.
+    assert (result["length"]["1"]["fp"], result["length"]["2"]["fn"]) == (1, 1)
+    assert (result["gold-cut"]["1"]["fp"], result["gold-cut"]["2"]["fp"], result["gold-cut"]["2"]["tp"]) == (
+        0,
+        1,
+        1,
+    )
+    for text in (capsys.readouterr().out, Path("scores.md").read_text()):
+        assert "gold-cut: biased, false positives can only hurt length 1" in text
+        assert "gold-cut lengths (arXiv 2504.00664)" in text
 
 
 def test_types_and_type_map(files):
@@ -408,7 +428,7 @@ def test_the_dictionary_is_scored_beside_a_model_as_it_is_alone(tagger, index, c
     assert evaluate("--model", "m", "--baseline", f"kb:{index}", *shown) == 0
     beside = page()
     assert beside["protocol"]["baseline"] == "kb:kb.idx" and beside["baseline_mean"] == alone["mean"]
-    tables = ("overall", "type", "relaxed", "length", "seen")
+    tables = ("overall", "type", "relaxed", "mistakes", "length", "seen")
     for one, two in zip(alone["results"], beside["results"], strict=True):
         assert two["baseline"] == {table: one[table] for table in tables}
         assert two["overall"] != one["overall"]
@@ -420,7 +440,13 @@ def test_the_dictionary_is_scored_beside_a_model_as_it_is_alone(tagger, index, c
     out, markdown = capsys.readouterr().out, Path("scores.md").read_text()
     assert "baseline: kb:kb.idx, asked the same types" in out
     assert out.count("\n(baseline) ") == 3 and markdown.count("(baseline)  ") >= 3
-    for row in ("Disease (baseline)", "micro (baseline)", "strict (baseline)", "unseen (baseline)"):
+    for row in (
+        "Disease (baseline)",
+        "micro (baseline)",
+        "strict (baseline)",
+        "unseen (baseline)",
+        "all (baseline)",
+    ):
         assert row in markdown
 
 

@@ -78,6 +78,44 @@ def test_the_dict_holds_every_number_by_hand():
     assert {d["difference"] for d in found["comparison"]} == {0}
 
 
+def test_the_mistakes_stand_by_type_and_length_and_beside_the_baseline():
+    golds = [document("1", "gene", "cancer"), document("2", "lymphoma")]
+    one = score(pair(golds, [document("1", "gene"), document("2", "t")]))
+    other = score(pair(golds, [document("1", "cancer"), document("2", "lymphoma", "gene")]))
+    found = pages.result(one, name="x", baseline=other)
+    assert found["mistakes"]["overall"]["micro"] == {
+        **{"correct": 1, "boundary": 1, "type": 0, "both": 0, "missed": 1, "spurious": 0},
+        **{"gold": 3, "predicted": 2},
+    }
+    assert found["baseline"]["mistakes"]["type"]["Gene"]["spurious"] == 1
+    assert found["mistakes"]["length"]["3+"]["boundary"] == 1  # of the gold mention, not of the "T" predicted
+    lines = page(found).terminal().splitlines()
+    at = next(
+        i for i, line in enumerate(lines) if line.startswith("What is right and where the mistakes lie")
+    )
+    rows = {line.partition("  ")[0]: line.split() for line in lines[at + 3 : at + 15]}
+    assert rows["all"][1:] == ["3", "1", "1", "0", "0", "1", "0", "2"]
+    assert rows["all (baseline)"][2:] == ["3", "2", "0", "0", "0", "1", "1", "3"]
+    assert rows["length 2"][2:] == ["1", "0", "0", "0", "0", "1", "0"]
+    assert rows["length 2 (baseline)"][3:] == ["1", "1", "0", "0", "0", "0", "0"]
+    assert rows["Gene (baseline)"][2:] == ["1", "0", "0", "0", "0", "1", "1"]
+
+
+def test_what_answers_lost_is_shown_by_cause():
+    found = result()
+    lost = {"invalid tag": {"times": 1200, "answers": 3, "example": "7: fever : B|X"}}
+    found["answers"] = {"answers": 10, "alignment": "index", "words": 90, "unread_words": 4, "lost": lost}
+    built = page(found)
+    title = "What 10 answers lost, alignment index: 4 of 90 words were not answered and count as O"
+    assert title in built.terminal() and title in built.markdown()
+    assert ["1,200", "3", "7:", "fever"] == [
+        line.split()[2:6] for line in built.terminal().splitlines() if line.startswith("invalid tag")
+    ][0]
+    assert "fever : B\\|X" in built.markdown()
+    found["answers"]["lost"] = {}
+    assert "none" in page(found).terminal()
+
+
 def test_json_is_complete_and_strict():
     built = page(result())
     assert json.loads(built.to_json()) == json.loads(json.dumps(built.to_dict()))
@@ -134,18 +172,20 @@ def test_remarks_say_where_seqeval_differs():
     same = pair(golds, golds)
     found = pages.result(score(same), name="x", agreement=agreement(same))
     assert "100.00 in both modes (default, strict IOB2), equal" in pages.remarks(found)[-1]
+    assert pages.remarks(found)[-1].endswith("; macro-F1 100.00")
 
     words = ["BRCA1", "and"]
     columns = [(words, ["B-Gene", "O"])], [(words, ["I-Gene", "O"])]
     found = pages.result(score(same), name="x", agreement=agreement(same, columns))
     assert "the modes differ: micro-F1 100.00 default, 0.00 strict IOB2" in pages.remarks(found)[-1]
+    assert pages.remarks(found)[-1].endswith("; macro-F1 100.00 default, 0.00 strict")
 
     cut = pair([document("1", "lymphoma")], [document("1", "t")])
     cut.pairs[0].words[:] = [(0, 6), (29, 44)]
     found = pages.result(score(cut), name="x", agreement=agreement(cut))
     assert pages.remarks(found)[-1] == (
         "seqeval on BIO tags over words: micro-F1 100.00 in both modes (default, strict IOB2), "
-        "unlike our micro-F1 0.00; tags cannot hold: 1 predicted mentions inside a word"
+        "unlike our micro-F1 0.00; macro-F1 100.00; tags cannot hold: 1 predicted mentions inside a word"
     )
 
 

@@ -425,3 +425,16 @@ def test_a_tagger_that_changes_the_text_is_an_error():
 
     with pytest.raises(VanerError, match="document 1: gold and predicted text differ at character 0"):
         evaluate(GOLD, Changer(), bootstrap=0)
+
+
+# --- mistakes ---
+
+
+def test_the_baseline_brings_its_mistakes_and_remarks():
+    page = evaluate(GOLD, Lookup(), baseline=Lookup({"flu": "Disease"}), bootstrap=0)
+    (result,) = page.results
+    assert result["mistakes"]["overall"]["micro"]["missed"] == 1
+    assert result["baseline"]["mistakes"]["overall"]["micro"]["missed"] == 3
+    assert [m.surface for m in page.mistakes["gold"]] == ["flu"]
+    assert [m.surface for m in page.mistakes["gold (baseline)"]] == ["aspirin", "fever", "fever"]
+    assert page.protocol["remarks"][-2:] == ["3 words were looked for", "baseline: 1 words were looked for"]

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
+from vaner.cli.answers import ALIGNMENTS, Answered, read_answered
 from vaner.cli.options import add_data_root, add_on_error, add_registry
 from vaner.corpora.own import all_corpora, named
 from vaner.corpora.registry import Corpus, Registry, root_folder
@@ -16,6 +17,7 @@ from vaner.document import Document
 from vaner.errors import VanerError
 from vaner.evaluation import mistakes
 from vaner.evaluation.agreement import Columns, read_columns
+from vaner.evaluation.lengths import BINNINGS
 from vaner.evaluation.run import Gold, Predicted, evaluate
 from vaner.files import check_parent, sha256, write_text
 from vaner.formats import check_reader, check_writer, detect, format_to_write, read, write
@@ -37,6 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         help="registered corpora (python -m vaner corpora), paths, or hf:DATASET",
     )
+    gold.add_argument(
+        "--answers",
+        metavar="FILE",
+        help="stored answers of a language model, gold with them: JSON Lines of tokens, gold, answer",
+    )
     group.add_argument(
         "--gold_format",
         default="auto",
@@ -48,12 +55,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_data_root(group)
 
     group = parser.add_argument_group("predictions")
-    predicted = group.add_mutually_exclusive_group(required=True)
+    predicted = group.add_mutually_exclusive_group()
     predicted.add_argument("--predictions", metavar="FILE", help="predicted documents, ids as in gold")
     predicted.add_argument(
         "--model", metavar="MODEL", help="model folder or hub id; kb:INDEX for a dictionary"
     )
     group.add_argument("--predictions_format", default="auto", metavar="FORMAT", help="default: %(default)s")
+    group.add_argument(
+        "--alignment",
+        choices=ALIGNMENTS,
+        help="how the lines of --answers get to tokens: by their number, by runs of equal tokens, or mentions by their "
+        "text; default: index",
+    )
     group.add_argument(
         "--adaptive",
         action="store_true",
@@ -94,6 +107,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--ignore_extra", action="store_true", help="skip predicted documents gold does not have"
     )
+    group.add_argument(
+        "--length_bins",
+        nargs="+",
+        choices=BINNINGS,
+        default=["honest"],
+        help="also by length as arXiv 2504.00664 counts it (gold-cut), where false positives can only hurt length 1",
+    )
     add_on_error(group)
     group.add_argument(
         "--bootstrap",
@@ -114,14 +134,20 @@ def run(args: argparse.Namespace) -> None:
     type_map = _check(args)
     reading = _Reading(args.data_root, args.on_error, all_corpora(args.registry))
     training, inputs = _training_documents(args.seen_in, args.train_corpus, reading)
-    golds = _golds(args.gold, args.gold_format, args.corpus, args.split or "dev", reading, inputs)
+    answered = _answered(args, reading, type_map, inputs) if args.answers else None
+    if answered:
+        golds = [answered.gold]
+    else:
+        golds = _golds(args.gold, args.gold_format, args.corpus, args.split or "dev", reading, inputs)
     options: Options = {
         "batch_tokens": args.batch_tokens,
         "max_words": args.max_words,
         "allow_new_types": args.allow_new_types or None,
     }
     predicted: Predicted
-    if args.model:
+    if answered:
+        predicted = answered.predicted
+    elif args.model:
         of_model: Options = {**options, "hints": args.kb}
         predicted = load(args.model, **of_model)
     else:
@@ -141,19 +167,22 @@ def run(args: argparse.Namespace) -> None:
         training=training,
         baseline=_beside(args.baseline, options) if args.baseline else None,
         compared=reading.file(args.compare, args.compare_format, golds[0].read) if args.compare else None,
-        columns=_columns(
-            (args.gold, args.gold_format), (args.predictions, args.predictions_format), type_map
-        ),
+        columns=answered.columns
+        if answered
+        else _columns((args.gold, args.gold_format), (args.predictions, args.predictions_format), type_map),
+        length_bins=args.length_bins,
         bootstrap=args.bootstrap,
         seed=args.seed,
         on_tagged=write_tagged if args.output else None,
     )
     page.protocol |= {
-        "predictions": args.predictions or args.model,
+        "predictions": args.predictions or args.model or "answers",
         "baseline": args.baseline,
         "compare": args.compare,
     }
     page.protocol["remarks"] = [*_remarks(args), *page.protocol["remarks"]]
+    if answered:
+        page.results[0]["answers"] = answered.lost
     roles = {name: vars(args)[name] for name in ("predictions", "model", "kb", "baseline", "compare")}
     page.inputs = inputs + [_input(role, path) for role, path in roles.items() if path]
     for path, text in (
@@ -169,8 +198,16 @@ def run(args: argparse.Namespace) -> None:
 def _check(args: argparse.Namespace) -> dict[str, str]:
     """Refuse what cannot work before anything long begins; return the type map."""
     given = vars(args)
-    if args.gold and args.split:
-        raise VanerError("--split belongs to --corpus; with --gold, leave it out")
+    if args.answers and (args.predictions or args.model):
+        option = "predictions" if args.predictions else "model"
+        raise VanerError(f"--answers {args.answers} holds gold and what was answered; leave --{option} out")
+    if args.alignment and not args.answers:
+        raise VanerError("--alignment belongs to --answers; leave it out")
+    if not (args.answers or args.predictions or args.model):
+        raise VanerError("what is to be scored? Give --predictions FILE or --model MODEL")
+    if args.split and not args.corpus:
+        with_what = "answers" if args.answers else "gold"
+        raise VanerError(f"--split belongs to --corpus; with --{with_what}, leave it out")
     if args.corpus and len(args.corpus) > 1:
         for option in ("predictions", "compare", "output"):
             if given[option]:
@@ -182,12 +219,13 @@ def _check(args: argparse.Namespace) -> dict[str, str]:
     if not args.model:
         for option in ("adaptive", "allow_new_types", "batch_tokens", "max_words", "kb", "output"):
             if given[option] and not (args.baseline and option not in ("kb", "output")):
-                raise VanerError(f"--{option} belongs to --model; with --predictions, leave it out")
+                with_what = "answers" if args.answers else "predictions"
+                raise VanerError(f"--{option} belongs to --model; with --{with_what}, leave it out")
     for format in (args.gold_format, args.predictions_format, args.compare_format):
         check_reader(format)
     if args.output_format:
         check_writer(args.output_format)
-    if [args.gold, args.predictions, args.compare, args.seen_in].count("-") > 1:
+    if [args.gold, args.answers, args.predictions, args.compare, args.seen_in].count("-") > 1:
         raise VanerError("standard input (-) can be only one of the files; name the others")
     for option, least in (("batch_tokens", 1), ("bootstrap", 1 if args.compare else 0), ("seed", 0)):
         if given[option] is not None and given[option] < least:
@@ -264,6 +302,23 @@ def _golds(
     return golds
 
 
+def _answered(
+    args: argparse.Namespace, reading: _Reading, type_map: dict[str, str], inputs: list[dict[str, str]]
+) -> Answered:
+    """Stored answers, read; their file is added to inputs."""
+    inputs.append(_input("answers", args.answers))
+    report = Report()
+    found = read_answered(
+        args.answers,
+        args.alignment or ALIGNMENTS[0],
+        on_error=reading.on_error,
+        report=report,
+        type_map=type_map,
+    )
+    _tell(report, args.answers, found.gold.read)
+    return found
+
+
 def _training_documents(
     seen_in: str | None, names: Sequence[str] | None, reading: _Reading
 ) -> tuple[Iterable[Document] | None, list[dict[str, str]]]:
@@ -311,6 +366,17 @@ def _beside(name: str, options: Options) -> Tagger:
 def _remarks(args: argparse.Namespace) -> list[str]:
     """What the page must say of the command."""
     said = []
+    if args.answers:
+        said.append(
+            f"answers aligned by {args.alignment or ALIGNMENTS[0]}; a word that none has a tag for is O; tags that "
+            "break BIO are cut as by seqeval's default mode; intervals draw lines of the file"
+        )
+    if "gold-cut" in args.length_bins:
+        said.append(
+            "gold-cut lengths (arXiv 2504.00664): gold and prediction cut at gold mentions, each by itself in the bin "
+            "of its length; every other word by itself in bin 1. Biased: wrong borders may turn right, and false "
+            "positives can only hurt length 1; for comparison with figures published so"
+        )
     if args.kb:
         said.append(f"the instruction says which names of {args.kb} the text has (hints)")
     if args.baseline:

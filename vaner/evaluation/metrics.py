@@ -19,11 +19,13 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from vaner.document import Document
+from vaner.evaluation.agreement import bio
+from vaner.evaluation.lengths import BINS, bin_of, gold_cut, words_under
 from vaner.evaluation.pairing import Mention, Pair, Pairing, pieces
 from vaner.text.segment import words
 
 RELAXED = ("strict", "exact", "partial", "type")
-LENGTHS = ("1", "2", "3+")
+CLASSES = ("correct", "boundary", "type", "both", "missed", "spurious")
 SEEN = ("seen", "unseen")
 MICRO = ("overall", "micro")
 MACRO = ("overall", "macro")
@@ -79,8 +81,12 @@ class Scores:
     Attributes:
         documents: number of gold documents, D.
         rows: (table, row) -> int or float array of shape (D, 3): hits, predicted, gold. Tables are
-            ``overall`` (micro), ``type``, ``relaxed``, ``length`` and, with training mentions, ``seen``.
+            ``overall`` (micro), ``type``, ``relaxed``, ``length`` and, where asked, ``gold-cut`` and ``seen``.
         outcomes: relaxed measure -> counts of correct, incorrect, partial, missed, spurious.
+        classes: row -> counts of CLASSES, for the micro row and those of ``type`` and ``length``. A pair stands in the
+            rows of its gold mention, a spurious mention in those of its own, so that in every row
+            gold = correct + boundary + type + both + missed; in the micro row, also
+            predicted = correct + boundary + type + both + spurious.
         notes: what was repaired, dropped or found unreachable -> how often.
         unannotated: type -> predicted mentions dropped because gold does not annotate the type.
     """
@@ -88,6 +94,7 @@ class Scores:
     documents: int
     rows: dict[Row, np.ndarray]
     outcomes: dict[str, Counter[str]]
+    classes: dict[Row, Counter[str]] = field(default_factory=dict)
     notes: Counter[str] = field(default_factory=Counter)
     unannotated: Counter[str] = field(default_factory=Counter)
 
@@ -114,6 +121,8 @@ def score(
     *,
     training_mentions: set[tuple[str, str]] | None = None,
     unreachable: int = 0,
+    lengths_in: str = "words",
+    cut_at_gold: bool = False,
 ) -> Scores:
     """Count everything.
 
@@ -121,9 +130,11 @@ def score(
       discontinuous mention needs the same fragments too, so its covering span alone is not a hit.
       Mentions are compared as sets: nested and overlapping ones each count, a repeated one counts once.
     * **Relaxed**: see :func:`align` and :func:`outcome`.
+    * **Classes**: see :func:`class_of`; every pair of :func:`align` has one.
     * **By length**: in words of ``vaner.text.segment`` (every punctuation mark is a word, as in the MTL CoNLL
-      files). A false positive counts in the bin of its own length, a hit has one length on both sides:
-      every bin has a precision of its own.
+      files), or in the file's own. A false positive counts in the bin of its own length, a hit has one length on
+      both sides: every bin has a precision of its own. ``gold-cut`` is the other way
+      (`vaner.evaluation.lengths`).
     * **Seen / unseen**: by whether surface and type occur as a mention in the training data, compared by
       :func:`mention_key`. A prediction is binned by its own surface, as with length, so precision is
       "of the predicted mentions with a surface from (not from) training, the share that is correct".
@@ -133,23 +144,35 @@ def score(
         training_mentions: from :func:`mention_keys`; None leaves the ``seen`` table out.
         unreachable: how many of the gold mentions no prediction could have found because of some limit.
             They are in the gold documents and count as misses like any other; here they are noted.
+        lengths_in: ``words``, or ``tokens``: the words that the gold file marks.
+        cut_at_gold: count ``gold-cut`` too, of tags made from the mentions.
     """
     size = len(pairing.pairs)
     rows: dict[Row, np.ndarray] = {MICRO: np.zeros((size, 3))}
-    tables = [("type", pairing.types), ("relaxed", RELAXED), ("length", LENGTHS)]
+    tables = [("type", pairing.types), ("relaxed", RELAXED), ("length", BINS)]
+    if cut_at_gold:
+        tables.append(("gold-cut", BINS))
     if training_mentions is not None:
         tables.append(("seen", SEEN))
     rows |= {(table, name): np.zeros((size, 3)) for table, names in tables for name in names}
 
     outcomes: dict[str, Counter[str]] = {measure: Counter() for measure in RELAXED}
+    classes: dict[Row, Counter[str]] = {
+        row: Counter() for row in rows if row == MICRO or row[0] in ("type", "length")
+    }
+    notes = Counter(pairing.notes)
     for index, pair in enumerate(pairing.pairs):
+        bins: dict[Mention, str] = {}
         for mention in pair.gold | pair.predicted:
             in_gold, in_predicted = mention in pair.gold, mention in pair.predicted
             count = (in_gold and in_predicted, in_predicted, in_gold)
             surface = _surface(mention, pair)
             rows[MICRO][index] += count
             rows["type", mention.type][index] += count
-            rows["length", LENGTHS[min(max(len(surface), 1), len(LENGTHS)) - 1]][index] += count
+            bins[mention] = bin_of(
+                words_under(mention.pieces, pair.words) if lengths_in == "tokens" else len(surface)
+            )
+            rows["length", bins[mention]][index] += count
             if training_mentions is not None:
                 known = (" ".join(surface).casefold(), mention.type) in training_mentions
                 rows["seen", SEEN[0] if known else SEEN[1]][index] += count
@@ -158,9 +181,25 @@ def score(
                 what = outcome(measure, gold, predicted)
                 outcomes[measure][what] += 1
                 rows["relaxed", measure][index] += (_CREDIT[what], predicted is not None, gold is not None)
-    notes = Counter(pairing.notes)
+            shown = gold or predicted
+            assert shown is not None, "a pair has a gold or a predicted mention"
+            for row in (MICRO, ("type", shown.type), ("length", bins[shown])):
+                classes[row][class_of(gold, predicted)] += 1
+        if cut_at_gold:
+            tags = _tags(pair, lengths_in, notes)
+            for name, counts in gold_cut(*tags).items():
+                rows["gold-cut", name][index] += counts
     notes["unreachable_gold_mentions"] = unreachable
-    return Scores(size, rows, outcomes, +notes, pairing.unannotated)
+    return Scores(size, rows, outcomes, classes, +notes, pairing.unannotated)
+
+
+def _tags(pair: Pair, lengths_in: str, notes: Counter[str]) -> list[list[str]]:
+    """Gold and predicted tags of a pair; what tags cannot say is noted."""
+    at = pair.words if lengths_in == "tokens" else words(pair.text)
+    lost: Counter[str] = Counter()
+    tags = [bio(at, pair.gold, lost, "gold"), bio(at, pair.predicted, lost, "predicted")]
+    notes["mentions_that_tags_cannot_hold"] += lost.total()
+    return tags
 
 
 def mention_key(text: str, type: str) -> tuple[str, str]:
@@ -244,6 +283,24 @@ def outcome(measure: str, gold: Mention | None, predicted: Mention | None) -> st
         return "correct" if same_borders else "partial"
     right = {"strict": same_type and same_borders, "exact": same_borders, "type": same_type}[measure]
     return "correct" if right else "incorrect"
+
+
+def class_of(gold: Mention | None, predicted: Mention | None) -> str:
+    """The class of one aligned pair, one of CLASSES.
+
+                      same borders   other borders, overlapping   nothing there
+        same type     correct        boundary                     missed; with no gold mention,
+        other type    type           both                         spurious
+
+    For a discontinuous mention, same borders means the same fragments.
+    """
+    if predicted is None:
+        return "missed"
+    if gold is None:
+        return "spurious"
+    if _same_borders(gold, predicted):
+        return "correct" if gold.type == predicted.type else "type"
+    return "boundary" if gold.type == predicted.type else "both"
 
 
 _CREDIT = defaultdict(float, correct=1.0, partial=0.5)

@@ -2,8 +2,9 @@
 
 gold        [--- Disease ---]
 predicted   [--- Disease ---]   correct: no mistake
-                [- Disease -]   borders
+                [- Disease -]   boundary
             [-- Chemical ---]   type
+                [- Chemical ]   both
                                 missed
 and with no gold mention there  spurious
 """
@@ -14,9 +15,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from vaner.evaluation.metrics import CLASSES, align, class_of
 from vaner.evaluation.pairing import Mention, Pair, Pairing
 
-KINDS = ("missed", "spurious", "borders", "type")
+KINDS = CLASSES[1:]
 _AROUND = 40
 
 
@@ -25,7 +27,8 @@ class Mistake:
     """One error of a strict score.
 
     Attributes:
-        kind: ``missed``, ``spurious``, ``borders`` (same type, overlapping) or ``type`` (same place, other type).
+        kind: ``boundary`` (same type, other borders, overlapping), ``type`` (same borders, other type), ``both``
+            (overlapping, other borders and type), ``missed`` or ``spurious``.
         document: id of the document.
         text: of the document.
         gold: the gold mention; None where there is none.
@@ -73,27 +76,20 @@ class Mistake:
 def mistakes(pairing: Pairing) -> list[Mistake]:
     """Every mistake, document by document and in the order of the text.
 
-    A gold and a predicted mention explain each other once: a gold mention that was cut in two is one of
-    ``borders`` and one ``spurious``, so the gold side adds up to the false negatives.
+    A gold and a predicted mention explain each other once (`vaner.evaluation.metrics.align`): a gold mention that was
+    cut in two is one of ``boundary`` and one ``spurious``, so the gold side adds up to the false negatives and the
+    predicted side to the false positives.
     """
     return [one for pair in pairing.pairs for one in _of(pair)]
 
 
 def _of(pair: Pair) -> Iterable[Mistake]:
-    missed = sorted(pair.gold - pair.predicted)
-    left = sorted(pair.predicted - pair.gold)
-    found = []
-    for gold in missed:
-        near = [p for p in left if p.start < gold.end and gold.start < p.end]
-        same = [p for p in near if p.type == gold.type]
-        place = [p for p in near if (p.start, p.end) == (gold.start, gold.end)]
-        other = next(iter(same or place), None)
-        kind = "borders" if same else "type" if place else "missed"
-        if other is not None:
-            left.remove(other)
-        found.append(Mistake(kind, pair.id, pair.text, gold, other))
-    found += [Mistake("spurious", pair.id, pair.text, None, p) for p in left]
-    return sorted(found, key=lambda m: m.mention.start)
+    found = [
+        Mistake(class_of(gold, predicted), pair.id, pair.text, gold, predicted)
+        for gold, predicted in align(pair.gold, pair.predicted)
+        if gold != predicted
+    ]
+    return sorted(found, key=lambda m: (m.mention, m.gold is None))
 
 
 def markdown(found: Mapping[str, Sequence[Mistake]], most: int = 5) -> str:

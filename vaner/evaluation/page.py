@@ -7,30 +7,16 @@ in the dict are in [0, 1] and unrounded; the tables show percent, as publication
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
-
-from tabulate import tabulate
+from typing import Any
 
 from vaner.evaluation.agreement import Agreement
 from vaner.evaluation.bootstrap import MEASURES, Difference, Interval
-from vaner.evaluation.metrics import MACRO, Macro, Row, Score, Scores
+from vaner.evaluation.metrics import CLASSES, MACRO, Macro, Row, Score, Scores
 from vaner.evaluation.mistakes import Mistake
+from vaner.evaluation.tables import OUTCOMES, STRICT, Table, escaped, github, overview, percent, plain, tables
 
-_OUTCOMES = ("correct", "incorrect", "partial", "missed", "spurious")
-_STRICT = "Strict: same start, end and type"
-_TITLES = {
-    "relaxed": "Relaxed (SemEval-2013 task 9)",
-    "length": "By length in words (a punctuation mark is a word)",
-    "seen": "By whether surface and type were a mention in training (a prediction by its own surface)",
-}
-_ROW_NAMES = {
-    "strict": "strict",
-    "exact": "exact: any type",
-    "partial": "partial: any type, overlap 1/2",
-    "type": "type: any overlap",
-}
 _NOTES = {
     "documents_without_prediction": "gold documents without a prediction: all their mentions count as misses",
     "documents_paired_by_their_order": "documents with other ids on each side: paired, their texts the same in order",
@@ -39,16 +25,9 @@ _NOTES = {
     "duplicate_gold_mentions": "gold mentions given more than once: counted once",
     "duplicate_predicted_mentions": "predicted mentions given more than once: counted once",
     "discontinuous_gold_mentions": "discontinuous gold mentions: a hit needs the same fragments",
+    "mentions_that_tags_cannot_hold": "mentions that tags cannot hold as they are: gold-cut counts what tags say",
     "unreachable_gold_mentions": "gold mentions that a limit put out of reach: counted as misses",
 }
-
-
-class Table(NamedTuple):
-    """One table, its cells as they are shown."""
-
-    title: str
-    header: list[str]
-    rows: list[list[str]]
 
 
 def result(
@@ -62,6 +41,7 @@ def result(
     read: Mapping[str, int] | None = None,
     baseline: Scores | None = None,
     baseline_intervals: Mapping[Row, Mapping[str, Interval]] | None = None,
+    lengths_in: str = "words",
 ) -> dict[str, Any]:
     """Everything measured on one gold set, ready for ``json.dump``.
 
@@ -75,8 +55,10 @@ def result(
         read: what the file readers repaired or skipped -> how often.
         baseline: counts of another tagger on the same gold, shown beside.
         baseline_intervals: its intervals.
+        lengths_in: what lengths are counted in, ``words`` or ``tokens``.
     """
     found: dict[str, Any] = {"name": name, "split": split, "documents": scores.documents}
+    found["lengths_in"] = lengths_in
     found |= _entries(scores, intervals or {})
     if baseline is not None:
         found["baseline"] = _entries(baseline, baseline_intervals or {})
@@ -109,9 +91,16 @@ def _entries(scores: Scores, intervals: Mapping[Row, Mapping[str, Interval]]) ->
         if table == "relaxed":
             for count in ("tp", "fp", "fn"):
                 del entry[count]
-            entry |= {what: scores.outcomes[label][what] for what in _OUTCOMES}
+            entry |= {what: scores.outcomes[label][what] for what in OUTCOMES}
         found.setdefault(table, {})[label] = entry
     found["overall"]["macro"] = _entry(scores.macro, intervals.get(MACRO))
+    found["mistakes"] = {}
+    for (table, label), counts in scores.classes.items():
+        one = {what: counts[what] for what in CLASSES}
+        one["gold"] = sum(one.values()) - one["spurious"]
+        if table == "overall":
+            one["predicted"] = sum(one.values()) - one["gold"] - one["missed"]
+        found["mistakes"].setdefault(table, {})[label] = one
     return found
 
 
@@ -177,29 +166,29 @@ def terminal(page: Mapping[str, Any]) -> str:
     results = page["results"]
     # Of several corpora the overview has a row each; JSON and Markdown have the rest.
     several = len(results) > 1
-    tables = [_overview(page)] if several else _tables(results[0])
+    shown = [overview(page)] if several else tables(results[0])
     notes = [
         f"note: {found['name']}: {remark}" if several else f"note: {remark}"
         for found in results
         for remark in remarks(found)
     ]
-    parts = ["\n".join(_protocol(page)), *(f"{t.title}\n{_plain(t)}" for t in tables), "\n".join(notes)]
+    parts = ["\n".join(_protocol(page)), *(f"{t.title}\n{plain(t)}" for t in shown), "\n".join(notes)]
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def markdown(page: Mapping[str, Any]) -> str:
     """A page as Markdown."""
-    parts = ["# Evaluation", "\n".join(f"- {_escaped(line)}" for line in _protocol(page))]
+    parts = ["# Evaluation", "\n".join(f"- {escaped(line)}" for line in _protocol(page))]
     if len(page["results"]) > 1:
-        parts += [f"## {_STRICT}", _github(_overview(page))]
+        parts += [f"## {STRICT}", github(overview(page))]
     for found in page["results"]:
-        parts.append(f"## {_escaped(_title(found))}")
-        for table in _tables(found):
-            parts += [f"### {table.title}", _github(table)]
+        parts.append(f"## {escaped(_title(found))}")
+        for table in tables(found):
+            parts += [f"### {table.title}", github(table)]
         if said := remarks(found):
-            parts.append("\n".join(f"- {_escaped(remark)}" for remark in said))
+            parts.append("\n".join(f"- {escaped(remark)}" for remark in said))
     inputs = [[i["role"], i["path"], i["sha256"]] for i in page["inputs"]]
-    parts += ["## Inputs", _github(Table("", ["Input", "Path", "sha256"], inputs))]
+    parts += ["## Inputs", github(Table("", ["Input", "Path", "sha256"], inputs))]
     parts.append("Versions: " + ", ".join(f"{k} {v}" for k, v in page["versions"].items()) + ".")
     return "\n\n".join(parts) + "\n"
 
@@ -221,7 +210,12 @@ def remarks(found: Mapping[str, Any]) -> list[str]:
 
 def _seqeval_remark(found: Mapping[str, Any]) -> str:
     checked = found["seqeval"]
-    default, strict = (_percent(checked[mode]["f1"]) for mode in ("default", "strict"))
+    default, strict = (percent(checked[mode]["f1"]) for mode in ("default", "strict"))
+    macro = "macro-F1 " + " default, ".join(
+        dict.fromkeys(percent(checked[mode]["macro_f1"]) for mode in ("default", "strict"))
+    )
+    if "default" in macro:
+        macro += " strict"
     lost = ", ".join(f"{n:,} {what.replace('_', ' ')}" for what, n in checked["lost_in_tags"].items())
     said = f"seqeval on {checked['tags']}: "
     if checked["modes_agree"]:
@@ -231,8 +225,8 @@ def _seqeval_remark(found: Mapping[str, Any]) -> str:
     if checked["default_agrees_with_micro_f1"]:
         said += ", equal to the micro-F1 above" if checked["modes_agree"] else "; ours is the default's"
     else:
-        said += f", unlike our micro-F1 {_percent(found['overall']['micro']['f1'])}"
-    return said + (f"; tags cannot hold: {lost}" if lost else "")
+        said += f", unlike our micro-F1 {percent(found['overall']['micro']['f1'])}"
+    return f"{said}; {macro}" + (f"; tags cannot hold: {lost}" if lost else "")
 
 
 def _entry(score: Score | Macro, interval: Mapping[str, Interval] | None) -> dict[str, Any]:
@@ -249,80 +243,6 @@ def _entry(score: Score | Macro, interval: Mapping[str, Interval] | None) -> dic
     return entry
 
 
-def _tables(found: Mapping[str, Any]) -> Iterable[Table]:
-    head = ["Gold", "Predicted", "TP", "FP", "FN"]
-    rows = [*_rows(found, "type"), *_rows(found, "overall")]
-    yield Table(_STRICT, ["Type", *head, *_SCORES], [_counted(n, e, head) for n, e in rows])
-    rows = _rows(found, "relaxed", _ROW_NAMES)
-    outcomes = [what.capitalize() for what in _OUTCOMES]
-    yield Table(
-        _TITLES["relaxed"], ["Measure", *outcomes, *_SCORES], [_counted(n, e, outcomes) for n, e in rows]
-    )
-    for table in ("length", "seen"):
-        if table in found:
-            rows = _rows(found, table)
-            yield Table(
-                _TITLES[table], [table.capitalize(), *head, *_SCORES], [_counted(*r, head) for r in rows]
-            )
-    if "comparison" in found:
-        yield Table(
-            "F1 of these predictions minus F1 of the compared ones (paired bootstrap)",
-            ["Table", "Row", "F1", "Compared", "Difference", "95 % interval", "p"],
-            [
-                [
-                    d["table"],
-                    d["row"],
-                    _percent(d["a"]),
-                    _percent(d["b"]),
-                    _signed(d["difference"]),
-                    _range(d["interval"], _signed),
-                    f"{d['p']:.4f}",
-                ]
-                for d in found["comparison"]
-            ],
-        )
-
-
-_SCORES = ["P", "R", "F1", "95 % interval of F1"]
-
-
-def _rows(
-    found: Mapping[str, Any], table: str, names: Mapping[str, str] = {}
-) -> list[tuple[str, Mapping[str, Any]]]:
-    """The rows of a table, each followed by that of the baseline."""
-    rows = []
-    beside = found.get("baseline", {}).get(table, {})
-    for row, entry in found.get(table, {}).items():
-        rows.append((names.get(row, row), entry))
-        if row in beside:
-            rows.append((f"{names.get(row, row)} (baseline)", beside[row]))
-    return rows
-
-
-def _counted(name: str, entry: Mapping[str, Any], counts: Iterable[str]) -> list[str]:
-    cells = [f"{entry[c.lower()]:,}" if c.lower() in entry else "" for c in counts]
-    return [name, *cells, *_shown(entry)]
-
-
-def _shown(entry: Mapping[str, Any]) -> list[str]:
-    interval = _range(entry["interval"]["f1"], _percent) if "interval" in entry else ""
-    return [*(_percent(entry[measure]) for measure in MEASURES), interval]
-
-
-def _overview(page: Mapping[str, Any]) -> Table:
-    rows = []
-    for found in page["results"]:
-        for name, scores in ((found["name"], found), ("(baseline)", found.get("baseline"))):
-            if scores:
-                micro, macro = scores["overall"]["micro"], scores["overall"]["macro"]
-                counts = [f"{found['documents']:,}", f"{micro['gold']:,}", f"{micro['predicted']:,}"]
-                rows.append([name, *counts, *_shown(micro), _percent(macro["f1"])])
-    for name, averaged in (("mean", page["mean"]), ("(baseline)", page.get("baseline_mean"))):
-        if averaged:
-            rows.append([name, "", "", "", *_shown(averaged["micro"]), _percent(averaged["macro"]["f1"])])
-    return Table(_STRICT, ["Corpus", "Documents", "Gold", "Predicted", *_SCORES, "Macro-F1"], rows)
-
-
 def _title(found: Mapping[str, Any]) -> str:
     return f"{found['name']}, {found['split']} split" if found["split"] else found["name"]
 
@@ -334,7 +254,7 @@ def _protocol(page: Mapping[str, Any]) -> list[str]:
         for f in page["results"]
     ]
     lines.append("types: " + (", ".join(protocol["types"]) or "none"))
-    lines.append(f"strict matching ({_STRICT.partition(': ')[2]}); scores in percent; macro: mean over types")
+    lines.append(f"strict matching ({STRICT.partition(': ')[2]}); scores in percent; macro: mean over types")
     if protocol["bootstrap"]:
         lines.append(
             f"intervals: 95 %, percentile bootstrap over documents, n={protocol['bootstrap']:,}, "
@@ -345,40 +265,5 @@ def _protocol(page: Mapping[str, Any]) -> list[str]:
     return lines + list(protocol["remarks"])
 
 
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.2f}"
-
-
-def _signed(value: float) -> str:
-    return f"{100 * value:+.2f}"
-
-
-def _range(interval: Iterable[float], shown: Callable[[float], str]) -> str:
-    low, high = interval
-    return f"[{shown(low)}, {shown(high)}]"
-
-
 def _near(a: float, b: float | None) -> bool:
     return abs(a - (b or 0.0)) < 1e-9
-
-
-def _align(table: Table) -> list[str]:
-    return ["left" if cell in _TEXT_COLUMNS else "right" for cell in table.header]
-
-
-_TEXT_COLUMNS = {"Type", "Measure", "Length", "Seen", "Corpus", "Table", "Row", "Input", "Path", "sha256"}
-
-
-def _plain(table: Table) -> str:
-    return tabulate(
-        table.rows, table.header, tablefmt="simple", disable_numparse=True, colalign=_align(table)
-    )
-
-
-def _github(table: Table) -> str:
-    rows = [[_escaped(cell) for cell in row] for row in table.rows]
-    return tabulate(rows, table.header, tablefmt="github", disable_numparse=True, colalign=_align(table))
-
-
-def _escaped(text: str) -> str:
-    return text.replace("|", "\\|").replace("<", "&lt;")

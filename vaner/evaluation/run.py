@@ -44,6 +44,8 @@ class Gold:
         split: ``train``, ``dev`` or ``test`` where it is one.
         dataset: what instructions call it; a tagger that knows the name is told it.
         read: what its reader repaired or skipped -> how often, for the page.
+        lengths_in: what lengths of mentions are counted in: ``words`` (a punctuation mark is one), or ``tokens``, the
+            words that the documents' file marks.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Gold:
     split: str | None = None
     dataset: str | None = None
     read: dict[str, int] = field(default_factory=dict)
+    lengths_in: str = "words"
 
 
 Predicted = Tagger | Iterable[Document] | Mapping[str, Iterable[Document]]
@@ -68,6 +71,7 @@ def evaluate(
     baseline: Tagger | None = None,
     compared: Iterable[Document] | None = None,
     columns: tuple[Columns, Columns] | None = None,
+    length_bins: Sequence[str] = ("honest",),
     bootstrap: int = 1000,
     seed: int = 0,
     on_tagged: Callable[[Gold, list[Document]], None] | None = None,
@@ -86,6 +90,7 @@ def evaluate(
         baseline: another tagger, asked the same, to be shown beside.
         compared: other predictions, for a paired bootstrap test; of one gold set only, and with ``bootstrap``.
         columns: tags of gold and predictions as two CoNLL files have them (`vaner.evaluation.agreement`).
+        length_bins: ``honest`` always; ``gold-cut`` is shown beside (`vaner.evaluation.lengths`).
         bootstrap: draws of documents for 95 % intervals; 0 for none.
         seed: of the draws.
         on_tagged: is given each gold set and what the tagger made of it, as soon as that is there.
@@ -127,6 +132,15 @@ def evaluate(
         names = {} if asked else type_map
         return pair(gold, documents, types=types, type_map=names, ignore_extra=ignore_extra)
 
+    def scored(one: Gold, pairing: Pairing, unreachable: int = 0) -> Scores:
+        return score(
+            pairing,
+            training_mentions=seen,
+            unreachable=unreachable,
+            lengths_in=one.lengths_in,
+            cut_at_gold="gold-cut" in length_bins,
+        )
+
     results: list[dict[str, Any]] = []
     scored_types: set[str] = set()
     wrong: dict[str, list[Mistake]] = {}
@@ -142,13 +156,17 @@ def evaluate(
         else:
             found = list(given[one.name])
         pairing = paired(one, found, asked=tagger is not None)
-        scores = score(pairing, training_mentions=seen, unreachable=unreachable)
+        wrong[one.name] = mistakes(pairing)
+        scores = scored(one, pairing, unreachable)
         theirs: Scores | None = None
         if baseline is not None:
             answers = _tag(baseline, one, beside[number], adaptive)
-            theirs = score(paired(one, answers, asked=True), training_mentions=seen)
+            said = [f"baseline: {line}" for line in baseline.remarks()]
+            remarks += [f"{one.name}: {line}" for line in said] if len(golds) > 1 else said
+            against = paired(one, answers, asked=True)
+            theirs = scored(one, against)
+            wrong[f"{one.name} (baseline)"] = mistakes(against)
         scored_types |= set(pairing.types)
-        wrong[one.name] = mistakes(pairing)
         results.append(
             pages.result(
                 scores,
@@ -164,11 +182,12 @@ def evaluate(
                 if compared is None
                 else compare(
                     scores,
-                    score(paired(one, compared), training_mentions=seen),
+                    scored(one, paired(one, compared)),
                     samples=bootstrap,
                     seed=seed,
                 ),
                 read=one.read,
+                lengths_in=one.lengths_in,
             )
         )
     several = len(results) > 1
