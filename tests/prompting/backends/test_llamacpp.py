@@ -130,6 +130,12 @@ def test_a_grammar_that_is_none_fails_alone(backend):
 
 
 @pytest.mark.slow
+def test_turns_that_the_template_has_no_place_for_are_refused_in_one_line(backend):
+    with pytest.raises(VanerError, match="cannot count this prompt"):
+        backend.count_prompt([])
+
+
+@pytest.mark.slow
 def test_the_same_seed_draws_the_same(backend):
     def draw(seed):
         return only(backend, ask("Write five random letters.", 8, sampling=Sampling(1.5, 1.0, seed))).text
