@@ -157,7 +157,8 @@ class Inline:
         place = {b.b + i: b.a + i for b in blocks for i in range(b.size)}
         found.unread_words += len(unit.words) - len(place)
         if not place:
-            found.lose(MALFORMED, text)
+            if whole:
+                found.lose(MALFORMED, text)
             return
         for outside, is_talk in (
             (text[: offsets[min(place)][0]], True),
