@@ -118,16 +118,16 @@ def _load(folder: str, dtype: torch.dtype, options: dict[str, Any]) -> PreTraine
     return loaded
 
 
-def _adapted(
-    folder: Path, dtype: torch.dtype, options: dict[str, Any]
-) -> tuple[PreTrainedModel, str]:
+def _adapted(folder: Path, dtype: torch.dtype, options: dict[str, Any]) -> tuple[PreTrainedModel, str]:
     """An adapter's folder: its base with the adapter added to the weights, and a hash over both."""
     from peft import PeftModel
 
     try:
         base = json.loads((folder / _ADAPTER).read_text(encoding="utf-8"))["base_model_name_or_path"]
     except (ValueError, LookupError, TypeError) as error:
-        raise VanerError(f"{folder / _ADAPTER}: names no base model; write base_model_name_or_path") from error
+        raise VanerError(
+            f"{folder / _ADAPTER}: names no base model; write base_model_name_or_path"
+        ) from error
     under = backbone_folder(str(base))
     with quiet():
         adapted: Any = PeftModel.from_pretrained(_load(under, dtype, options), str(folder))

@@ -50,7 +50,9 @@ class ChatTokens:
 
         backend = getattr(tokenizer, "backend_tokenizer", None)
         if backend is None:
-            raise VanerError("this model's tokenizer has no tokenizer.json; save a fast tokenizer with the model")
+            raise VanerError(
+                "this model's tokenizer has no tokenizer.json; save a fast tokenizer with the model"
+            )
         self.tokenizer = tokenizer
         whole = json.loads(backend.to_str())
         self._special = _meant(whole)
@@ -88,7 +90,9 @@ class ChatTokens:
         if self.tokenizer.chat_template is not None:
             turns = [Message("user", "a"), Message("assistant", "b")]
             pieces = self._pieces(turns, answered=True)
-            after = next((n for n, (text, content) in enumerate(pieces) if content and text == "b"), len(pieces))
+            after = next(
+                (n for n, (text, content) in enumerate(pieces) if content and text == "b"), len(pieces)
+            )
             behind = "".join(text for text, _ in pieces[after + 1 :])
             if self._cut is not None and (sign := self._cut.match(behind)):
                 found.append(self._special[sign[0]]["id"])
