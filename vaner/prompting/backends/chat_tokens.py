@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _EDGE = "\u2003"
 # What templates ask for beside the turns, fixed so that a prompt is the same on every day: a date, as LLaMA 3's own
 # default has it, and no room for thoughts before the answer.
-_TEMPLATE_OPTIONS = {"date_string": "26 Jul 2024", "enable_thinking": False}
+_TEMPLATE_OPTIONS: dict[str, Any] = {"date_string": "26 Jul 2024", "enable_thinking": False}
 
 
 class ChatTokens:
@@ -137,8 +137,10 @@ class ChatTokens:
             for message, stand_in in zip(messages, stand_ins, strict=True)
         ]
         try:
-            rendered = self.tokenizer.apply_chat_template(
-                turns, tokenize=False, add_generation_prompt=not answered, **_TEMPLATE_OPTIONS
+            rendered = str(
+                self.tokenizer.apply_chat_template(
+                    turns, tokenize=False, add_generation_prompt=not answered, **_TEMPLATE_OPTIONS
+                )
             )
         except Exception as error:  # whatever a template in Jinja may raise
             raise VanerError(
@@ -148,7 +150,7 @@ class ChatTokens:
         pieces: list[tuple[str, bool]] = []
         seen: set[int] = set()
         at = 0
-        for found in re.finditer(f"({_EDGE}?){nonce}-([0-9]+)-({_EDGE}?)", str(rendered)):
+        for found in re.finditer(f"({_EDGE}?){nonce}-([0-9]+)-({_EDGE}?)", rendered):
             content = messages[int(found[2])].content
             content = content if found[1] else content.lstrip()
             content = content if found[3] else content.rstrip()
