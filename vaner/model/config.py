@@ -20,6 +20,11 @@ FORMAT_VERSION = 1
 # Shipped with the project; used where no model is named.
 DEFAULT_MODEL = "vaner-smollm2-135m"
 
+# A head that is none: the language model is tuned to write its answer (`vaner.training.generator`).
+GENERATE = "generate"
+# Beside vaner.json in a generator's folder: how it is asked, as `vaner.prompting.settings` reads it.
+GENERATOR_NAME = "generator.yaml"
+
 _HINTS = ("notes", "tokens", "share")
 _KINDS = {str: "a text", int: "a whole number", list: "a list", dict: "an object"}
 
@@ -35,7 +40,7 @@ class ModelConfig:
         keep_layers: how many of the backbone's layers are used, from the lowest; None is all of them.
         attention: ``bidirectional``, ``causal``, ``prefix`` or ``layerwise`` (`vaner.model.attention`).
         causal_layers: in ``layerwise`` how many layers, from the lowest, look back only.
-        head: ``typed`` (any set of types a pass) or ``shared`` (one type a pass).
+        head: ``typed`` (any set of types a pass), ``shared`` (one type a pass), or GENERATE.
         head_rank: size of the typed head's interaction.
         template: the instruction's wording.
         types: entity types seen in training; the default question.
