@@ -18,7 +18,7 @@ PACKAGE = Path(vaner.__file__).parent
 FLOORS = [
     {"errors", "progress", "scores"},
     {"files", "report", "document"},
-    {"xml", "provenance", "tagger"},
+    {"xml", "provenance", "tagger", "cache"},
     {"vocabularies", "text", "kernels"},
     {"formats", "knowledge"},
     {"corpora", "inputs", "evaluation"},
@@ -51,6 +51,9 @@ LIGHT = [
     "prompting.request",
     "prompting.unit",
     "prompting.found",
+    "prompting.shots",
+    "prompting.retrieval.names",
+    "prompting.retrieval.passages",
     "tagging.decode",
     "tagging.loading",
     "tagging.settings",

@@ -79,6 +79,13 @@ def _sentence_digests(document: Document) -> Iterator[bytes]:
     if borders is None:
         borders = segment.sentences(document.text, document.passages)
     for start, end in borders:
-        words = _WORDS.findall(document.text[start:end].casefold())
-        if len(words) >= _FEWEST_WORDS:
-            yield hashlib.blake2b(" ".join(words).encode(), digest_size=8).digest()
+        if (found := digest(document.text[start:end], _FEWEST_WORDS)) is not None:
+            yield found
+
+
+def digest(sentence: str, fewest_words: int = 1) -> bytes | None:
+    """What tells a sentence from others, case, punctuation and spacing aside; None for one of fewer words."""
+    words = _WORDS.findall(sentence.casefold())
+    if len(words) < fewest_words:
+        return None
+    return hashlib.blake2b(" ".join(words).encode(), digest_size=8).digest()

@@ -50,22 +50,8 @@ class Unit:
         if self.first == self.last:
             return "", [0]
         start, end = self.offsets[0][0], self.offsets[-1][1]
-        source = self.text.document.text[start:end]
-        pieces: list[str] = []
-        origin: list[int] = []
-        broken = {found.end() for found in _MEANT.finditer(source)}
-        for at, sign in enumerate(source):
-            if at in broken:
-                pieces.append(" ")
-                origin.append(start + at)
-            if sign.isspace() or not sign.isprintable():
-                # One space in place of any run of what cannot be seen.
-                if pieces and pieces[-1] == " ":
-                    continue
-                sign = " "
-            pieces.append(sign)
-            origin.append(start + at)
-        return "".join(pieces), [*origin, end]
+        shown, origin = _plain(self.text.document.text[start:end])
+        return shown, [start + at for at in origin]
 
     @property
     def shown(self) -> str:
@@ -76,3 +62,27 @@ class Unit:
         """Document offsets of ``shown[start:end]``, which is not empty and neither begins nor ends with a space."""
         origin = self._shown[1]
         return origin[start], origin[end - 1] + 1
+
+
+def plain(text: str) -> str:
+    """Any text as a prompt may show it: on one line, without anything that a template could mean."""
+    return _plain(text)[0].strip()
+
+
+def _plain(source: str) -> tuple[str, list[int]]:
+    """The text as `plain`, and where in ``source`` each of its characters, and then its end, comes from."""
+    pieces: list[str] = []
+    origin: list[int] = []
+    broken = {found.end() for found in _MEANT.finditer(source)}
+    for at, sign in enumerate(source):
+        if at in broken:
+            pieces.append(" ")
+            origin.append(at)
+        if sign.isspace() or not sign.isprintable():
+            # One space in place of any run of what cannot be seen.
+            if pieces and pieces[-1] == " ":
+                continue
+            sign = " "
+        pieces.append(sign)
+        origin.append(at)
+    return "".join(pieces), [*origin, len(source)]

@@ -18,6 +18,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from vaner.cache import kept
 from vaner.corpora.hub import PREFIX
 from vaner.corpora.overlap import Fingerprints, fingerprints, held_out_fingerprints
 from vaner.corpora.own import all_corpora, is_path, named, read_type_map, with_types
@@ -34,7 +35,6 @@ from vaner.training.leakage import Gate, gate
 from vaner.training.mixture import TrainingCorpus, temperature_weights
 from vaner.training.names import RelatedNames
 from vaner.training.reading import Wanted, code, described, held_out_described, read
-from vaner.training.store import kept
 
 
 @dataclass

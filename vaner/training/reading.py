@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 import vaner
+from vaner.cache import kept
 from vaner.corpora.overlap import Fingerprints, fingerprints, overlapping
 from vaner.corpora.registry import Corpus
 from vaner.document import Document
@@ -24,7 +25,6 @@ from vaner.progress import progress
 from vaner.report import Report
 from vaner.text.units import Text
 from vaner.training.arguments import DataArguments
-from vaner.training.store import kept
 from vaner.training.texts import Texts
 
 # The rooms and files whose code decides what Texts are made of a file.

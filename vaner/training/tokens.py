@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from vaner.cache import kept
 from vaner.inputs import features
 from vaner.inputs.features import MAX_WORD_TOKENS, Tokenisation
 from vaner.progress import progress
 from vaner.training.columns import Columns, lists, write
-from vaner.training.store import kept
 from vaner.training.texts import Texts
 
 _CHUNK = 400_000  # words

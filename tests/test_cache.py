@@ -12,8 +12,8 @@ import time
 import pytest
 
 from tests.conftest import ROOT
+from vaner.cache import ENTRY, kept
 from vaner.errors import VanerError
-from vaner.training.store import ENTRY, kept
 
 
 @pytest.fixture(autouse=True)
@@ -102,7 +102,7 @@ def test_a_cache_that_cannot_be_written_is_one_line(tmp_path, monkeypatch):
 
 MAKES = """
 import sys, time
-from vaner.training.store import kept
+from vaner.cache import kept
 
 
 def make(folder):

@@ -4,7 +4,7 @@
                                   0.arrow ...
     VANER_CACHE/mix/texts-3f9c....lock           held by the process that makes it; the others wait
 
-Anything there may be removed while no training runs; what is missing is made again.
+Anything there may be removed while nothing runs; what is missing is made again.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ class Entry:
     hashes: dict[str, str]
 
 
-def kept(kind: str, made_from: Mapping[str, Any], make: Callable[[Path], Mapping[str, Any]]) -> Entry:
+def kept(
+    kind: str, made_from: Mapping[str, Any], make: Callable[[Path], Mapping[str, Any]], shelf: str = "mix"
+) -> Entry:
     """The entry of the cache that was made from something; made now, by one of all processes, where there is none.
 
     An entry that is damaged is made anew, and a warning says so. A maker that fails or is killed leaves none.
@@ -54,13 +56,14 @@ def kept(kind: str, made_from: Mapping[str, Any], make: Callable[[Path], Mapping
         kind: what it is called in the cache.
         made_from: all that the result depends on, as JSON can hold it.
         make: writes files into the folder that it is given, and returns what is to be noted, as JSON can hold it.
+        shelf: folder of the cache.
 
     Raises:
         VanerError: the cache cannot be written, and what `make` raises.
     """
     asked = json.dumps(made_from, sort_keys=True, default=str)
     name = f"{kind}-{hashlib.sha256(asked.encode()).hexdigest()[:32]}"
-    root = cache_folder() / "mix"
+    root = cache_folder() / shelf
     folder = root / name
     found, _ = _read(folder)
     if found:
