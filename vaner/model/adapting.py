@@ -93,7 +93,7 @@ def load_backbone(
 
     Raises:
         VanerError: no safetensors in the folder, an unknown quantisation, more layers than it has, or an attention
-            mode that it has not.
+            mode that it has not, or weights of a language model of which some are missing.
     """
     if not list(Path(folder).glob("*.safetensors")):
         raise VanerError(
@@ -119,7 +119,11 @@ def load_backbone(
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         if settings.keep_layers is not None:
             _cut(config, settings.keep_layers, settings.backbone)
-        model = kind.from_pretrained(folder, config=config, **options)
+        model, found = kind.from_pretrained(folder, config=config, output_loading_info=True, **options)
+    if kind is AutoModelForCausalLM and (missing := sorted(found["missing_keys"])):
+        raise VanerError(
+            f"{settings.backbone}: has no {missing[0]}, so it cannot write; name the whole language model"
+        )
     settings.causal_layers = set_attention(model, settings.attention, settings.causal_layers)
     use_grouped(model)
     model.config.use_cache = False
