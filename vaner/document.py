@@ -49,6 +49,8 @@ class Span:
         concepts: concept ids, best first.
         fragments: for a discontinuous mention its ``(start, end)`` pieces in order;
             ``start`` and ``end`` then cover all of them. Empty for a contiguous one.
+        grounded: how a mention that a language model wrote got its place (``forced``, ``index``, ``exact``, ...,
+            `vaner.prompting.found`), None where whoever found it read the text itself.
     """
 
     start: int
@@ -58,6 +60,7 @@ class Span:
     score: float | None = None
     concepts: tuple[Concept, ...] = ()
     fragments: tuple[tuple[int, int], ...] = ()
+    grounded: str | None = None
 
     @property
     def key(self) -> tuple[int, int, str]:
@@ -145,9 +148,10 @@ class Document:
         score: float | None = None,
         concepts: tuple[Concept, ...] = (),
         fragments: tuple[tuple[int, int], ...] = (),
+        grounded: str | None = None,
     ) -> Span:
         """A Span of this document, its text taken from the offsets, the rest as in `Span`."""
-        return Span(start, end, type, self.text[start:end], score, concepts, fragments)
+        return Span(start, end, type, self.text[start:end], score, concepts, fragments, grounded)
 
     def with_spans(self, spans: Iterable[Span]) -> Document:
         """This document with other spans, everything else kept."""

@@ -12,6 +12,10 @@ from typing import Protocol
 from vaner.document import Document
 
 
+#: Where a document says, in its ``metadata``, why it could not be tagged in full; it is not there otherwise.
+FAILED = "failed"
+
+
 class Tagger(Protocol):
     """Marks entities in documents."""
 
@@ -46,7 +50,8 @@ class Tagger(Protocol):
             dataset: name of a dataset whose guideline to follow; None follows none.
 
         Yields:
-            the documents with their spans; ``types`` may say which were looked for.
+            the documents with their spans; ``types`` may say which were looked for, ``metadata[FAILED]`` why one is
+            not tagged in full.
 
         Raises:
             VanerError: an unknown type or dataset, before the first document is read.

@@ -70,6 +70,11 @@ THINGS = {
     "scores": (
         one(spans=[(0, 13, "X", {"score": 0.25})]), lambda d: [s.score for s in d.spans], {"scores not written"},
     ),
+    "grounding": (
+        one(spans=[(0, 13, "X", {"grounded": "exact"})]),
+        lambda d: [s.grounded for s in d.spans],
+        {"grounding not written"},
+    ),
     "concept ids": (linked(), concepts("id"), {"concept ids not written"}),
     "concept sources": (linked(source="MESH"), concepts("id", "source"), NO_IDS | {"concept sources not written"}),
     "concept scores": (linked(score=0.5), concepts("score"), NO_IDS | {"concept scores not written"}),

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -29,12 +30,15 @@ from vaner.jobs.sources import DELETED, REJECTED, SUMMARY, ending, plan
 from vaner.jobs.summary import Summary
 from vaner.jobs.units import UNIT_CHARACTERS, UNIT_DOCUMENTS, Cut, FileReader
 from vaner.report import SKIPPED, Report
+from vaner.tagger import FAILED
 from vaner.tagging.settings import TaggingSettings
 
 HELP = "tag a file, or many"
+# What is counted of every run; a tagger may count more.
+_OF_EVERY_RUN = {"documents", "characters", "spans", "tokens", "padded_tokens", "units", "files", "rejected"}
 EPILOG = (
-    "Status: 0; 2 for bad input or use; 3 where documents were rejected (rejected.jsonl); 130 and 143 after Ctrl-C "
-    "and SIGTERM. A run over many files that was ended in any way goes on with the same command."
+    "Status: 0; 2 for bad input or use; 3 where documents were rejected (rejected.jsonl) or not tagged in full; 130 "
+    "and 143 after Ctrl-C and SIGTERM. A run over many files that was ended in any way goes on with the same command."
 )
 
 
@@ -58,6 +62,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_formats(parser, many=True)
     add_tagging(parser)
     add(
+        "--dry_run",
+        action="store_true",
+        help="of a prompted tagger (prompt:FILE): read everything, and say how many requests and tokens there would be "
+        "and what they would cost; nothing is sent, nothing is written",
+    )
+    add(
+        "--show_prompt",
+        type=int,
+        metavar="N",
+        help="of a prompted tagger: print the first N requests as they would be sent; nothing is sent or written",
+    )
+    add(
         "--summary",
         metavar="FILE",
         help="print what was found of each type, and write it as JSON; a run over many files always does, into "
@@ -67,6 +83,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.dry_run or args.show_prompt is not None:
+        return _planned(args)
     if is_many(args.input, args.output):
         return _corpus(args)
     refuse_corpus_run(args)
@@ -75,6 +93,35 @@ def run(args: argparse.Namespace) -> int:
             "one file is tagged by one process; name a folder as --output, or do without a launcher"
         )
     return _file(args)
+
+
+# --- nothing is sent ---
+
+
+def _planned(args: argparse.Namespace) -> int:
+    """Print what a prompted tagger would send; nothing is sent or written."""
+    at_least_one(args, "show_prompt")
+    settings = replace(settings_of(args), dry_run=args.dry_run, show_prompt=args.show_prompt)
+    check_reader(input_format(args))
+    verbatim = input_format(args).partition(":")[0] == "datasets"
+    many = is_many(args.input, args.output)
+    sources = plan(args.input, args.output, ending("jsonl"), verbatim=verbatim) if many else []
+    paths = [source.path for source in sources] or args.input
+    tagger = settings.open()
+    report = Report()
+    documents = (
+        document
+        for path in paths
+        for document in read(
+            path, input_format(args), on_error=args.on_error or "raise", report=report, to_tag=settings.replaces
+        )
+    )
+    for _ in tagger.tag_documents(documents, settings.types, settings.dataset):
+        pass
+    say(report)
+    for line in tagger.remarks():
+        print(line)
+    return 0
 
 
 # --- one file ---
@@ -86,7 +133,8 @@ def _file(args: argparse.Namespace) -> int:
     output_format = check_files(source, args.output, input_format(args), args.output_format)
     if args.summary is not None:
         _check_summary(args.summary, source, args.output)
-    settings = settings_of(args)
+    # What a model does not answer is no reason to give up the rest of the file.
+    settings = replace(settings_of(args), on_failed="leave")
     tagger = settings.open()
     report = Report()
     documents = read(
@@ -96,7 +144,8 @@ def _file(args: argparse.Namespace) -> int:
     started = time.monotonic()
     tagged = tagger.tag_documents(documents, settings.types, settings.dataset)
     with tqdm(desc="tagging", unit=" documents", delay=2, file=sys.stderr) as bar:
-        write(args.output, _counted(tagged, summary, bar), output_format, report=report)
+        failed: list[str] = []
+        write(args.output, _counted(tagged, summary, bar, failed), output_format, report=report)
     seconds = time.monotonic() - started
     say(report)
     if args.summary is not None:
@@ -111,7 +160,14 @@ def _file(args: argparse.Namespace) -> int:
     if settings.link:
         print(f"{summary.linked.total():,} spans have a concept id", file=sys.stderr)
     notes(tagger.remarks())
-    return 0
+    if not failed:
+        return 0
+    print(
+        f"{len(failed):,} documents are not tagged in full, for calls gave no answer; their metadata says why "
+        "(failed), and the same command asks again for what failed",
+        file=sys.stderr,
+    )
+    return 3
 
 
 def _check_summary(summary: str, source: str, output: str) -> None:
@@ -126,9 +182,13 @@ def _check_summary(summary: str, source: str, output: str) -> None:
             raise VanerError(f"--summary {summary}: is the {what}; name another file to write")
 
 
-def _counted(documents: Iterable[Document], summary: Summary, bar: tqdm) -> Iterator[Document]:
+def _counted(
+    documents: Iterable[Document], summary: Summary, bar: tqdm, failed: list[str]
+) -> Iterator[Document]:
     for document in documents:
         summary.add(document)
+        if FAILED in document.metadata:
+            failed.append(document.id)
         bar.update()
         yield document
 
@@ -231,6 +291,7 @@ def _told(job: Job, result: Result) -> int:
         padding = 100 * (1 - here["tokens"] / here["padded_tokens"])
         said += f", {here['tokens']:,} tokens, padding {padding:.1f} %"
     print(said, file=sys.stderr)
+    notes(f"{name}: {here[name]:,}" for name in sorted(here.keys() - _OF_EVERY_RUN) if here[name])
     if not counts["rejected"]:
         return 0
     print(

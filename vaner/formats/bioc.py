@@ -35,7 +35,7 @@ from vaner.formats.offsets import UNITS, check_options
 from vaner.provenance import TAGGED_BY
 from vaner.report import Report
 
-_HOLDS = {"scores", "fragments", "concept ids", "concept sources", "passages"}
+_HOLDS = {"scores", "grounding", "fragments", "concept ids", "concept sources", "passages"}
 _KEPT = {"relations", "annotation_ids", "individual_mentions", "infons", "passage_infons"}
 
 
@@ -180,6 +180,8 @@ def _annotations(document: Document, where: str, report: Report) -> list[dict[st
         annotation = _annotation(name, pieces, words, span.type, span.concepts, where, report)
         if span.score is not None:
             annotation["infons"]["score"] = repr(span.score)
+        if span.grounded is not None:
+            annotation["infons"]["grounded"] = span.grounded
         annotations.append(annotation)
     for part in parts:
         ids = [Concept(*concept) for concept in part["concepts"]]

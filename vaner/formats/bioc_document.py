@@ -40,7 +40,7 @@ CONCEPT_KEYS = (
 """Infon keys whose value is a concept id, in any capitalisation; all but ``identifier`` name its source."""
 
 SOURCES = {key.casefold(): None if key == "identifier" else key for key in CONCEPT_KEYS}
-_KNOWN_INFONS = {"type", "score", "CompositeRole"}
+_KNOWN_INFONS = {"type", "score", "grounded", "CompositeRole"}
 PART = "IndividualMention"
 _LONGEST_GAP = 10_000_000
 """Line breaks that stand for what the file leaves out: ten times a long article; a wrong offset may be anything."""
@@ -261,6 +261,7 @@ class _Builder:
             None if score is None else float(score),
             ids,
             fragments,
+            infons.get("grounded"),
         )
 
     def _concepts(self, infons: dict[str, Any]) -> tuple[Concept, ...]:

@@ -223,6 +223,8 @@ def _tooltip(span: Span) -> str:
     parts = [span.type]
     if span.score is not None:
         parts.append(f"score {span.score:.3f}")
+    if span.grounded is not None:
+        parts.append(f"grounded: {span.grounded}")
     for concept in span.concepts:
         name = concept.id
         if concept.source and not name.startswith(f"{concept.source}:"):

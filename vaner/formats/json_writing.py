@@ -95,6 +95,8 @@ def _span_record(span: Span) -> dict[str, Any]:
     record: dict[str, Any] = {"start": span.start, "end": span.end, "type": span.type, "text": span.text}
     if span.score is not None:
         record["score"] = span.score
+    if span.grounded is not None:
+        record["grounded"] = span.grounded
     if span.concepts:
         record["concepts"] = [
             {
@@ -190,7 +192,15 @@ TOOLS = {
         "Prodigy",
         _prodigy,
         frozenset(
-            {"scores", "fragments", "concept ids", "concept sources", "concept scores", "concept matches"}
+            {
+                "scores",
+                "grounding",
+                "fragments",
+                "concept ids",
+                "concept sources",
+                "concept scores",
+                "concept matches",
+            }
         ),
         metadata=True,
     ),

@@ -30,7 +30,7 @@ from vaner.formats.json_writing import write_for
 from vaner.formats.offsets import DROPPED, Mention, Placer, check_options, uncounted
 from vaner.report import Report
 
-_SPAN_FIELDS = {"start", "end", "type", "text", "score", "concepts", "fragments", "_id"}
+_SPAN_FIELDS = {"start", "end", "type", "text", "score", "grounded", "concepts", "fragments", "_id"}
 _CONCEPT_FIELDS = {"id", "source", "score", "match"}
 
 
@@ -235,6 +235,9 @@ def _span(
     score = record.get("score")
     if score is not None and not isinstance(score, (int, float)):
         raise FormatError(f"{where}: the span at {start}-{end} has the score {score!r}; make it a number")
+    grounded = record.get("grounded")
+    if not isinstance(grounded, str | None):
+        raise FormatError(f"{where}: the span at {start}-{end} has grounded {grounded!r}; make it a string")
     pieces: list[tuple[int, int]] = []
     if record.get("fragments"):
         # They go where their mention goes.
@@ -249,6 +252,7 @@ def _span(
         score,
         tuple(_concept(c, where, report) for c in _objects(record, "concepts", where)),
         tuple(pieces),
+        grounded,
     )
 
 

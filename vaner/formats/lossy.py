@@ -10,6 +10,7 @@ from vaner.report import Report
 
 PARTS: dict[str, Callable[[Document], bool]] = {
     "scores": lambda d: any(s.score is not None for s in d.spans),
+    "grounding": lambda d: any(s.grounded is not None for s in d.spans),
     "fragments": lambda d: any(s.fragments for s in d.spans),
     "concept ids": lambda d: any(s.concepts for s in d.spans),
     "concept sources": lambda d: any(

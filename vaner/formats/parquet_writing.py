@@ -32,6 +32,7 @@ _SPANS = [
     ("score", pa.float64()),
     ("concepts", _CONCEPTS),
     ("fragments", _RANGES),
+    ("grounded", pa.string()),
 ]
 _TYPES = {
     "spans": pa.list_(pa.struct(_SPANS)),

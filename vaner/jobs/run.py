@@ -107,7 +107,8 @@ def run(job: Job, workers: Callable[[], Pool], *, overwrite: bool = False, progr
 
     Raises:
         VanerError: the output folder is another run's, is in use or cannot be written to; a source that has changed;
-            a document that cannot be read, where the reader does not skip it; no worker can load the model.
+            a document that cannot be read, where the reader does not skip it; no worker can load the model; nobody
+            answers who was to tag.
         Interrupted: by SIGTERM or Ctrl-C; all finished units are kept.
     """
     started = time.monotonic()
@@ -182,6 +183,11 @@ class _Run:
                 if exhausted and not self.tasks and not self.waiting:
                     return
                 for outcome in pool.wait(0.5):
+                    if outcome.hopeless:
+                        raise VanerError(
+                            f"{outcome.failure}; see to it and give the same command again: it goes on with what was "
+                            "finished"
+                        )
                     task = self.tasks.pop(outcome.key)
                     more, done = self.trials.took(task, outcome)
                     self.waiting.extend(more)

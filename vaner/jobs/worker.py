@@ -23,6 +23,7 @@ from typing import Any, Protocol
 from vaner.document import Document
 from vaner.errors import VanerError
 from vaner.jobs.packing import pack
+from vaner.prompting.request import Unavailable
 from vaner.tagger import Tagger
 
 
@@ -62,7 +63,7 @@ class Tagged:
 
     Attributes:
         content: the tagged documents, packed (`vaner.jobs.packing`).
-        counts: documents, characters, spans, tokens, padded_tokens.
+        counts: documents, characters, spans, tokens, padded_tokens, and what else the tagger counts.
         seconds: that tagging took.
     """
 
@@ -73,11 +74,16 @@ class Tagged:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a task: tagged, or why it is not, in one line."""
+    """What became of a task: tagged, or why it is not, in one line.
+
+    Attributes:
+        hopeless: nobody who could tag answers, so that no other task has a chance and no document is to blame.
+    """
 
     key: Key
     tagged: Tagged | None = None
     failure: str = ""
+    hopeless: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,13 +121,14 @@ def tag(tagger: Tagger, settings: Settings, task: Task) -> Outcome:
     except Exception as error:
         said = " ".join(str(error).split()) or "without a word"
         kind = "" if isinstance(error, VanerError) else f"{type(error).__name__}: "
-        return Outcome(task.key, failure=kind + said[:500])
+        return Outcome(task.key, failure=kind + said[:500], hopeless=isinstance(error, Unavailable))
     counts = {
         "documents": len(tagged),
         "characters": sum(len(one.text) for one in tagged),
         "spans": sum(len(one.spans) for one in tagged),
         "tokens": getattr(tagger, "tokens", 0),
         "padded_tokens": getattr(tagger, "padded_tokens", 0),
+        **getattr(tagger, "counts", {}),
     }
     return Outcome(task.key, Tagged(content, counts, time.monotonic() - started))
 

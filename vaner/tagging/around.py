@@ -48,6 +48,11 @@ class Around:
         """The same with padding."""
         return getattr(self.tagger, "padded_tokens", 0)
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """What else the tagger inside counted in its last run; most count nothing."""
+        return dict(getattr(self.tagger, "counts", {}))
+
     def tag_documents(
         self, documents: Iterable[Document], types: Sequence[str] | None = None, dataset: str | None = None
     ) -> Iterator[Document]:

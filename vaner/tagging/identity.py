@@ -15,7 +15,9 @@ from vaner.knowledge.store import Store
 from vaner.model.catalogue import model_folder
 from vaner.model.config import CONFIG_NAME, ModelConfig
 from vaner.model.hashing import weights_hash
-from vaner.tagging.loading import split
+from vaner.prompting.fingerprint import fingerprint
+from vaner.prompting.settings import PromptSettings
+from vaner.tagging.loading import is_generator, split
 
 _BACKBONE = "backbone"
 _TOKENISERS = ("tokenizer.json", "tokenizer_config.json")
@@ -42,13 +44,16 @@ class Unloaded:
 
 
 def unloaded(name: str, *, allow_new_types: bool = False) -> Unloaded | None:
-    """What a model in a folder, a shipped one or a dictionary knows; None for others, which only loading can tell.
+    """What a model in a folder, a shipped one, a prompted tagger or a dictionary knows; None for others, which only loading can tell.
 
     Raises:
         VanerError: no such model, or a damaged one.
         FileNotFoundError: no such index.
     """
     prefix, rest = split(name)
+    if prefix == "prompt" or (not prefix and is_generator(name)):
+        asked = PromptSettings.load(rest)
+        return Unloaded(list(asked.types), asked.datasets, asked.max_words, allow_new_types=True)
     if prefix:
         return Unloaded(Store(rest).description["types"]) if prefix == "kb" else None
     if not Path(name).is_dir() and name.count("/") == 1 and not name.startswith((".", "/", "~")):
@@ -69,7 +74,8 @@ def tagger_hash(name: str) -> str:
     """A hash of what a tagger is made of, the same wherever it lies.
 
     Of a model: settings, tokenizer and all weights, those of its backbone by the hash that its settings hold or by
-    what is in its folder. Of a dictionary: its index's fingerprint. Of others: that of the file or folder that the
+    what is in its folder. Of a dictionary: its index's fingerprint. Of a prompted tagger: all that its file names
+    (`vaner.prompting.fingerprint`). Of others: that of the file or folder that the
     name has behind its prefix, or ``""`` where there is none.
 
     Raises:
@@ -77,6 +83,8 @@ def tagger_hash(name: str) -> str:
         FileNotFoundError: no such index.
     """
     prefix, rest = split(name)
+    if prefix == "prompt" or (not prefix and is_generator(name)):
+        return fingerprint(PromptSettings.load(rest))
     if prefix:
         if prefix == "kb":
             return Store(rest).fingerprint

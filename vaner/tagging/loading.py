@@ -5,6 +5,8 @@ runs/mine                 the labeler in a folder that training wrote
 vaner-smollm2-135m        the labeler that ships under this name
 owner/name                the labeler in a hub repository
 kb:names.kb               the dictionary of an index
+prompt:few-shot.yaml      a language model that is asked in words, as the file says; also in a folder of `train.py
+                          --head generate`, which needs no prefix
 prefix:...                what another room registered under that prefix (`register`)
 """
 
@@ -19,6 +21,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from vaner.errors import VanerError, near
 from vaner.knowledge import DictionaryTagger, KnowledgeBase
+from vaner.model.config import GENERATOR_NAME
 from vaner.tagger import Tagger
 
 if TYPE_CHECKING:
@@ -41,6 +44,13 @@ class Options(TypedDict, total=False):
     allow_new_types: bool | None
     hints: KnowledgeBase | str | PathLike | None
     calibrated: bool | None
+    on_failed: str | None
+    dry_run: bool | None
+    show_prompt: int | None
+
+
+# What only prompted taggers take.
+_OF_PROMPTS = {"on_failed", "dry_run", "show_prompt"}
 
 
 def _labeler(name: str, **options: Unpack[Options]) -> Tagger:
@@ -54,7 +64,36 @@ def _dictionary(path: str) -> Tagger:
     return DictionaryTagger(path)
 
 
-_LOADERS: dict[str, Callable[..., Tagger]] = {"kb": _dictionary}
+def _prompted(
+    path: str,
+    dtype: str | None = None,
+    device: str | None = None,
+    quantization: str | None = None,
+    revision: str | None = None,
+    batch_tokens: int | None = None,
+    max_words: int | None = None,
+    allow_new_types: bool | None = None,
+    on_failed: str = "raise",
+    dry_run: bool = False,
+    show_prompt: int = 0,
+) -> Tagger:
+    from vaner.tagging.prompted import PromptedTagger
+
+    return PromptedTagger.from_file(
+        path,
+        dtype=dtype,
+        device=device,
+        quantization=quantization,
+        revision=revision,
+        batch_tokens=batch_tokens,
+        max_words=max_words,
+        on_failed=on_failed,
+        dry_run=dry_run,
+        show_prompt=show_prompt,
+    )
+
+
+_LOADERS: dict[str, Callable[..., Tagger]] = {"kb": _dictionary, "prompt": _prompted}
 
 
 def register(prefix: str, loader: Callable[..., Tagger]) -> None:
@@ -73,13 +112,20 @@ def split(name: str) -> tuple[str, str]:
     return ("", name) if found is None or Path(name).exists() else (found[1], found[2])
 
 
+def is_generator(name: str) -> bool:
+    """Whether a name is that of a folder which ``train.py --head generate`` wrote."""
+    return Path(name, GENERATOR_NAME).is_file()
+
+
 def _loader(name: str) -> tuple[Callable[..., Tagger], str]:
     """What loads a tagger, and the name that it is given."""
     prefix, rest = split(name)
     if not prefix:
-        return _labeler, name
+        return (_prompted if is_generator(name) else _labeler), name
     if prefix == "kb" and not rest:
         raise VanerError("kb: names no index; write kb:PATH (python -m vaner kb build makes one)")
+    if prefix == "prompt" and not rest:
+        raise VanerError("prompt: names no file; write prompt:FILE (configs/prompts/ has some)")
     if prefix not in _LOADERS:
         hint = near(prefix, _LOADERS) or f"there are {', '.join(f'{p}:' for p in _LOADERS)}"
         raise VanerError(f"{name}: no kind of tagger has the prefix {prefix}: ({hint})")
@@ -94,7 +140,7 @@ def options_of(name: str) -> frozenset[str]:
     """
     loader, _ = _loader(name)
     if loader is _labeler:
-        return frozenset(Options.__annotations__)
+        return frozenset(Options.__annotations__) - _OF_PROMPTS
     parameters = list(inspect.signature(loader).parameters.values())[1:]
     return frozenset(one.name for one in parameters)
 

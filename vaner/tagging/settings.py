@@ -54,6 +54,8 @@ class TaggingSettings:
         flat: of overlapping spans keep only the best-scored.
         decoding, batch_tokens, max_words, dtype, device, quantization, allow_new_types: of models, see
             `vaner.Vaner`; None for what they do by themselves.
+        on_failed: what prompted taggers do with a document whose calls give no answer (`vaner.tagging.prompted`).
+        dry_run, show_prompt: of a prompted tagger: send nothing, and say what would be sent.
         date: ``YYYY-MM-DD`` to be written into the documents; None for none, so that runs compare.
     """
 
@@ -75,6 +77,9 @@ class TaggingSettings:
     device: str | None = None
     quantization: str | None = None
     allow_new_types: bool = False
+    on_failed: str | None = None
+    dry_run: bool = False
+    show_prompt: int | None = None
     date: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -124,11 +129,17 @@ class TaggingSettings:
         ):
             if value is not None and value not in known:
                 raise VanerError(f"{option}: unknown {value!r}; choose {', '.join(known)}")
-        for option, number in (("batch_tokens", self.batch_tokens), ("max_words", self.max_words)):
+        for option, number in (
+            ("batch_tokens", self.batch_tokens),
+            ("max_words", self.max_words),
+            ("show_prompt", self.show_prompt),
+        ):
             if number is not None and number < 1:
                 raise VanerError(f"{option} is {number}; choose 1 or more, or leave it out")
         if self.date is not None:
             _check_date(self.date)
+        if (self.dry_run or self.show_prompt) and len(self.models) > 1:
+            raise VanerError("--dry_run and --show_prompt: are for one prompted tagger; name one --model")
         index = self._index()
         if index is not None:
             Store(index)
@@ -215,7 +226,11 @@ class TaggingSettings:
             "max_words": self.max_words,
             "allow_new_types": self.allow_new_types or None,
             "hints": kb if self.hints else None,
+            "dry_run": self.dry_run or None,
+            "show_prompt": self.show_prompt,
         }
+        if "on_failed" in options_of(name):
+            options["on_failed"] = self.on_failed
         if len(self.models) > 1:
             takes = options_of(name)
             taken_by_one = frozenset().union(*map(options_of, self.models))

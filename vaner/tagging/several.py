@@ -11,6 +11,7 @@ spans of the same type from different models are in conflict; with ``flat`` all 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import tee, zip_longest
 
@@ -83,6 +84,14 @@ class Several:
         """The same with padding."""
         return sum(getattr(one, "padded_tokens", 0) for one in self.taggers.values())
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """What else all of them counted in their last runs."""
+        counted: Counter[str] = Counter()
+        for one in self.taggers.values():
+            counted.update(getattr(one, "counts", {}))
+        return dict(counted)
+
     def tag_documents(
         self, documents: Iterable[Document], types: Sequence[str] | None = None, dataset: str | None = None
     ) -> Iterator[Document]:
@@ -126,6 +135,10 @@ class Several:
                 raise VanerError(
                     f"type {type!r} was not in training of any model ({hint}); --allow_new_types asks it anyway"
                 )
+        if not wanted:
+            raise VanerError(
+                f"{', '.join(self.taggers)}: names no entity types and none are asked; name some with --types"
+            )
         asked = {}
         for name, tagger in self.taggers.items():
             new = tagger.allow_new_types

@@ -1,0 +1,227 @@
+"""In: settings, a unit, the types that are asked. Out: Calls: the requests that ask for them, in the file's words.
+
+    system      wording, definitions of the types, rules of the answer    \\  the same for every text, so that their
+    user        a shot's question                                         |   keys and values are computed once
+    assistant   a shot's answer                                           /   (where shots are fixed)
+    user        what was retrieved for the text, then the text
+
+A prompt that leaves no room for its answer is asked of fewer sentences at a time; nothing is cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from vaner.prompting.answers import AnswerFormat
+from vaner.prompting.found import FORCED
+from vaner.prompting.keys import Where
+from vaner.prompting.request import Backend, Failure, Message, Request, Sampling
+from vaner.prompting.retrieval import Retrieved, Retriever
+from vaner.prompting.settings import PromptSettings
+from vaner.prompting.shots import Shots
+from vaner.prompting.unit import Unit, plain
+from vaner.prompting.wording import say
+
+# An answer may begin or end otherwise than the longest sensible one.
+_SLACK = 16
+# Between turns that are joined as they are, and where such an answer ends.
+_BETWEEN = {"system": "\n\n", "user": "\n", "assistant": "\n\n"}
+_END = ("\n\n",)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One question.
+
+    Attributes:
+        unit: the words that are asked about.
+        types: that are asked.
+        request: what is sent, or why nothing can be.
+    """
+
+    unit: Unit
+    types: tuple[str, ...]
+    request: Request | Failure
+
+
+@dataclass(frozen=True)
+class Told:
+    """What prompts tell beside their wording.
+
+    Attributes:
+        shots: examples; None for none.
+        definitions, names, passages: as `vaner.prompting.retrieval` has them; None for none.
+    """
+
+    shots: Shots | None = None
+    definitions: Retriever | None = None
+    names: Retriever | None = None
+    passages: Retriever | None = None
+
+
+class Prompter:
+    """Writes prompts.
+
+    Args:
+        settings: wording, sampling, budget.
+        format: of the answers.
+        backend: counts tokens.
+        told: shots and what is retrieved.
+
+    Attributes:
+        split: units that were asked in parts, for lack of room.
+    """
+
+    def __init__(
+        self, settings: PromptSettings, format: AnswerFormat, backend: Backend, told: Told | None = None
+    ) -> None:
+        self.settings, self.format, self.backend = settings, format, backend
+        self.told = told or Told()
+        self.split = 0
+
+    @property
+    def alignment(self) -> str:
+        """How answers are read."""
+        if self.settings.decoding == "forced":
+            return FORCED
+        return self.settings.alignment or self.format.alignments[0]
+
+    def calls(self, unit: Unit, types: Sequence[str], dataset: str | None = None) -> Iterator[Call]:
+        """The questions about a unit: for all types or for each, and where they have no room, for parts of it."""
+        asked = [[type] for type in types] if self.settings.one_type_per_call else [list(types)]
+        for some in asked:
+            yield from self._calls(unit, some, dataset)
+
+    def repeats(self, request: Request) -> list[Request]:
+        """A request as often as the settings repeat it, each drawn anew."""
+        seed = request.sampling.seed
+        return [
+            replace(
+                request,
+                repeat=number,
+                sampling=replace(request.sampling, seed=None if seed is None else seed + number),
+            )
+            for number in range(self.settings.repeats)
+        ]
+
+    def _calls(self, unit: Unit, types: list[str], dataset: str | None) -> Iterator[Call]:
+        request = self.request(unit, types, dataset)
+        room = self.backend.context
+        if room is None:
+            yield Call(unit, tuple(types), request)
+            return
+        prompt = self.backend.count_prompt(request.messages, request.chat)
+        needed = prompt + request.max_tokens
+        if (most := self.settings.budget.max_tokens) is not None:
+            # So much is allowed, not needed.
+            needed = prompt + min(most, self.backend.count(self.format.longest(unit, types)) + _SLACK)
+            request = replace(request, max_tokens=max(1, min(most, room - prompt)))
+        if needed <= room:
+            yield Call(unit, tuple(types), request)
+            return
+        halves = _halves(unit)
+        if not halves:
+            why = (
+                f"the prompt and its answer may need {needed:,} tokens and the model reads {room:,}; "
+                "use fewer shots or passages, or a model that reads more"
+            )
+            yield Call(unit, tuple(types), Failure(why))
+            return
+        self.split += 1
+        for half in halves:
+            yield from self._calls(half, types, dataset)
+
+    def request(self, unit: Unit, types: list[str], dataset: str | None = None) -> Request:
+        """What is sent for a unit, whether or not there is room."""
+        return self.asked(unit, types, self.messages(unit, types, dataset))
+
+    def asked(self, unit: Unit, types: list[str], messages: tuple[Message, ...]) -> Request:
+        """Messages about a unit, and how their answer is to be written."""
+        settings = self.settings
+        sampling = settings.sampling
+        is_plain = settings.template == "plain"
+        is_free = settings.decoding == "free"
+        grammar = None if is_free else self.format.grammar(unit, types)
+        # A server may hold answers to a schema alone, in which they are longer.
+        by_schema = grammar is not None and grammar.kinds() & self.backend.can.grammars == {"json_schema"}
+        longest = self.format.longest(unit, types, schema=by_schema)
+        return Request(
+            messages=messages,
+            max_tokens=settings.budget.max_tokens
+            or self.backend.count(longest) + _SLACK + settings.budget.extra,
+            chat=not is_plain,
+            grammar=grammar,
+            sampling=Sampling(sampling.temperature, sampling.top_p, sampling.seed),
+            logprobs=settings.scores == "logprobs",
+            stop=settings.stop or (_END if is_plain and is_free else ()),
+        )
+
+    def messages(self, unit: Unit, types: list[str], dataset: str | None = None) -> tuple[Message, ...]:
+        """The turns of a prompt."""
+        fixed = {
+            "types": [plain(type) for type in types],
+            "definitions": self._definitions(unit, types),
+            "dataset": plain(dataset) if dataset else "",
+            "rules": self.format.rules(types),
+        }
+        turns: list[tuple[str, str]] = []
+        if system := self._say("system", fixed):
+            turns.append(("system", system))
+        for shot in self.told.shots.of(unit, types) if self.told.shots else ():
+            turns.append(("user", self._question(shot.unit, fixed)))
+            turns.append(("assistant", self.format.write(shot.unit, shot.mentions, list(shot.types))))
+        names = self.told.names.of(unit, types) if self.told.names else []
+        passages: list[Retrieved] = []
+        if self.told.passages:
+            bare = [*turns, ("user", self._question(unit, fixed, names))]
+            prompt = "\n".join(content for _, content in bare)
+            passages = self.told.passages.of(unit, types, prompt)
+        turns.append(("user", self._question(unit, fixed, names, passages)))
+        if self.settings.template == "plain":
+            turns = [(role, content + _BETWEEN[role]) for role, content in turns]
+        return tuple(Message(role, content) for role, content in turns)
+
+    def _question(
+        self,
+        unit: Unit,
+        fixed: dict[str, Any],
+        names: Sequence[Retrieved] = (),
+        passages: Sequence[Retrieved] = (),
+    ) -> str:
+        shown = {"question": self.format.question(unit), "text": unit.shown}
+        return self._say("user", fixed | shown | {"names": list(names), "passages": list(passages)})
+
+    def _say(self, which: str, values: dict[str, Any]) -> str:
+        return say(getattr(self.settings, which), values, Where(self.settings.file, which))
+
+    def _definitions(self, unit: Unit, types: Sequence[str]) -> dict[str, str]:
+        """Type -> its definition; empty where it has none."""
+        found = {plain(type): "" for type in types}
+        if self.told.definitions is None:
+            return found
+        for type in types:
+            for one in self.told.definitions.of(unit, [type]):
+                found[plain(type)] = one.text.removeprefix(f"{plain(type)}: ")
+        return found
+
+
+def shown(request: Request) -> str:
+    """A request for people to read."""
+    said = "\n".join(f"--- {message.role} ---\n{message.content}" for message in request.messages)
+    more = [f"at most {request.max_tokens:,} tokens", f"temperature {request.sampling.temperature:g}"]
+    if request.grammar is not None:
+        more.append(f"held to a grammar ({', '.join(sorted(request.grammar.kinds()))})")
+    if request.stop:
+        more.append(f"ends at {', '.join(map(repr, request.stop))}")
+    return f"{said}\n--- answer: {'; '.join(more)} ---"
+
+
+def _halves(unit: Unit) -> list[Unit]:
+    """The unit as two, parted at a sentence; nothing where it is one sentence."""
+    starts = [start for start in unit.text.sentence_starts if unit.first < start < unit.last]
+    if not starts:
+        return []
+    middle = min(starts, key=lambda start: abs(2 * start - unit.first - unit.last))
+    return [Unit(unit.text, unit.first, middle), Unit(unit.text, middle, unit.last)]

@@ -1,0 +1,398 @@
+"""In: Documents, a prompted tagger's settings, who answers. Out: the same, in the same order, with what the answers hold.
+
+Document -> Text (words) -> units -> calls -> requests --- store, backend ---> answers
+                                                                              | read, placed, voted
+Document + Spans  <-  mentions that have a place; what has none is counted by cause
+
+Documents are read ahead until enough requests are together to be batched, and given out in order. A document one of
+whose calls failed is never given out as if nothing were in it: it is an error, or says so.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from os import PathLike
+from typing import Any, Protocol
+
+from vaner.document import Document
+from vaner.errors import VanerError, near
+from vaner.prompting.found import FAILED_CALL, REFUSED, Found, Mention
+from vaner.prompting.prompt import Call, Prompter, shown
+from vaner.prompting.request import REFUSED as REFUSAL
+from vaner.prompting.request import Answer, Failure, Request, Spent, refuse
+from vaner.prompting.settings import PromptSettings
+from vaner.prompting.unit import Unit
+from vaner.prompting.voting import Spread, majority
+from vaner.tagger import FAILED
+from vaner.text.units import Text
+
+# Requests that are read ahead, so that a backend has enough to batch, or to send at a time.
+BUFFER_REQUESTS = 256
+ON_FAILED = ("raise", "leave")
+# Of a document's metadata: what its answers lost, by cause.
+LOST = "lost"
+
+
+class Sender(Protocol):
+    """What sends requests (`vaner.prompting.sending`)."""
+
+    @property
+    def spent(self) -> Spent: ...
+
+    def answers(self, requests: Sequence[Request]) -> Iterator[tuple[int, Answer | Failure]]: ...
+
+
+@dataclass
+class _Asked:
+    """A call and what came of it, by the number of the repeat."""
+
+    call: Call
+    answers: dict[int, Answer | Failure] = field(default_factory=dict)
+
+
+@dataclass
+class _Pending:
+    """A document on its way."""
+
+    document: Document
+    asked: list[_Asked]
+
+
+@dataclass
+class _Run:
+    """What the last run came to.
+
+    Attributes:
+        documents: that were given out, or were to be.
+        failed: that some call gave no answer for; ``why`` is the first reason.
+        lost: cause -> how often; ``examples`` the first of each.
+        words, unread: that were asked about; of which answers say nothing.
+        plan: requests, their tokens and the most that their answers may have, where nothing is sent.
+        shown: the first requests, for people to read.
+    """
+
+    documents: int = 0
+    failed: int = 0
+    why: str = ""
+    lost: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
+    words: int = 0
+    unread: int = 0
+    spread: Spread = field(default_factory=Spread)
+    plan: Counter[str] = field(default_factory=Counter)
+    shown: list[str] = field(default_factory=list)
+
+
+class PromptedTagger:
+    """A language model that is asked in words, and whose answer is read (docs/prompting.md).
+
+    Args:
+        settings: of the file.
+        prompter: writes its prompts.
+        sender: has them answered.
+        on_failed: what becomes of a document one of whose calls gives no answer. ``raise``: VanerError, once all that
+            was read with it is answered (and, with a store, kept). ``leave``: it is given out with the spans of its
+            other calls, and ``metadata["failed"]`` says why.
+        dry_run: send nothing: documents come back without spans, and ``remarks`` says what would have been asked.
+        show_prompt: send nothing, and keep so many requests for ``remarks``; without ``dry_run`` no more is read.
+    """
+
+    #: Whatever can be named can be asked; a definition helps.
+    allow_new_types = True
+
+    def __init__(
+        self,
+        settings: PromptSettings,
+        prompter: Prompter,
+        sender: Sender,
+        *,
+        on_failed: str = "raise",
+        dry_run: bool = False,
+        show_prompt: int = 0,
+    ) -> None:
+        if on_failed not in ON_FAILED:
+            raise VanerError(f"on_failed: unknown {on_failed!r}; choose {', '.join(ON_FAILED)}")
+        self.settings, self.prompter, self.sender = settings, prompter, sender
+        self.on_failed, self.dry_run, self.show_prompt = on_failed, dry_run, show_prompt
+        self._run = _Run()
+        self._reduced: tuple[Callable[..., Any], tuple[Any, ...]] | None = None
+        self._check()
+
+    @classmethod
+    def from_file(cls, path: str | PathLike[str], **options: Any) -> PromptedTagger:
+        """The tagger of a file, or of a folder that ``train.py --head generate`` wrote.
+
+        Args:
+            path: of the YAML file (configs/prompts/), or the folder.
+            options: ``max_words``; ``dtype``, ``device``, ``quantization``, ``revision``, ``batch_tokens`` where the
+                backend takes them; ``on_failed``, ``dry_run``, ``show_prompt`` as above.
+
+        Raises:
+            VanerError: a wrong setting or option, a model that is not there, or one that cannot do what is asked.
+            FileNotFoundError: no such file.
+        """
+        from vaner.prompting.opening import opened
+
+        own = {name: options.pop(name) for name in ("on_failed", "dry_run", "show_prompt") if name in options}
+        settings = PromptSettings.load(path).with_options(options)
+        made = cls(settings, *opened(settings), **own)
+        made._reduced = (_load, (cls, str(path), options | own))
+        return made
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        if self._reduced is None:
+            raise VanerError(
+                "this tagger was made of parts in memory; one that from_file loads can be pickled"
+            )
+        return self._reduced
+
+    @property
+    def types(self) -> list[str]:
+        """Those of the file; asked when none are named."""
+        return list(self.settings.types)
+
+    @property
+    def datasets(self) -> dict[str, list[str]]:
+        """Corpora that the prompt may name, and what each annotates."""
+        return {name: list(types) for name, types in self.settings.datasets.items()}
+
+    @property
+    def max_words(self) -> int:
+        """Words of a unit."""
+        return self.settings.max_words
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of prompts and answers of all runs, what came from the store aside."""
+        return self.sender.spent.prompt_tokens + self.sender.spent.output_tokens
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What the last run lost, by cause, and what else a run over many files should add up."""
+        found = {f"lost: {cause}": times for cause, times in self._run.lost.items()}
+        return found | ({"unread words": self._run.unread} if self._run.unread else {})
+
+    def tag_documents(
+        self, documents: Iterable[Document], types: Sequence[str] | None = None, dataset: str | None = None
+    ) -> Iterator[Document]:
+        """Tag documents, in input order; see `vaner.tagger.Tagger`.
+
+        Raises:
+            VanerError: as there; with ``on_failed="raise"`` for a document one of whose calls gives no answer.
+            Unavailable: nobody answers at all; what was answered before is in the store.
+        """
+        asked = self._asked(types, dataset)
+        self._run = _Run()
+        self.prompter.split = 0
+        return (
+            self._planned(documents, asked, dataset)
+            if self.dry_run or self.show_prompt
+            else self._tagged(documents, asked, dataset)
+        )
+
+    def _asked(self, types: Sequence[str] | None, dataset: str | None) -> list[str]:
+        known = self.datasets
+        if dataset is not None and dataset not in known:
+            hint = near(dataset, known) or f"known: {', '.join(known) or 'none'}"
+            raise VanerError(
+                f"dataset {dataset!r} is none of {self.settings.file} ({hint}); name it under datasets:, or leave it out"
+            )
+        if types is None:
+            types = self.types if dataset is None else known[dataset]
+        asked = list(dict.fromkeys([types] if isinstance(types, str) else types))
+        if not asked or not all(type.strip() for type in asked):
+            raise VanerError(
+                f"{self.settings.file}: no entity type is asked; name some under types:, or with --types (types=)"
+            )
+        return asked
+
+    def _check(self) -> None:
+        """Refuse at once what the backend cannot do."""
+        unit = Unit(Text.of(Document("", "word")), 0, 1)
+        types = self.types or ["Disease"]
+        settings = self.settings
+        if settings.decoding == "free":
+            known = self.prompter.format.alignments
+            if self.prompter.alignment not in known:
+                raise VanerError(
+                    f"{settings.file}: alignment: {settings.alignment} is none of answer: {settings.answer}; "
+                    f"choose {', '.join(known)}"
+                )
+        probe = self.prompter.asked(unit, types, ())
+        try:
+            refuse(self.prompter.backend, [probe])
+        except VanerError as error:
+            raise VanerError(f"{settings.file}: {error}") from None
+
+    def _tagged(
+        self, documents: Iterable[Document], types: list[str], dataset: str | None
+    ) -> Iterator[Document]:
+        reading = iter(documents)
+        ended: VanerError | None = None
+        more = True
+        while more:
+            buffer: list[_Pending] = []
+            waiting = 0
+            while waiting < BUFFER_REQUESTS:
+                try:
+                    document = next(reading, None)
+                except VanerError as error:
+                    # One that cannot be read is an error once all before it were given out.
+                    document, ended = None, error
+                if document is None:
+                    more = False
+                    break
+                buffer.append(self._pending(document, types, dataset))
+                waiting += len(buffer[-1].asked) * self.settings.repeats
+            yield from self._answered(buffer)
+        if ended is not None:
+            raise ended
+
+    def _pending(self, document: Document, types: list[str], dataset: str | None) -> _Pending:
+        text = Text.of(document)
+        asked = [
+            _Asked(call)
+            for first, last in text.units(self.max_words)
+            for call in self.prompter.calls(Unit(text, first, last), types, dataset)
+        ]
+        return _Pending(document, asked)
+
+    def _answered(self, buffer: Sequence[_Pending]) -> Iterator[Document]:
+        requests: list[Request] = []
+        owners: list[tuple[_Asked, int]] = []
+        for one in buffer:
+            for asked in one.asked:
+                if isinstance(asked.call.request, Request):
+                    for request in self.prompter.repeats(asked.call.request):
+                        requests.append(request)
+                        owners.append((asked, request.repeat))
+        for number, answer in self.sender.answers(requests):
+            asked, repeat = owners[number]
+            asked.answers[repeat] = answer
+        for one in buffer:
+            yield self._document(one)
+
+    def _document(self, one: _Pending) -> Document:
+        run = self._run
+        run.documents += 1
+        mentions: dict[tuple[int, int, str], Mention] = {}
+        lost: Counter[str] = Counter()
+        reasons: list[str] = []
+        for asked in one.asked:
+            found, why = self._found(asked, lost)
+            if why:
+                reasons.append(why)
+            for answer in found:
+                lost.update(answer.lost)
+                for cause, example in answer.examples.items():
+                    run.examples.setdefault(cause, example)
+            run.words += len(asked.call.unit.words)
+            run.unread += max((answer.unread_words for answer in found), default=0)
+            for mention in (
+                majority(found, run.spread, score=self.settings.scores == "votes") if found else ()
+            ):
+                mentions.setdefault((mention.start, mention.end, mention.type), mention)
+        run.lost.update(lost)
+        document = one.document
+        if reasons:
+            run.failed += 1
+            run.why = run.why or reasons[0]
+            said = f"{len(reasons):,} of {len(one.asked):,} calls gave no answer: {reasons[0]}"
+            if self.on_failed == "raise":
+                raise VanerError(
+                    f"document {document.id}: {said}; tag it again, only what failed is asked anew"
+                )
+        tagged = document.with_spans(
+            document.span(m.start, m.end, m.type, score=m.score, grounded=m.how) for m in mentions.values()
+        )
+        kept = {key: value for key, value in document.metadata.items() if key not in (FAILED, LOST)}
+        if reasons:
+            kept[FAILED] = said
+        if lost:
+            kept[LOST] = dict(lost)
+        tagged.metadata = kept
+        return tagged
+
+    def _found(self, asked: _Asked, lost: Counter[str]) -> tuple[list[Found], str]:
+        """What the answers to a call came to, and why there is none; a call fails where all its repeats do."""
+        call = asked.call
+        if isinstance(call.request, Failure):
+            lost[FAILED_CALL] += 1
+            return [], call.request.why
+        found: list[Found] = []
+        why = ""
+        for repeat in range(self.settings.repeats):
+            answer = asked.answers.get(repeat, Failure("the backend gave none"))
+            if isinstance(answer, Failure):
+                lost[FAILED_CALL] += 1
+                why = why or answer.why
+            elif answer.finish == REFUSAL:
+                lost[REFUSED] += 1
+                why = why or f"the model refused ({answer.text.strip()[:80]!r})"
+            else:
+                found.append(
+                    self.prompter.format.read(answer, call.unit, call.types, self.prompter.alignment)
+                )
+        return found, "" if found else why
+
+    # --- nothing is sent ---
+
+    def _planned(
+        self, documents: Iterable[Document], types: list[str], dataset: str | None
+    ) -> Iterator[Document]:
+        run, backend = self._run, self.prompter.backend
+        for document in documents:
+            run.documents += 1
+            for asked in self._pending(document, types, dataset).asked:
+                request = asked.call.request
+                if isinstance(request, Failure):
+                    run.plan["refused"] += 1
+                    continue
+                for one in self.prompter.repeats(request):
+                    if len(run.shown) < self.show_prompt:
+                        run.shown.append(
+                            f"=== request {len(run.shown) + 1}, document {document.id} ===\n{shown(one)}"
+                        )
+                    elif not self.dry_run:
+                        return
+                    run.plan["requests"] += 1
+                    run.plan["input"] += backend.count_prompt(one.messages, one.chat)
+                    run.plan["output"] += one.max_tokens
+            yield document.with_spans([])
+
+    # --- what is said ---
+
+    def remarks(self) -> list[str]:
+        """What the last run asked, lost, and spent; where nothing was sent, what would have been."""
+        run = self._run
+        if self.dry_run or self.show_prompt:
+            return [*run.shown, *([self._plan()] if self.dry_run else [])]
+        said = []
+        for cause, times in run.lost.most_common():
+            example = run.examples.get(cause)
+            said.append(f"answers lost {times:,} x {cause}" + (f", such as {example!r}" if example else ""))
+        if run.unread:
+            said.append(f"answers say nothing of {run.unread:,} of {run.words:,} words; none is marked there")
+        if run.failed:
+            said.append(
+                f"{run.failed:,} of {run.documents:,} documents have calls without an answer: {run.why}"
+            )
+        if self.prompter.split:
+            said.append(f"{self.prompter.split:,} units had no room in the prompt and were asked in parts")
+        if spread := run.spread.remark():
+            said.append(spread)
+        return [*said, self._spent()]
+
+    def _spent(self) -> str:
+        spent = self.sender.spent
+        return str(spent)
+
+    def _plan(self) -> str:
+        plan = self._run.plan
+        return f"{plan['requests']:,} requests"
+
+
+def _load(cls: type[PromptedTagger], path: str, options: Mapping[str, Any]) -> PromptedTagger:
+    return cls.from_file(path, **options)
