@@ -9,11 +9,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vaner.model.config import GENERATOR_NAME, ModelConfig
-from vaner.prompting.answers import answer_format
 from vaner.prompting.backends.transformers import TransformersBackend
-from vaner.prompting.prompt import Prompter, Told
+from vaner.prompting.opening import prompter
 from vaner.prompting.request import Answer, Failure, Request, Spent
-from vaner.prompting.retrieval.definitions import Definitions
 from vaner.prompting.settings import PromptSettings
 from vaner.prompting.wording import SYSTEM, USER
 from vaner.tagging.prompted import PromptedTagger
@@ -50,9 +48,7 @@ def tagger_of(model: Generator, tokenizer: PreTrainedTokenizerBase) -> PromptedT
     """The tagger that a generator in training would be if it were saved now; its prompter writes the prompts of rows."""
     settings = PromptSettings.of(model.asked, GENERATOR_NAME)
     backend = TransformersBackend.of(model.backbone, tokenizer, identity={"model": model.settings.backbone})
-    told = Told(definitions=Definitions({}, settings.types))
-    prompter = Prompter(settings, answer_format(settings.answer), backend, told)
-    return PromptedTagger(settings, prompter, _Asked(backend))
+    return PromptedTagger(settings, prompter(settings, backend), _Asked(backend))
 
 
 class _Asked:

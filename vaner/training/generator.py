@@ -37,6 +37,17 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
+class _Lines(yaml.SafeDumper):
+    """Writes a text of several lines as such."""
+
+
+def _text(dumper: _Lines, value: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+
+
+_Lines.add_representer(str, _text)
+
+
 class Generator(nn.Module):
     """A causal language model with LoRA, for `vaner.training.trainer.VanerTrainer`.
 
@@ -166,7 +177,7 @@ class Generator(nn.Module):
         if tokenizer is not None:
             tokenizer.save_pretrained(folder)
         with replacing_text(folder / GENERATOR_NAME) as file:
-            yaml.safe_dump(dict(self.asked), file, sort_keys=False, allow_unicode=True, width=120)
+            yaml.dump(dict(self.asked), file, _Lines, sort_keys=False, allow_unicode=True, width=120)
         self.settings.save(folder)
 
     def load_trained(self, folder: str | Path) -> None:
