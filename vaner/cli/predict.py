@@ -113,7 +113,11 @@ def _planned(args: argparse.Namespace) -> int:
         document
         for path in paths
         for document in read(
-            path, input_format(args), on_error=args.on_error or "raise", report=report, to_tag=settings.replaces
+            path,
+            input_format(args),
+            on_error=args.on_error or "raise",
+            report=report,
+            to_tag=settings.replaces,
         )
     )
     for _ in tagger.tag_documents(documents, settings.types, settings.dataset):

@@ -49,7 +49,7 @@ class Embedder:
         A vector depends, in its last bits, on the texts beside it; that of a text alone always is the same.
 
         Returns:
-            float32, shape ``(len(texts), width)``, each row of length 1.
+            float32, shape ``(len(texts), width)``, each row of length 1; zeros for a text without a token.
 
         Raises:
             VanerError: no such backbone.
@@ -66,7 +66,7 @@ class Embedder:
         )
         rows, owner = encoded["input_ids"], encoded["overflow_to_sample_mapping"]
         # Rows of one length share a batch: little padding.
-        order = sorted(range(len(rows)), key=lambda i: (len(rows[i]), i))
+        order = sorted((i for i in range(len(rows)) if rows[i]), key=lambda i: (len(rows[i]), i))
         batches = [order[i : i + _ROWS] for i in range(0, len(order), _ROWS)]
         for batch in progress(batches, what) if len(batches) > 4 else batches:
             padded = tokenizer.pad({"input_ids": [rows[i] for i in batch]}, return_tensors="pt")
@@ -74,7 +74,8 @@ class Embedder:
                 hidden = model(**padded).last_hidden_state
             sums = (hidden * padded["attention_mask"].unsqueeze(-1)).sum(1)
             np.add.at(found, [owner[i] for i in batch], sums.numpy())
-        return found / np.linalg.norm(found, axis=1, keepdims=True)
+        lengths = np.linalg.norm(found, axis=1, keepdims=True)
+        return np.divide(found, lengths, out=found, where=lengths > 0)
 
 
 @cache

@@ -13,6 +13,8 @@ NOT_IN_TEXT = "not in the text"
 CUT_OFF = "cut off"
 MALFORMED = "malformed answer"
 REFUSED = "refused"
+REPEATED = "repeated"  # listed more often than the text has it
+CHATTER = "text around the answer"  # skipped: it says nothing of any word
 FAILED_CALL = "failed call"
 CAUSES = (
     WRONG_LINE_COUNT,
@@ -22,6 +24,8 @@ CAUSES = (
     CUT_OFF,
     MALFORMED,
     REFUSED,
+    REPEATED,
+    CHATTER,
     FAILED_CALL,
 )
 
@@ -63,12 +67,14 @@ class Found:
         mentions: those that have a place.
         lost: cause (one of CAUSES) -> how many mentions, lines or answers were lost to it.
         unread_words: words of the unit of which the answer says nothing: their O is not an answer.
+        repaired: I- tags that continued nothing, and were read as the beginning of a mention.
         examples: cause -> the first thing that was lost to it, for messages.
     """
 
     mentions: list[Mention] = field(default_factory=list)
     lost: Counter[str] = field(default_factory=Counter)
     unread_words: int = 0
+    repaired: int = 0
     examples: dict[str, str] = field(default_factory=dict)
 
     def lose(self, cause: str, what: str = "", times: int = 1) -> None:

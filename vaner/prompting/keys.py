@@ -179,6 +179,13 @@ def variable(value: Any, where: Where) -> str:
     return value
 
 
+def mapping(value: Any, where: Where) -> dict[str, Any]:
+    """Names and whatever they stand for."""
+    if not isinstance(value, Mapping):
+        raise where.wrong(f"must be a mapping of names to values, not {_shown(value)}")
+    return {str(name): given for name, given in value.items()}
+
+
 def path(value: Any, where: Where) -> str:
     """A path; one that is not absolute is relative to the file that names it."""
     found = Path(text(value, where)).expanduser()

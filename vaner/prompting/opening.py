@@ -2,39 +2,42 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vaner.corpora.own import all_corpora
 from vaner.prompting.answers import AnswerFormat, answer_format
+from vaner.prompting.backends import open_backend
+from vaner.prompting.prices import Price, known_price
 from vaner.prompting.prompt import Prompter, Told
+from vaner.prompting.replaying import Remembered, Replayed, name_of
 from vaner.prompting.request import Backend
 from vaner.prompting.retrieval.definitions import Definitions
-from vaner.prompting.settings import BackendSettings, PromptSettings
+from vaner.prompting.sending import Sender
+from vaner.prompting.settings import BackendSettings, PromptSettings, default_store
+from vaner.prompting.store import RequestStore
 
 if TYPE_CHECKING:
     from vaner.prompting.retrieval import Retriever
     from vaner.prompting.shots import Shots
 
 
-def opened_backend(settings: BackendSettings) -> Backend:
+def opened_backend(settings: BackendSettings, store: RequestStore | None = None) -> Backend:
     """Who answers, loaded.
 
+    Args:
+        settings: of the file.
+        store: where a server's batches are remembered while they are worked on.
+
     Raises:
-        VanerError: no such model, a package that is missing, a variable that is not set.
+        VanerError: no such model, or a package that is missing.
     """
     options: dict[str, Any] = dict(settings.options)
-    if settings.name == "transformers":
-        from vaner.prompting.backends.transformers import TransformersBackend
-
-        # An adapter's folder names the model that it is of.
-        return TransformersBackend(options.pop("adapter", settings.model), **options)
-    if settings.name == "openai":
-        from vaner.prompting.backends.openai import OpenAIBackend
-
-        return OpenAIBackend(settings.model, **options)
-    from vaner.prompting.backends.llamacpp import LlamaCppBackend
-
-    return LlamaCppBackend(settings.model, **options)
+    # An adapter's folder names the model that it is of.
+    model = options.pop("adapter", settings.model)
+    if options.get("batch_api") and store is not None:
+        options["notes"] = store.notes
+    return open_backend(settings.name, model, **options)
 
 
 def told(settings: PromptSettings) -> Told:
@@ -92,6 +95,40 @@ def _passages(settings: PromptSettings) -> Retriever | None:
         most=passages.top,
         by=passages.search,
         query=passages.query,
+    )
+
+
+def opened(settings: PromptSettings) -> tuple[Prompter, Sender]:
+    """What writes the prompts, and what has them answered.
+
+    Raises:
+        VanerError, FileNotFoundError: something that the settings name cannot be had.
+    """
+    store: RequestStore | None = None
+    if settings.store is not None:
+        if settings.store == str(default_store()):
+            Path(settings.store).parent.mkdir(parents=True, exist_ok=True)
+        store = RequestStore(settings.store, replay=settings.replay)
+    backend: Backend
+    name = name_of(settings.backend)
+    if settings.replay and store is not None:
+        backend = Replayed(name, store)
+    else:
+        backend = opened_backend(settings.backend, store)
+        if store is not None:
+            backend = Remembered(backend, name, store)
+    return prompter(settings, backend), Sender(backend, store)
+
+
+def price_of(settings: PromptSettings) -> Price | None:
+    """What tokens cost: as the file says, else what is known of a served model; None where nobody says."""
+    price, backend = settings.price, settings.backend
+    if price is not None:
+        return Price(price.input, price.output, price.cached, price.currency)
+    if backend.name != "openai":
+        return None
+    return known_price(
+        backend.model, backend.options.get("base_url"), batch=bool(backend.options.get("batch_api"))
     )
 
 

@@ -87,9 +87,7 @@ class Request:
     def key(self, identity: Mapping[str, str]) -> str:
         """What tells this request from all others: a hash of it and of who is asked (`Backend.identity`)."""
         whole = {"identity": dict(identity), "request": asdict(self)}
-        return hashlib.sha256(
-            json.dumps(whole, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
-        ).hexdigest()
+        return hashlib.sha256(json.dumps(whole, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from vaner.prompting.keys import (
     flag,
     key,
     made,
+    mapping,
     number,
     one_of,
     path,
@@ -41,9 +42,9 @@ from vaner.prompting.wording import SYSTEM, USER, wording
 #: Options of each backend, beside its name and its model.
 BACKENDS: dict[str, dict[str, Any]] = {
     "transformers": {
-        "dtype": text,
+        "dtype": one_of("auto", "float32", "bfloat16", "float16"),
         "device": text,
-        "quantization": text,
+        "quantization": one_of("none", "8bit", "4bit"),
         "revision": text,
         "adapter": path,
         "batch_size": whole(1),
@@ -56,11 +57,21 @@ BACKENDS: dict[str, dict[str, Any]] = {
         "concurrency": whole(1),
         "timeout": number(0),
         "retries": whole(0),
+        "grammar": one_of("none", "gbnf", "regex", "lark", "json_schema"),
+        "logprobs": flag,
+        "seed": flag,
         "context": whole(1),
-        "grammars": texts,
-        "batch": flag,
+        "more": mapping,
+        "batch_api": flag,
+        "poll_seconds": number(0),
     },
-    "llamacpp": {"context": whole(1), "threads": whole(1), "parallel": whole(1), "gpu_layers": whole(0)},
+    "llamacpp": {
+        "context": whole(1),
+        "threads": whole(1),
+        "gpu_layers": whole(-1),
+        "concurrency": whole(1),
+        "sha256": text,
+    },
 }
 # Those that the command line has, too.
 _ALSO_TOLD = {"dtype", "device", "quantization", "revision", "batch_tokens"}
@@ -142,14 +153,14 @@ class PassageSettings:
     Attributes:
         source: files and folders.
         search: ``bm25`` or ``dense``.
-        query: what is searched with: the ``sentence`` (the unit), or the whole ``prompt``.
+        query: what is searched with: the ``unit``, or the whole ``prompt``.
         top: so many of the nearest.
         words, overlap: of a passage at most; that it repeats of the one before at most.
     """
 
     source: tuple[str, ...] = key((), lambda value, where: _paths(value, where), name="from")
     search: str = key("bm25", one_of("bm25", "dense"))
-    query: str = key("sentence", one_of("sentence", "prompt"))
+    query: str = key("unit", one_of("unit", "prompt"))
     top: int = key(2, whole(1))
     words: int = key(200, whole(10))
     overlap: int = key(40, whole(0))
@@ -342,10 +353,11 @@ def _backend(value: Any, where: Where) -> BackendSettings:
     model = text(value["model"], where.under("model"))
     if name != "openai":
         model = _beside(model, where)
+    # Of a server that wants no key the variable is null; any other null says nothing.
     options = {
-        option: known[option](given, where.under(option))
+        option: None if given is None else known[option](given, where.under(option))
         for option, given in value.items()
-        if option in known and given is not None
+        if option in known and (given is not None or option == "key_variable")
     }
     return BackendSettings(name, model, options)
 
@@ -359,7 +371,11 @@ def _answer(value: Any, where: Where) -> AnswerSettings:
     check_names(value, ["name", *known], where)
     return AnswerSettings(
         name,
-        {o: known[o](given, where.under(o)) for o, given in value.items() if o in known and given is not None},
+        {
+            o: known[o](given, where.under(o))
+            for o, given in value.items()
+            if o in known and given is not None
+        },
     )
 
 

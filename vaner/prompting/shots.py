@@ -101,6 +101,7 @@ class Shots:
         self._searches = {by: Search(pool.texts, by, embedder) for by in BY if by in self._measures()}
         # Order among equals: without it the pool's first documents would be taken wherever nothing is shared.
         self._drawn = np.random.default_rng(seed).permutation(len(pool))
+        self._fits: dict[frozenset[str], np.ndarray] = {}
 
     def _measures(self) -> set[str]:
         """Ways to order examples that are used."""
@@ -131,7 +132,10 @@ class Shots:
         """
         if not self.k:
             return []
-        allowed = self._allowed(frozenset(types))
+        asked = frozenset(types)
+        if asked not in self._fits:
+            self._fits[asked] = self._fitting(asked)
+        allowed = self._fits[asked].copy()
         for number in self.pool.same(unit):
             allowed[number] = False
         request = _Request(self, unit, tuple(types), allowed)
@@ -148,7 +152,7 @@ class Shots:
         asked = tuple(type for type in types if type in example.types)
         return Shot(example.unit, example.of_types(asked), example.id, asked)
 
-    def _allowed(self, types: frozenset[str]) -> np.ndarray:
+    def _fitting(self, types: frozenset[str]) -> np.ndarray:
         """Which examples may be shown to who is asked for these types; bool, shape ``(len(pool),)``."""
         fits = types.intersection if self.partial else types.issubset
         kinds = {kind: bool(fits(kind)) for kind in {example.types for example in self.pool.examples}}

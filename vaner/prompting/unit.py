@@ -10,16 +10,25 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from functools import cached_property
 
+from vaner.text.segment import seen
 from vaner.text.units import Text
 
-# What begins or ends a turn, a section or an answer somewhere: broken by one space, which the offset map skips.
+# What begins or ends a turn, a section or an answer somewhere, or is one token of some model: broken by one space,
+# which the offset map skips. Tags of plain markup (<sub>) are left as they are.
 _MEANT = re.compile(
-    r"<(?=\|)|<(?=/?s>)|<(?=/?(?:start|end)_of_turn>)|<(?=<SYS>>|</SYS>>)|\[(?=/?INST\])|#(?=##)|(?<=#)#(?=#)|"
-    r"`(?=``)|(?<=`)`(?=`)"
+    r"<(?=[|\uff5c])|<(?=<SYS>>|</SYS>>)"
+    r"|<(?=/?(?:s|bos|eos|pad|unk|mask|cls|sep|think|tools?|(?:unused|reserved|extra)\w*|[a-z]+_\w+)>)"
+    r"|\[(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_(?:CALLS|RESULTS|CONTENT)|IMG(?:_BREAK|_END)?|THINK|ARGS"
+    r"|PREFIX|MIDDLE|SUFFIX|CLS|SEP|MASK|PAD|UNK|BOS|EOS)\])"
+    r"|#(?=##)|(?<=#)#(?=#)|`(?=``)|(?<=`)`(?=`)"
 )
+# Halves of pairs of UTF-16: no tokenizer, file or server takes them.
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_REPLACEMENT = "\ufffd"
 
 
 @dataclass(frozen=True)
@@ -35,15 +44,24 @@ class Unit:
     first: int
     last: int
 
-    @property
+    @cached_property
     def words(self) -> list[str]:
-        """The words, as strings."""
-        return self.text.words[self.first : self.last]
+        """The words, as strings; what no tokenizer takes (half a pair of UTF-16) is U+FFFD."""
+        return [_SURROGATE.sub(_REPLACEMENT, word) for word in self.text.words[self.first : self.last]]
 
     @property
     def offsets(self) -> list[tuple[int, int]]:
         """``(start, end)`` of each word in the document."""
         return self.text.offsets[self.first : self.last]
+
+    @cached_property
+    def block_starts(self) -> frozenset[int]:
+        """Words, counted from the unit's first, that begin a block: no mention runs on into them."""
+        starts = self.text.block_starts
+        return frozenset(
+            at - self.first
+            for at in starts[bisect_right(starts, self.first) : bisect_left(starts, self.last)]
+        )
 
     @cached_property
     def _shown(self) -> tuple[str, list[int]]:
@@ -58,6 +76,20 @@ class Unit:
         """The text on one line, without anything that a prompt's template could mean."""
         return self._shown[0]
 
+    @cached_property
+    def places(self) -> list[tuple[int, int]]:
+        """``(start, end)`` of each word in ``shown``."""
+        origin = self._shown[1][:-1]
+        # A sign that a space was put before has its origin twice; the later is the sign itself.
+        return [(bisect_right(origin, start) - 1, bisect_left(origin, end)) for start, end in self.offsets]
+
+    @cached_property
+    def gaps(self) -> list[str]:
+        """What stands in ``shown`` between each word and the next: nothing or a space; nothing behind the last."""
+        starts = [start for start, _ in self.places[1:]]
+        ends = [end for _, end in self.places]
+        return [self.shown[end:start] for end, start in zip(ends, [*starts, *ends[-1:]], strict=True)]
+
     def place(self, start: int, end: int) -> tuple[int, int]:
         """Document offsets of ``shown[start:end]``, which is not empty and neither begins nor ends with a space."""
         origin = self._shown[1]
@@ -71,18 +103,28 @@ def plain(text: str) -> str:
 
 def _plain(source: str) -> tuple[str, list[int]]:
     """The text as `plain`, and where in ``source`` each of its characters, and then its end, comes from."""
-    pieces: list[str] = []
-    origin: list[int] = []
-    broken = {found.end() for found in _MEANT.finditer(source)}
+    signs: list[str] = []
+    places: list[int] = []
     for at, sign in enumerate(source):
-        if at in broken:
-            pieces.append(" ")
-            origin.append(at)
-        if sign.isspace() or not sign.isprintable():
-            # One space in place of any run of what cannot be seen.
-            if pieces and pieces[-1] == " ":
+        if sign.isspace() or sign < " " or "\x7f" <= sign <= "\x9f":
+            # One space in place of any run of white space and control characters.
+            if signs and signs[-1] == " ":
                 continue
             sign = " "
+        elif sign > "\x7f":
+            if not seen(sign):
+                continue
+            sign = _SURROGATE.sub(_REPLACEMENT, sign)
+        signs.append(sign)
+        places.append(at)
+    # Looked for last: what is never seen, left out, could have hidden it.
+    broken = {found.end() for found in _MEANT.finditer("".join(signs))}
+    pieces: list[str] = []
+    origin: list[int] = []
+    for index, (sign, at) in enumerate(zip(signs, places, strict=True)):
+        if index in broken:
+            pieces.append(" ")
+            origin.append(at)
         pieces.append(sign)
         origin.append(at)
     return "".join(pieces), [*origin, len(source)]

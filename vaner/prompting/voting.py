@@ -1,4 +1,4 @@
-"""In: what several answers to one question came to. Out: the mentions that most of them have, and how far they agree."""
+"""In: what several answers to one question came to. Out: the mentions that most have, and how far they agree."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """In: the wording of a prompt, as Jinja, and values. Out: text in which the values stand as they are.
 
-Values are inserted and never rendered: a text that holds ``{{ 7 * 7 }}`` says ``{{ 7 * 7 }}``. The sandbox keeps a wording
-that somebody passed on from reaching anything but its values, and a name that it misspells is an error.
+Values are inserted and never rendered: a text that holds ``{{ 7 * 7 }}`` says ``{{ 7 * 7 }}``. The sandbox keeps a
+wording that somebody passed on from reaching anything but its values, and a name that it misspells is an error.
 """
 
 from __future__ import annotations

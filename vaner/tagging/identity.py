@@ -44,7 +44,9 @@ class Unloaded:
 
 
 def unloaded(name: str, *, allow_new_types: bool = False) -> Unloaded | None:
-    """What a model in a folder, a shipped one, a prompted tagger or a dictionary knows; None for others, which only loading can tell.
+    """What a model in a folder, a shipped one, a dictionary or a prompted tagger knows; None for others.
+
+    Of those only loading can tell.
 
     Raises:
         VanerError: no such model, or a damaged one.

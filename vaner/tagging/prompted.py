@@ -1,4 +1,4 @@
-"""In: Documents, a prompted tagger's settings, who answers. Out: the same, in the same order, with what the answers hold.
+"""In: Documents, a prompted tagger's settings, who answers. Out: the same Documents, with what the answers hold.
 
 Document -> Text (words) -> units -> calls -> requests --- store, backend ---> answers
                                                                               | read, placed, voted
@@ -12,16 +12,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from os import PathLike
-from typing import Any, Protocol
+from typing import Any
 
 from vaner.document import Document
 from vaner.errors import VanerError, near
 from vaner.prompting.found import FAILED_CALL, REFUSED, Found, Mention
+from vaner.prompting.prices import Price
 from vaner.prompting.prompt import Call, Prompter, shown
 from vaner.prompting.request import REFUSED as REFUSAL
 from vaner.prompting.request import Answer, Failure, Request, Spent, refuse
+from vaner.prompting.sending import Plan, Sender, plan_summary, summary
 from vaner.prompting.settings import PromptSettings
 from vaner.prompting.unit import Unit
 from vaner.prompting.voting import Spread, majority
@@ -33,15 +35,6 @@ BUFFER_REQUESTS = 256
 ON_FAILED = ("raise", "leave")
 # Of a document's metadata: what its answers lost, by cause.
 LOST = "lost"
-
-
-class Sender(Protocol):
-    """What sends requests (`vaner.prompting.sending`)."""
-
-    @property
-    def spent(self) -> Spent: ...
-
-    def answers(self, requests: Sequence[Request]) -> Iterator[tuple[int, Answer | Failure]]: ...
 
 
 @dataclass
@@ -69,7 +62,7 @@ class _Run:
         failed: that some call gave no answer for; ``why`` is the first reason.
         lost: cause -> how often; ``examples`` the first of each.
         words, unread: that were asked about; of which answers say nothing.
-        plan: requests, their tokens and the most that their answers may have, where nothing is sent.
+        plan: what would be sent, where nothing is; ``impossible`` calls have no room.
         shown: the first requests, for people to read.
     """
 
@@ -81,7 +74,8 @@ class _Run:
     words: int = 0
     unread: int = 0
     spread: Spread = field(default_factory=Spread)
-    plan: Counter[str] = field(default_factory=Counter)
+    plan: Plan = field(default_factory=Plan)
+    impossible: int = 0
     shown: list[str] = field(default_factory=list)
 
 
@@ -92,6 +86,7 @@ class PromptedTagger:
         settings: of the file.
         prompter: writes its prompts.
         sender: has them answered.
+        price: of tokens; None where nobody says.
         on_failed: what becomes of a document one of whose calls gives no answer. ``raise``: VanerError, once all that
             was read with it is answered (and, with a store, kept). ``leave``: it is given out with the spans of its
             other calls, and ``metadata["failed"]`` says why.
@@ -108,13 +103,14 @@ class PromptedTagger:
         prompter: Prompter,
         sender: Sender,
         *,
+        price: Price | None = None,
         on_failed: str = "raise",
         dry_run: bool = False,
         show_prompt: int = 0,
     ) -> None:
         if on_failed not in ON_FAILED:
             raise VanerError(f"on_failed: unknown {on_failed!r}; choose {', '.join(ON_FAILED)}")
-        self.settings, self.prompter, self.sender = settings, prompter, sender
+        self.settings, self.prompter, self.sender, self.price = settings, prompter, sender, price
         self.on_failed, self.dry_run, self.show_prompt = on_failed, dry_run, show_prompt
         self._run = _Run()
         self._reduced: tuple[Callable[..., Any], tuple[Any, ...]] | None = None
@@ -133,11 +129,11 @@ class PromptedTagger:
             VanerError: a wrong setting or option, a model that is not there, or one that cannot do what is asked.
             FileNotFoundError: no such file.
         """
-        from vaner.prompting.opening import opened
+        from vaner.prompting.opening import opened, price_of
 
         own = {name: options.pop(name) for name in ("on_failed", "dry_run", "show_prompt") if name in options}
         settings = PromptSettings.load(path).with_options(options)
-        made = cls(settings, *opened(settings), **own)
+        made = cls(settings, *opened(settings), price=price_of(settings), **own)
         made._reduced = (_load, (cls, str(path), options | own))
         return made
 
@@ -165,14 +161,22 @@ class PromptedTagger:
 
     @property
     def tokens(self) -> int:
-        """Tokens of prompts and answers of all runs, what came from the store aside."""
+        """Tokens of prompts and answers of the last run, what came from the store aside."""
         return self.sender.spent.prompt_tokens + self.sender.spent.output_tokens
 
     @property
     def counts(self) -> dict[str, int]:
         """What the last run lost, by cause, and what else a run over many files should add up."""
-        found = {f"lost: {cause}": times for cause, times in self._run.lost.items()}
-        return found | ({"unread words": self._run.unread} if self._run.unread else {})
+        spent = self.sender.spent
+        return {
+            "requests": spent.requests,
+            "requests answered from the store": spent.stored,
+            "requests that failed": spent.failed,
+            "prompt tokens": spent.prompt_tokens,
+            "answer tokens": spent.output_tokens,
+            "words of which answers say nothing": self._run.unread,
+            **{f"answers lost: {cause}": times for cause, times in self._run.lost.items()},
+        }
 
     def tag_documents(
         self, documents: Iterable[Document], types: Sequence[str] | None = None, dataset: str | None = None
@@ -185,6 +189,7 @@ class PromptedTagger:
         """
         asked = self._asked(types, dataset)
         self._run = _Run()
+        self.sender.spent = Spent()
         self.prompter.split = 0
         return (
             self._planned(documents, asked, dataset)
@@ -197,7 +202,8 @@ class PromptedTagger:
         if dataset is not None and dataset not in known:
             hint = near(dataset, known) or f"known: {', '.join(known) or 'none'}"
             raise VanerError(
-                f"dataset {dataset!r} is none of {self.settings.file} ({hint}); name it under datasets:, or leave it out"
+                f"dataset {dataset!r} is none of {self.settings.file} ({hint}); name it under datasets:, or leave it "
+                "out"
             )
         if types is None:
             types = self.types if dataset is None else known[dataset]
@@ -268,7 +274,7 @@ class PromptedTagger:
                     for request in self.prompter.repeats(asked.call.request):
                         requests.append(request)
                         owners.append((asked, request.repeat))
-        for number, answer in self.sender.answers(requests):
+        for number, answer in self.sender.send(requests):
             asked, repeat = owners[number]
             asked.answers[repeat] = answer
         for one in buffer:
@@ -342,24 +348,23 @@ class PromptedTagger:
     def _planned(
         self, documents: Iterable[Document], types: list[str], dataset: str | None
     ) -> Iterator[Document]:
-        run, backend = self._run, self.prompter.backend
+        run = self._run
         for document in documents:
             run.documents += 1
             for asked in self._pending(document, types, dataset).asked:
                 request = asked.call.request
                 if isinstance(request, Failure):
-                    run.plan["refused"] += 1
+                    run.impossible += 1
                     continue
-                for one in self.prompter.repeats(request):
+                repeats = self.prompter.repeats(request)
+                for one in repeats:
                     if len(run.shown) < self.show_prompt:
                         run.shown.append(
                             f"=== request {len(run.shown) + 1}, document {document.id} ===\n{shown(one)}"
                         )
                     elif not self.dry_run:
                         return
-                    run.plan["requests"] += 1
-                    run.plan["input"] += backend.count_prompt(one.messages, one.chat)
-                    run.plan["output"] += one.max_tokens
+                self.sender.plan(repeats, run.plan)
             yield document.with_spans([])
 
     # --- what is said ---
@@ -383,15 +388,13 @@ class PromptedTagger:
             said.append(f"{self.prompter.split:,} units had no room in the prompt and were asked in parts")
         if spread := run.spread.remark():
             said.append(spread)
-        return [*said, self._spent()]
-
-    def _spent(self) -> str:
-        spent = self.sender.spent
-        return str(spent)
+        pool = self.prompter.told.shots
+        return [*said, *(pool.pool.remarks() if pool else ()), summary(self.sender.spent, self.price)]
 
     def _plan(self) -> str:
-        plan = self._run.plan
-        return f"{plan['requests']:,} requests"
+        run = self._run
+        impossible = f"; {run.impossible:,} calls have no room for their prompt" if run.impossible else ""
+        return plan_summary(run.plan, self.price) + impossible
 
 
 def _load(cls: type[PromptedTagger], path: str, options: Mapping[str, Any]) -> PromptedTagger:

@@ -1,6 +1,6 @@
 """In: a guideline or a folder of one's own documents. Out: for a unit, the passages of it that are nearest.
 
-    files -> texts -> passages of whole sentences, neighbours share some -> those nearest to the sentence, or prompt
+    files -> texts -> passages of whole sentences, neighbours share some -> those nearest to the unit, or prompt
 
 Read once: the passages and their index are kept in the user's cache under the hashes of the files.
 """
@@ -11,7 +11,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,7 +30,7 @@ from vaner.prompting.unit import Unit, plain
 from vaner.report import Report
 from vaner.text import segment
 
-QUERIES = ("sentence", "prompt")
+QUERIES = ("unit", "prompt")
 
 _PACKAGES = ("pypdf", "markitdown", "mammoth", "lxml")
 
@@ -43,19 +43,22 @@ class Piece:
         file: as `vaner.prompting.retrieval.reading.Source.file`.
         start, end: code points in the text that was read of the file.
         text: that part of it, as it was read.
-        page: on which it begins, from 1; None where the file has no pages.
+        pages: the first and the last that it stands on, from 1; None where the file has no pages.
     """
 
     file: str
     start: int
     end: int
     text: str
-    page: int | None = None
+    pages: tuple[int, int] | None = None
 
     @property
     def source(self) -> str:
-        """``guideline.pdf, page 3``."""
-        return self.file if self.page is None else f"{self.file}, page {self.page}"
+        """``guideline.pdf, page 3`` or ``guideline.pdf, pages 3-4``."""
+        if self.pages is None:
+            return self.file
+        first, last = self.pages
+        return f"{self.file}, page {first}" if first == last else f"{self.file}, pages {first}-{last}"
 
 
 class Passages:
@@ -67,7 +70,7 @@ class Passages:
         overlap: words at most that a passage repeats of the one before it, in whole sentences.
         most: so many are given.
         by: ``bm25`` or ``dense``.
-        query: what is searched with: ``sentence`` (the unit) or the whole ``prompt``.
+        query: what is searched with: the ``unit``, or the whole ``prompt``.
         embedder: the encoder, for ``dense``.
 
     Attributes:
@@ -85,7 +88,7 @@ class Passages:
         overlap: int = 40,
         most: int = 2,
         by: str = "bm25",
-        query: str = "sentence",
+        query: str = "unit",
         embedder: str = MINILM,
     ) -> None:
         if query not in QUERIES:
@@ -117,7 +120,7 @@ class Passages:
 
     def of(self, unit: Unit, types: Sequence[str], prompt: str = "") -> list[Retrieved]:
         """The nearest passages, the nearest first; none that shares no word with the query (``bm25``)."""
-        query = unit.shown if self.query == "sentence" else prompt
+        query = unit.shown if self.query == "unit" else prompt
         found = self._search.nearest(query, self.most)
         return [Retrieved(self._search.texts[i], plain(self.pieces[i].source)) for i in found]
 
@@ -168,14 +171,15 @@ def _kept_pieces(
         with replacing_text(folder / "pieces.jsonl") as file:
             for source in read(progress(named, "reading documents"), inside):
                 for start, end in cut(source.text, words, overlap):
-                    page = bisect_right(source.pages, start) if source.pages else None
-                    piece = Piece(source.file, start, end, source.text[start:end], page)
+                    on = source.pages and (bisect_right(source.pages, start), bisect_left(source.pages, end))
+                    piece = Piece(source.file, start, end, source.text[start:end], on or None)
                     file.write(json.dumps(asdict(piece), ensure_ascii=False) + "\n")
         return {"said": inside.summary()}
 
     entry = kept("passages", made_from, make, "retrieval")
     with open(entry.folder / "pieces.jsonl", encoding="utf-8", newline="\n") as lines:
-        pieces = [Piece(**json.loads(line)) for line in lines]
+        told = [json.loads(line) for line in lines]
+    pieces = [Piece(**one | {"pages": one["pages"] and tuple(one["pages"])}) for one in told]
     said = report.summary() + entry.told["said"]
     if not pieces:
         why = f" ({said[0]})" if said else ""

@@ -136,6 +136,8 @@ _INLINE = frozenset(
     "a abbr b bdi bdo cite code del dfn em font i ins kbd label mark q s samp small span strike strong sub sup "
     "time tt u var wbr".split()
 )
+# Begin a line of their own, or a cell.
+_LINES = {"br": "\n", "li": "\n", "tr": "\n", "td": "\t", "th": "\t"}
 _SPACE = re.compile(r"[ \t\r\n\f]+")
 
 
@@ -157,23 +159,22 @@ def _html(path: Path) -> tuple[str, tuple[int, ...]]:
             if tag in _UNSEEN:
                 walk.skip_subtree()
             else:
-                pieces.append(_break(tag))
-                pieces.append(_SPACE.sub(" ", element.text or ""))
+                pieces += [_before(tag), _SPACE.sub(" ", element.text or "")]
         else:
-            if event == "end" and tag not in _UNSEEN:
-                pieces.append(_break(tag))
-            pieces.append(_SPACE.sub(" ", element.tail or ""))
-    text = "".join(pieces)
-    text = re.sub(r" *(\t|\n) *", r"\1", re.sub(r" {2,}", " ", text))
-    text = re.sub(r"\t*\n\t*", "\n", re.sub(r"\t{2,}", "\t", text))
+            after = "\n\n" if event == "end" and _is_block(tag) else ""
+            pieces += [after, _SPACE.sub(" ", element.tail or "")]
+    text = re.sub(r" +", " ", "".join(pieces))
+    text = re.sub(r" ?\t ?", "\t", re.sub(r"[ \t]*\n[ \t]*", "\n", text))
     return re.sub(r"\n{3,}", "\n\n", text).strip(), ()
 
 
-def _break(tag: str) -> str:
-    """What parts an element from what is beside it."""
-    if tag in _INLINE or not tag:
-        return ""
-    return {"td": "\t", "th": "\t", "tr": "\n", "br": "\n", "li": "\n"}.get(tag, "\n\n")
+def _is_block(tag: str) -> bool:
+    return tag not in _INLINE and tag not in _UNSEEN and tag not in _LINES
+
+
+def _before(tag: str) -> str:
+    """What parts an element from what is before it."""
+    return "\n\n" if _is_block(tag) else _LINES.get(tag, "")
 
 
 # --- PDF and DOCX ---
@@ -198,18 +199,15 @@ def _pdf(path: Path) -> tuple[str, tuple[int, ...]]:
 
 
 def _docx(path: Path) -> tuple[str, tuple[int, ...]]:
-    markitdown = _needed("markitdown", "DOCX files")
+    converters = _needed("markitdown.converters", "DOCX files")
+    info = _needed("markitdown", "DOCX files").StreamInfo(extension=".docx")
     _needed("mammoth", "DOCX files")
-    failed = (markitdown.MarkItDownException, markitdown.UnsupportedFormatException)
-    try:
-        # A stream: a path could be taken for an address.
-        with open(path, "rb") as file:
-            text = markitdown.MarkItDown(enable_plugins=False).convert_stream(
-                file, stream_info=markitdown.StreamInfo(extension=".docx")
-            )
-    except failed as error:
-        raise ValueError("no whole DOCX file") from error
-    return text.markdown, ()
+    if not zipfile.is_zipfile(path):
+        raise ValueError("it is no DOCX file, or cut short")
+    # Its own converter: all of them together would take what is no DOCX file for something else.
+    with open(path, "rb") as file:
+        text: str = converters.DocxConverter().convert(file, info).markdown
+    return text, ()
 
 
 _READERS: dict[str, Callable[[Path], tuple[str, tuple[int, ...]]]] = {

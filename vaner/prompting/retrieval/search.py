@@ -43,6 +43,7 @@ class Search:
             raise VanerError(f"search by {by!r} is unknown; choose one of {', '.join(BY)}")
         self.texts, self.by, self.embedder = list(texts), by, embedder
         self._index: Any = None
+        self._is_empty = not any(map(_split, self.texts))
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_index": None}
@@ -59,19 +60,19 @@ class Search:
         Raises:
             VanerError: a package is missing, there is no such encoder, or the cache cannot be written.
         """
-        if self._index is None and self.texts:
+        if self._index is None and not self._is_empty:
             self._index = self._words() if self.by == "bm25" else self._vectors()
 
     def scores(self, query: str) -> np.ndarray:
         """Nearness of each text, more is nearer; float32, shape ``(len(texts),)``."""
         self.open()
-        if not self.texts:
-            return np.zeros(0, np.float32)
+        if self._is_empty:
+            return np.zeros(len(self.texts), np.float32)
         if self.by == "dense":
             # Alone, so that what is asked beside it cannot change the last bits, and with them the order.
             (vector,) = Embedder(self.embedder)([query])
-            found: np.ndarray = self._index @ vector
-            return found
+            # Rounded, for equal texts need not come out equal to the last bit, and their order would hang on it.
+            return np.round(self._index @ vector, 5)
         words = [word for word in _split(query) if word in self._index.vocab_dict]
         if not words:
             return np.zeros(len(self.texts), np.float32)
