@@ -68,6 +68,10 @@ class ChatTokens:
         """Tokens of a text, as a beginning; none of them is special."""
         return list(self._encode(text, False))
 
+    def behind(self, text: str) -> list[int]:
+        """Tokens of a text that something stands before, as an answer stands behind its prompt; none is special."""
+        return list(self._encode(text, True))
+
     def prompt(self, messages: Sequence[Message], chat: bool = True) -> list[int]:
         """Tokens of a prompt, up to where the answer begins.
 
