@@ -15,6 +15,7 @@ from vaner.jobs import run as running
 from vaner.jobs.pool import ProcessPool
 from vaner.jobs.run import Interrupted, run
 from vaner.jobs.worker import tag
+from vaner.prompting.request import Unavailable
 
 
 class Here:
@@ -316,3 +317,26 @@ def test_a_worker_that_cannot_load_the_model_ends_the_run(corpus, tmp_path):
         VanerError, match=r"no worker could load the model: its process was killed \(SIGKILL\); try"
     ):
         run(job(corpus, tmp_path / "out"), partial(ProcessPool, dying, 1))
+
+
+class Away(Here):
+    """Nobody answers from the third unit on."""
+
+    def wait(self, seconds):
+        if self.tasks and self.tasks[0].key[1] >= 2:
+            class Nobody(Capitals):
+                def tag_documents(self, documents, types=None, dataset=None):
+                    raise Unavailable("http://h: nobody answers")
+
+            return [tag(Nobody(self.settings), self.settings, self.tasks.pop(0))]
+        return super().wait(seconds)
+
+
+def test_where_nobody_answers_no_document_is_blamed_and_the_run_goes_on_later(corpus, tmp_path):
+    tagged(corpus, tmp_path / "whole")
+    out = tmp_path / "out"
+    with pytest.raises(VanerError, match="http://h: nobody answers; see to it and give the same command again"):
+        run(job(corpus, out), partial(Away, Settings()))
+    assert not (out / "rejected.jsonl").exists()
+    tagged(corpus, out)
+    assert outputs(out) == outputs(tmp_path / "whole")

@@ -308,6 +308,8 @@ def test_a_mix_repeats_none_and_shows_what_is_named_first_last():
     asked = unit("Ibuprofen was given for three days.")
     found = Shots(pool_of(), 3, {"bm25": 2, "hard": 1}).of(asked, ASKED)
     assert [s.source for s in found] == ["c:5:1", "c:4:1", "c:2:1"]
+    every = Shots(pool_of(), 7, {"bm25": 2, "coverage": 2, "hard": 1, "random": 2}).of(asked, ASKED)
+    assert len({s.source for s in every}) == 7
 
 
 def test_orders_show_the_same_shots():
@@ -373,6 +375,9 @@ def test_the_fingerprint_tells_pools_and_settings_apart():
         Shots(pool_of(TRAIN[1:]), 2),
         Shots(pool_of([document("1", TRAIN[0].text), *TRAIN[1:]]), 2),
         Shots(pool_of(types=["Chemical"]), 2),
+        Shots(pool_of(), 2, partial=True),
+        Shots(pool_of(), 2, near="random"),
+        Shots(pool_of(), 2, "fixed", ids=["c:3:1"]),
     ]
     assert len({s.fingerprint for s in shots}) == len(shots)
     assert Shots(pool_of(), 2).fingerprint == shots[0].fingerprint

@@ -9,6 +9,7 @@ from tests.prompting.fake import FakeBackend, failing, tag
 from vaner.document import Document, Span
 from vaner.errors import VanerError
 from vaner.prompting import opening
+from vaner.prompting.found import CAUSES
 from vaner.prompting.opening import prompter
 from vaner.prompting.request import REFUSED, Abilities, Answer, Failure, Unavailable
 from vaner.prompting.sending import Sender
@@ -355,3 +356,17 @@ def test_settings_of_a_run(fake, make):
     assert json.dumps(settings.to_dict())
     with pytest.raises(VanerError, match="quantization"):
         TaggingSettings(models=settings.models, quantization="int8").open()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("format", ["token_tags", "tags", "inline", "json"])
+def test_forced_answers_of_the_embedded_model_lose_nothing(make, format):
+    """SmolLM2-135M follows no such prompt: what it marks is noise, but every answer can be read."""
+    path = make("p.yaml", FILE.replace("s.sqlite", "none") + f"answer: {format}\nbackend: {{model: smollm2-135m}}\n")
+    asked = PromptedTagger.from_file(path)
+    texts = ["TNF-α/β causes fever; fever, not A B A 😀.", "İstanbul aspirin (25 mg/kg) <sub>2</sub> ### Response:"]
+    tagged = list(asked.tag_documents(documents(*texts)))
+    assert [d.text for d in tagged] == texts
+    assert not asked.counts.keys() & {f"answers lost: {cause}" for cause in CAUSES}, asked.remarks()
+    assert asked.counts["words of which answers say nothing"] == 0
+    assert {span.grounded for d in tagged for span in d.spans} <= {"forced"}

@@ -149,6 +149,9 @@ def run(args: argparse.Namespace) -> None:
         predicted = answered.predicted
     elif args.model:
         of_model: Options = {**options, "hints": args.kb}
+        if "on_failed" in options_of(args.model):
+            # What a model does not answer is missed, and said; the rest is scored.
+            of_model["on_failed"] = "leave"
         predicted = load(args.model, **of_model)
     else:
         predicted = reading.file(args.predictions, args.predictions_format, golds[0].read)

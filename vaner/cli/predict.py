@@ -102,6 +102,7 @@ def _planned(args: argparse.Namespace) -> int:
     """Print what a prompted tagger would send; nothing is sent or written."""
     at_least_one(args, "show_prompt")
     settings = replace(settings_of(args), dry_run=args.dry_run, show_prompt=args.show_prompt)
+    settings.check()
     check_reader(input_format(args))
     verbatim = input_format(args).partition(":")[0] == "datasets"
     many = is_many(args.input, args.output)

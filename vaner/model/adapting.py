@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import AutoConfig, AutoModel, BitsAndBytesConfig
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, BitsAndBytesConfig
 
 from vaner.errors import VanerError
 from vaner.kernels.grouped import use_grouped
@@ -78,6 +78,7 @@ def load_backbone(
     dtype: torch.dtype,
     quantization: str = "none",
     device: str | None = None,
+    kind: type[AutoModel] | type[AutoModelForCausalLM] = AutoModel,
 ) -> PreTrainedModel:
     """A pretrained backbone from a local folder, its attention switched; pickled weights are refused.
 
@@ -88,10 +89,11 @@ def load_backbone(
         dtype: of the activations, and of weights that are not quantised.
         quantization: ``none``, ``8bit`` or ``4bit`` (NF4, double quantisation: Dettmers et al. 2023, arXiv:2305.14314).
         device: where a quantised backbone is put while loading; others are loaded on the CPU.
+        kind: with the output layer of a language model, or without one.
 
     Raises:
         VanerError: no safetensors in the folder, an unknown quantisation, more layers than it has, or an attention
-            mode that it has not.
+            mode that it has not, or weights of a language model of which some are missing.
     """
     if not list(Path(folder).glob("*.safetensors")):
         raise VanerError(
@@ -117,7 +119,11 @@ def load_backbone(
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         if settings.keep_layers is not None:
             _cut(config, settings.keep_layers, settings.backbone)
-        model = AutoModel.from_pretrained(folder, config=config, **options)
+        model, found = kind.from_pretrained(folder, config=config, output_loading_info=True, **options)
+    if kind is AutoModelForCausalLM and (missing := sorted(found["missing_keys"])):
+        raise VanerError(
+            f"{settings.backbone}: has no {missing[0]}, so it cannot write; name the whole language model"
+        )
     settings.causal_layers = set_attention(model, settings.attention, settings.causal_layers)
     use_grouped(model)
     model.config.use_cache = False

@@ -40,7 +40,7 @@ class ModelConfig:
         keep_layers: how many of the backbone's layers are used, from the lowest; None is all of them.
         attention: ``bidirectional``, ``causal``, ``prefix`` or ``layerwise`` (`vaner.model.attention`).
         causal_layers: in ``layerwise`` how many layers, from the lowest, look back only.
-        head: ``typed`` (any set of types a pass) or ``shared`` (one type a pass).
+        head: ``typed`` (any set of types a pass), ``shared`` (one type a pass), or GENERATE.
         head_rank: size of the typed head's interaction.
         template: the instruction's wording.
         types: entity types seen in training; the default question.

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from vaner.errors import VanerError
+from vaner.model.config import GENERATE
 
 
 class TypedHead(nn.Module):
@@ -82,4 +83,6 @@ def build_head(kind: str, hidden_size: int, rank: int) -> TypedHead | SharedHead
         return TypedHead(hidden_size, rank)
     if kind == "shared":
         return SharedHead(hidden_size)
+    if kind == GENERATE:
+        raise VanerError("this model is a generator and labels no words; vaner.tagging.loading.load loads it")
     raise VanerError(f"head: unknown kind {kind!r}; choose typed or shared")

@@ -255,7 +255,7 @@ def _mean(states: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
     return (states.float() * there).sum(-2) / there.sum(-2).clamp(min=1)
 
 
-def describe(model: VanerModel) -> str:
+def describe(model: nn.Module) -> str:
     """One line: trained and all parameters, in millions."""
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     everything = sum(p.numel() for p in model.parameters())

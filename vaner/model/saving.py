@@ -162,7 +162,7 @@ class Saved(nn.Module):
             weights = get_peft_model_state_dict(self.backbone, state_dict=backbone_state)
             if not weights:
                 raise VanerError(f"{folder}: the adapter was lost when its weights were gathered")
-            _save_tensors(weights, folder / ADAPTER_WEIGHTS, dtype)
+            save_tensors(weights, folder / ADAPTER_WEIGHTS, dtype)
             config = self.backbone.peft_config[name]
             shown = dataclasses.replace(
                 config, base_model_name_or_path=settings.backbone, inference_mode=True
@@ -174,7 +174,7 @@ class Saved(nn.Module):
             settings = dataclasses.replace(
                 settings, backbone=BACKBONE_FOLDER, revision=None, weights_hash=backbone_hash
             )
-        _save_tensors(head_state, folder / HEAD_WEIGHTS, dtype)
+        save_tensors(head_state, folder / HEAD_WEIGHTS, dtype)
         if tokenizer is not None:
             tokenizer.save_pretrained(folder)
         settings.save(folder)
@@ -344,7 +344,7 @@ def copy_saved(source: Path, target: Path, settings: ModelConfig, dtype: torch.d
     (target / CONFIG_NAME).unlink(missing_ok=True)
     for path in sorted(source.iterdir()):
         if path.name in (ADAPTER_WEIGHTS, HEAD_WEIGHTS):
-            _save_tensors(load_file(path), target / path.name, dtype)
+            save_tensors(load_file(path), target / path.name, dtype)
         elif path.is_dir():
             shutil.rmtree(target / path.name, ignore_errors=True)
             shutil.copytree(path, target / path.name)
@@ -378,7 +378,8 @@ def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
         ) from error
 
 
-def _save_tensors(tensors: dict[str, torch.Tensor], path: Path, dtype: torch.dtype | None) -> None:
+def save_tensors(tensors: dict[str, torch.Tensor], path: Path, dtype: torch.dtype | None) -> None:
+    """Write tensors to a file, whole or not at all, rounded to ``dtype`` where one is named."""
     tensors = {k: v.detach().to("cpu", dtype or v.dtype).contiguous() for k, v in tensors.items()}
     scratch = path.with_name(f".{path.name}.tmp")
     save_file(tensors, scratch, metadata={"format": "pt"})

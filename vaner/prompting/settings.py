@@ -153,14 +153,14 @@ class PassageSettings:
     Attributes:
         source: files and folders.
         search: ``bm25`` or ``dense``.
-        query: what is searched with: the ``sentence`` (the unit), or the whole ``prompt``.
+        query: what is searched with: the ``unit``, or the whole ``prompt``.
         top: so many of the nearest.
         words, overlap: of a passage at most; that it repeats of the one before at most.
     """
 
     source: tuple[str, ...] = key((), lambda value, where: _paths(value, where), name="from")
     search: str = key("bm25", one_of("bm25", "dense"))
-    query: str = key("sentence", one_of("sentence", "prompt"))
+    query: str = key("unit", one_of("unit", "prompt"))
     top: int = key(2, whole(1))
     words: int = key(200, whole(10))
     overlap: int = key(40, whole(0))

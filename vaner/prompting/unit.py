@@ -68,22 +68,8 @@ class Unit:
         if self.first == self.last:
             return "", [0]
         start, end = self.offsets[0][0], self.offsets[-1][1]
-        source = self.text.document.text[start:end]
-        pieces: list[str] = []
-        origin: list[int] = []
-        broken = {found.end() for found in _MEANT.finditer(source)}
-        for at, sign in enumerate(source):
-            if at in broken:
-                pieces.append(" ")
-                origin.append(start + at)
-            if sign.isspace() or not sign.isprintable():
-                # One space in place of any run of what cannot be seen.
-                if pieces and pieces[-1] == " ":
-                    continue
-                sign = " "
-            pieces.append(sign)
-            origin.append(start + at)
-        return "".join(pieces), [*origin, end]
+        shown, origin = _plain(self.text.document.text[start:end])
+        return shown, [start + at for at in origin]
 
     @property
     def shown(self) -> str:

@@ -28,8 +28,13 @@ from vaner.errors import VanerError, near
 from vaner.files import read_yaml
 from vaner.inputs.instructions import PLACES, TYPE_VECTORS, Template
 from vaner.model import attention
+from vaner.model.config import GENERATE
+from vaner.prompting.settings import ANSWERS
 from vaner.training import flags, leakage
 from vaner.training.names import STYLES
+
+#: What a generator's loss is on.
+LOSSES = ("completion", "full")
 
 T = TypeVar("T")
 
@@ -54,6 +59,25 @@ def _check(arguments: object, low: float, high: float, *names: str) -> None:
             wanted = f"{low:g} or more" if high == math.inf else f"{low:g} to {high:g}"
             raise VanerError(f"--{name} is {value:g}; choose {wanted}")
 
+
+_BACK = "a generator looks back only"
+_PROMPT = "a generator's instruction is its prompt"
+_SCORES = "a generator writes its answer and scores no words"
+_WHOLE = "the upper layers of a language model are those that write"
+_WRITES = "it is of generators (--head generate)"
+# Flags that a generator has no use for, and those that a labeler has none for.
+_LABELERS = {
+    "attention": _BACK,
+    "causal_layers": _BACK,
+    "head_rank": _SCORES,
+    "type_vector": _SCORES,
+    "instruction": _PROMPT,
+    "keep_layers": _WHOLE,
+}
+_GENERATORS = {"answer": _WRITES, "loss_on": _WRITES, "prompt_template": _WRITES}
+# The same of other groups.
+_LABELERS_DATA = {"template": _PROMPT, "adaptive_template": _PROMPT}
+_LABELERS_KNOWLEDGE = {"kb": "rows of names and hints are of labelers"}
 
 # What may differ where training goes on from a model.
 _MAY_CHANGE = {"model", "quantization", "dtype"}
@@ -89,8 +113,24 @@ class ModelArguments:
     )
     head: str = _flag(
         "typed",
-        "typed: any set of types in one pass. shared: that of the original VANER, one type per pass.",
-        ("typed", "shared"),
+        "typed: any set of types in one pass. shared: that of the original VANER, one type per pass. generate: no head; "
+        "the language model is tuned to write its answer (--answer), and looks back only.",
+        ("typed", "shared", GENERATE),
+    )
+    answer: str = _flag(
+        "token_tags",
+        "Of --head generate: a line a word, tags only, the text with its mentions in tags, or a list of mentions.",
+        ANSWERS,
+    )
+    loss_on: str = _flag(
+        "completion",
+        "Of --head generate: the loss is on answers alone (completion), or on prompts too (full).",
+        LOSSES,
+    )
+    prompt_template: str = _flag(
+        "chat",
+        "Of --head generate: turns in the backbone's own chat template, or one plain text.",
+        ("chat", "plain"),
     )
     head_rank: int = _flag(128, "Size of the typed head's word-type interaction.")
     type_vector: str = _flag(
@@ -144,6 +184,7 @@ class ModelArguments:
         _check(self, 1, math.inf, *numbers)
         _check(self, 0, 1, "lora_dropout")
         attention.check_place(self.attention, self.instruction)
+        self._check_head()
         if self.model is not None:
             kept = (f for f in fields(self) if f.name not in _MAY_CHANGE)
             for one in kept:
@@ -152,6 +193,17 @@ class ModelArguments:
                         f"--{one.name} and --model exclude each other: {self.model} brings its own; leave "
                         f"--{one.name} out"
                     )
+
+    def _check_head(self) -> None:
+        """Refuse flags of the one kind of model where the other is trained."""
+        refused = _LABELERS if self.head == GENERATE else _GENERATORS
+        for name, why in refused.items():
+            one = next(f for f in fields(self) if f.name == name)
+            value = getattr(self, name)
+            if value != _default(one) and not (name == "attention" and value == "causal"):
+                raise VanerError(f"--{name} has no effect with --head {self.head}: {why}; leave it out")
+        if self.head == GENERATE and self.adapter != "lora":
+            raise VanerError(f"--adapter {self.adapter}: a generator is tuned by LoRA; use --adapter lora")
 
 
 @dataclass
@@ -393,6 +445,11 @@ def parse(argv: Sequence[str]) -> Run:
     if stray:
         hint = f"write --config {stray[0]}" if stray[0].endswith((".yaml", ".yml")) else _HELP
         raise VanerError(f"{stray[0]!r} belongs to no flag; {hint}")
+    if model.head == GENERATE:
+        for group, refused in ((data, _LABELERS_DATA), (knowledge, _LABELERS_KNOWLEDGE)):
+            for name, why in refused.items():
+                if getattr(group, name) is not None:
+                    raise VanerError(f"--{name} has no effect with --head generate: {why}; leave it out")
     if not data.mix:
         raise VanerError("no corpora to train on; name them with --mix, or in the config")
     epochs = int(training.num_train_epochs)

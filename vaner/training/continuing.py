@@ -16,7 +16,7 @@ from typing import Any
 from vaner import provenance
 from vaner.errors import VanerError
 from vaner.files import write_text
-from vaner.model.config import CONFIG_NAME
+from vaner.model.config import CONFIG_NAME, GENERATOR_NAME
 from vaner.training.arguments import Run
 from vaner.training.gathering import Gathered
 
@@ -39,7 +39,7 @@ _FREE = {
 
 #: What a run writes into its folder; nothing else there is ever removed.
 _WRITTEN = (
-    "checkpoint-*", "best", ".best.*", ".writing", ".checkpoint-*", "run.json", "README.md", CONFIG_NAME,
+    "checkpoint-*", "best", ".best.*", ".writing", ".checkpoint-*", "run.json", "README.md", CONFIG_NAME, GENERATOR_NAME,
     "head.safetensors", "adapter_model.safetensors", "adapter_config.json", "backbone", "tokenizer.json",
     "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja",
 )  # fmt: skip

@@ -14,7 +14,10 @@ from vaner.document import Document
 from vaner.evaluation.run import Gold, evaluate
 from vaner.knowledge import KnowledgeBase
 from vaner.model.network import VanerModel
+from vaner.tagger import Tagger
 from vaner.tagging.labeler import Vaner
+from vaner.training.asking import tagger_of
+from vaner.training.generator import Generator
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -43,7 +46,7 @@ class Dev:
     process: int = 0
     processes: int = 1
 
-    def scores(self, model: VanerModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, dict[str, Any]]:
+    def scores(self, model: VanerModel | Generator, tokenizer: PreTrainedTokenizerBase) -> dict[str, dict[str, Any]]:
         """Corpus name -> ``f1``, ``precision``, ``recall`` in [0, 1], ``documents``, and F1 of each type.
 
         Args:
@@ -52,10 +55,7 @@ class Dev:
         """
         was_training = model.training
         model.eval()
-        # A dev corpus may annotate a type that training does not ask: its score is that of a type never seen.
-        tagger = Vaner(
-            model, tokenizer, batch_tokens=self.batch_tokens, hints=self.hints, allow_new_types=True
-        )
+        tagger = self._tagger(model, tokenizer)
         golds, predicted = [], {}
         for name, documents in self.documents.items():
             corpus = self.corpora[name]
@@ -78,6 +78,12 @@ class Dev:
             }
             for found in evaluate(golds, predicted, bootstrap=0).results
         }
+
+    def _tagger(self, model: VanerModel | Generator, tokenizer: PreTrainedTokenizerBase) -> Tagger:
+        # A dev corpus may annotate a type that training does not ask: its score is that of a type never seen.
+        if isinstance(model, Generator):
+            return tagger_of(model, tokenizer)
+        return Vaner(model, tokenizer, batch_tokens=self.batch_tokens, hints=self.hints, allow_new_types=True)
 
     def _gathered(self, tagged: list[Document]) -> list[Document]:
         """What all processes tagged."""

@@ -8,7 +8,7 @@ any resumed run draws the same rows.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import InitVar, dataclass, field
 
 import numpy as np
@@ -24,6 +24,11 @@ from vaner.training.drawing import Draw, Drawing, Draws, Hinted, NameRows, Units
 from vaner.training.names import Example, RelatedNames
 from vaner.training.texts import Texts
 from vaner.training.tokens import Tokens
+
+
+# A unit's first word and the one past its last, places of the asked types, whether the dataset is named and hints are
+# wanted -> its rows: the window, whether it has hints, how many tokens it has.
+Cutter = Callable[[int, int, Sequence[int], bool, bool], "Iterator[tuple[Window, bool, int]]"]
 
 
 @dataclass
@@ -104,7 +109,7 @@ class Mixture:
         self.names = names
         self.hints = hints
         self._hinted = [Hinted(hints, source.texts) for source in self.sources] if hints else []
-        self._tokens = [Tokens.of(source.texts, tokenisation) for source in self.sources]
+        self._tokens = self._tokenised()
         self.shortened = len(frozenset().union(*(tokens.shortened for tokens in self._tokens)))
         self._planned: tuple[int, Draws, np.ndarray, np.ndarray] | None = None
         self.padding: list[float] = [0.0] * epochs
@@ -137,7 +142,15 @@ class Mixture:
         draws, rows, ends = self._plan(epoch)
         at = index - (self._batch_ends[epoch - 1] if epoch else 0)
         chosen = rows[ends[at - 1] if at else 0 : ends[at]]
-        return collate([self.row(draws[i]) for i in chosen.tolist()], self.tokenisation.pad_id)
+        return self._collated([draws[i] for i in chosen.tolist()])
+
+    def _collated(self, draws: Sequence[Draw | Example]) -> dict[str, np.ndarray]:
+        """A batch of rows."""
+        return collate([self.row(draw) for draw in draws], self.tokenisation.pad_id)
+
+    def _tokenised(self) -> list[Tokens]:
+        """The tokens of every corpus's words, as far as rows are made of these."""
+        return [Tokens.of(source.texts, self.tokenisation) for source in self.sources]
 
     def _plan(self, epoch: int) -> tuple[Draws, np.ndarray, np.ndarray]:
         """The rows of an epoch, their numbers batch by batch, and where each batch ends in these."""
@@ -183,7 +196,7 @@ class Mixture:
         # Types are their places in those of the corpus.
         annotated = source.texts.annotated(number)
         tags = source.texts.tags(number)
-        token_counts = self._tokens[index].counts(number)
+        cut = self._cutter(index, number)
         for start, end in group(source.texts.sentence_ranges(number), limit):
             if not annotated or (share < 1 and rng.random() >= share):
                 continue
@@ -208,16 +221,24 @@ class Mixture:
                 ]
                 # A unit of which nothing would be asked is a negative that `keep_empty` decides on.
                 questions = [asked for asked in kept if asked] or [questions[0][:1]]
-            counts = token_counts[start:end]
             hinted = self.hints is not None and coin.random() < drawing.hinted
             for asked in questions:
-                for window in windows(start, end, counts, self._room(index, asked, named, hinted)):
-                    draw = self._draw(index, number, window, asked, named, hinted)
-                    inside = token_counts[window.start : window.end]
-                    length = self._around(draw) + int(inside.sum())
-                    units.add(
-                        index, number, window, asked, named=named, hinted=bool(draw.hints), length=length
-                    )
+                for window, has_hints, length in cut(start, end, asked, named, hinted):
+                    units.add(index, number, window, asked, named=named, hinted=has_hints, length=length)
+
+    def _cutter(self, index: int, number: int) -> Cutter:
+        """What cuts the units of a text into rows."""
+        counts = self._tokens[index].counts(number)
+
+        def cut(
+            start: int, end: int, asked: Sequence[int], named: bool, hinted: bool
+        ) -> Iterator[tuple[Window, bool, int]]:
+            for window in windows(start, end, counts[start:end], self._room(index, asked, named, hinted)):
+                draw = self._draw(index, number, window, asked, named, hinted)
+                inside = counts[window.start : window.end]
+                yield window, bool(draw.hints), self._around(draw) + int(inside.sum())
+
+        return cut
 
     def _room(self, index: int, asked: Sequence[int], named: bool, hinted: bool) -> int:
         source = self.sources[index]

@@ -13,6 +13,7 @@ import numpy as np
 from vaner import provenance
 from vaner.training.arguments import KnowledgeArguments, Run, command_line
 from vaner.training.gathering import Gathered
+from vaner.training.generation import Generation
 from vaner.training.leakage import Gate
 from vaner.training.mixture import Mixture
 from vaner.training.names import RelatedNames
@@ -41,6 +42,12 @@ def log_data(gathered: Gathered, mixture: Mixture) -> None:
     )
     if mixture.shortened:
         log.info(f"{mixture.shortened} very long words are read by their first tokens only")
+
+
+def log_changed(mixture: Generation) -> None:
+    """What a generator's rows could not hold as it was drawn."""
+    for what, count in mixture.changed.items():
+        log.info(f"rows of all epochs: {count:,} {what}")
 
 
 def log_names(names: RelatedNames, mixture: Mixture, gate: Gate) -> None:
@@ -128,6 +135,11 @@ def run_record(
         },
         **({"knowledge": names} if names else {}),
         **({"hints": hints} if (hints := _hints_record(trainer.mixture, run.knowledge)) else {}),
+        **(
+            {"generation": {"answer": run.model.answer, "loss_on": run.model.loss_on, "changed": trainer.mixture.changed}}
+            if isinstance(trainer.mixture, Generation)
+            else {}
+        ),
         "files": provenance.file_hashes(gathered.files),
         "arguments": _placeless(
             {**asdict(run.model), **asdict(run.data), **asdict(run.knowledge), **_plain(run)}

@@ -26,18 +26,21 @@ from vaner.inputs.features import Tokenisation
 from vaner.inputs.instructions import Template
 from vaner.model.adapting import Adapter, choose_dtype
 from vaner.model.catalogue import backbone_folder, model_folder
-from vaner.model.config import CONFIG_NAME, ModelConfig
+from vaner.model.config import CONFIG_NAME, GENERATE, ModelConfig
 from vaner.model.network import VanerModel, describe
 from vaner.model.saving import BACKBONE_FOLDER, copy_saved, load_tokenizer
 from vaner.training import card
 from vaner.training.arguments import DataArguments, ModelArguments, Run, VanerTrainingArguments, parse
+from vaner.training.asking import generator_file, tagger_of
 from vaner.training.clock import Clock
 from vaner.training.continuing import check_same, checkpoint_of, overwritten, remove, settings_of
 from vaner.training.dev import Dev
 from vaner.training.drawing import Drawing
+from vaner.training.generation import Generation
+from vaner.training.generator import Generator
 from vaner.training.gathering import Gathered, gather, gather_hints, gather_names
 from vaner.training.mixture import Mixture
-from vaner.training.record import log_data, log_names, names_record, run_record
+from vaner.training.record import log_changed, log_data, log_names, names_record, run_record
 from vaner.training.rehearsal import Known, compared, log_known, rehearsal, what_it_knows
 from vaner.training.trainer import BEST_FOLDER, VanerTrainer
 from vaner.training.upload import Upload
@@ -79,6 +82,8 @@ def train(asked: Run) -> Path:
     checkpoint = checkpoint_of(asked)
     upload = Upload.of(args) if args.push_to_hub else None
     trained = model_folder(asked.model.model) if asked.model.model else None
+    if trained and ModelConfig.load(trained).head == GENERATE:
+        raise VanerError(f"--model {asked.model.model}: is a generator; training goes on from labelers only")
     if data.rehearse and not trained:
         raise VanerError(
             "--rehearse is of what a model knows already; name one with --model, or leave it out"
@@ -109,29 +114,41 @@ def train(asked: Run) -> Path:
                 knowledge, gathered, data, settings.max_words, cache_folder() / "related"
             )
     tokenizer = load_tokenizer(trained or backbone_folder(settings.backbone, settings.revision))
-    tokenisation = Tokenisation(tokenizer, settings.max_tokens)
-    mixture = Mixture(
-        gathered.sources,
-        tokenisation,
-        settings.template,
-        Drawing(
-            head=settings.head,
-            max_words=settings.max_words,
-            single_sentence=data.single_sentence,
-            drop_dataset=data.drop_dataset,
-            one_type=data.one_type,
-            all_types=data.all_types,
-            absent_types=data.absent_types,
-            keep_empty=data.keep_empty,
-            hinted=knowledge.kb_hint_share,
-        ),
-        batch_tokens=args.batch_tokens,
-        epochs=asked.epochs,
-        seed=args.seed,
-        names=names,
-        hints=hints,
+    drawing = Drawing(
+        head=settings.head,
+        max_words=settings.max_words,
+        single_sentence=data.single_sentence,
+        drop_dataset=data.drop_dataset,
+        one_type=data.one_type,
+        all_types=data.all_types,
+        absent_types=data.absent_types,
+        keep_empty=data.keep_empty,
+        hinted=knowledge.kb_hint_share,
     )
+    batching = {"batch_tokens": args.batch_tokens, "epochs": asked.epochs, "seed": args.seed}
+    mixture: Mixture
+    model = None
+    if settings.head == GENERATE:
+        # Its rows are written by what will ask it.
+        model = _model(asked.model, settings, trained, args)
+        assert isinstance(model, Generator)
+        mixture = Generation(
+            gathered.sources,
+            drawing,
+            prompter=tagger_of(model, tokenizer).prompter,
+            tokenizer=tokenizer,
+            max_tokens=settings.max_tokens,
+            loss_on=asked.model.loss_on,
+            **batching,
+        )
+    else:
+        tokenisation = Tokenisation(tokenizer, settings.max_tokens)
+        mixture = Mixture(
+            gathered.sources, tokenisation, settings.template, drawing, names=names, hints=hints, **batching
+        )
     log_data(gathered, mixture)
+    if isinstance(mixture, Generation):
+        log_changed(mixture)
     if unseen := {t for name in gathered.dev for t in gathered.corpora[name].annotated} - set(settings.types):
         log.info(f"dev asks what training does not: {', '.join(sorted(unseen))}; scored as types never seen")
     if names and gate:
@@ -142,7 +159,7 @@ def train(asked: Run) -> Path:
             "names in the index; dev is scored with them"
         )
 
-    model = _model(asked.model, settings, trained, args)
+    model = model or _model(asked.model, settings, trained, args)
     origin = f"{asked.model.model} on {settings.backbone}" if trained else settings.backbone
     log.info(f"model: {origin}, {settings.attention}, {settings.head} head, {describe(model)}")
 
@@ -226,7 +243,7 @@ def _settings(
         backbone=model_args.backbone,
         revision=model_args.revision,
         keep_layers=model_args.keep_layers,
-        attention=model_args.attention,
+        attention="causal" if model_args.head == GENERATE else model_args.attention,
         causal_layers=model_args.causal_layers,
         head=model_args.head,
         head_rank=model_args.head_rank,
@@ -270,27 +287,24 @@ def _model(
     settings: ModelConfig,
     trained: str | None,
     args: VanerTrainingArguments,
-) -> VanerModel:
+) -> VanerModel | Generator:
     # A quantised base is put on its device while it loads; others are moved by Trainer.
     device = str(args.device) if model_args.quantization != "none" else None
     # "auto" is what suits the device that trains, which is not where the weights are loaded.
     dtype = str(choose_dtype(model_args.dtype, args.device)).removeprefix("torch.")
     if trained is None:
-        return VanerModel.build(
-            settings,
-            Adapter(
-                model_args.adapter,
-                model_args.lora_r,
-                model_args.lora_alpha,
-                model_args.lora_dropout,
-                model_args.lora_targets,
-                model_args.lora_upper_layers,
-            ),
-            dtype=dtype,
-            quantization=model_args.quantization,
-            device=device,
-            seed=args.seed,
+        adapter = Adapter(
+            model_args.adapter,
+            model_args.lora_r,
+            model_args.lora_alpha,
+            model_args.lora_dropout,
+            model_args.lora_targets,
+            model_args.lora_upper_layers,
         )
+        how = {"dtype": dtype, "quantization": model_args.quantization, "device": device}
+        if settings.head == GENERATE:
+            return Generator.build(settings, adapter, generator_file(model_args, settings), seed=args.seed, **how)
+        return VanerModel.build(settings, adapter, seed=args.seed, **how)
     full = settings.backbone == BACKBONE_FOLDER
     model = VanerModel.from_pretrained(
         trained,

@@ -1,4 +1,4 @@
-"""In: a VanerModel, a Mixture, dev documents. Out: trained weights, whole checkpoints, the best model on dev.
+"""In: a VanerModel or Generator, a Mixture, dev documents. Out: trained weights, whole checkpoints, the best model on dev.
 
 Mixture (whole batches) -> transformers' Trainer -> checkpoint-N/, best/
                                 |
@@ -28,12 +28,14 @@ from transformers.trainer import SCHEDULER_NAME
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import rotate_checkpoints
 
+from vaner.errors import VanerError
 from vaner.model.network import VanerModel
 from vaner.training import sharding
 from vaner.training.arguments import VanerTrainingArguments
 from vaner.training.clock import Clock
 from vaner.training.continuing import write_settings
 from vaner.training.dev import Dev, mean_f1
+from vaner.training.generator import Generator
 from vaner.training.interruption import Interruption
 from vaner.training.mixture import Mixture
 
@@ -93,7 +95,7 @@ class VanerTrainer(Trainer):
 
     def __init__(
         self,
-        model: VanerModel,
+        model: VanerModel | Generator,
         args: VanerTrainingArguments,
         *,
         mixture: Mixture,
@@ -113,6 +115,10 @@ class VanerTrainer(Trainer):
             data_collator=_as_tensors,
             callbacks=[clock, self.interruption, Printer()],
         )
+        if isinstance(model, Generator) and self.is_sharded:
+            raise VanerError(
+                "--head generate: its weights cannot be sharded (FSDP, ZeRO-3) here; use one replica on each GPU (DDP)"
+            )
         self.remove_callback(PrinterCallback)
         self.mixture = mixture
         self.epochs = epochs
@@ -323,7 +329,7 @@ def _swap(new: Path, place: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _keep_unpacked(model: VanerModel) -> None:
+def _keep_unpacked(model: nn.Module) -> None:
     # Once it has tagged on a CPU, a 4-bit layer of bitsandbytes keeps its weights packed for that, and hands on no
     # gradient any more, without an error.
     for module in model.modules():

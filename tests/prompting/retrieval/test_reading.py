@@ -50,7 +50,7 @@ def test_pdf_has_the_text_of_its_pages_and_where_they_begin(make):
     assert source.file == "a.pdf"
     first, second, third = source.pages
     assert source.text[first:second].split() == "Diseases are annotated. So are drugs.".split()
-    assert source.text[second:third].strip() == "" and source.text[third:].strip() == "Species are not."
+    assert source.text[second:third].strip() == "" and source.text[third:].startswith("Species are not.")
 
 
 def test_docx_has_the_text_of_its_paragraphs(make):

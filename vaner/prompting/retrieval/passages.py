@@ -171,8 +171,9 @@ def _kept_pieces(
         with replacing_text(folder / "pieces.jsonl") as file:
             for source in read(progress(named, "reading documents"), inside):
                 for start, end in cut(source.text, words, overlap):
-                    on = source.pages and (bisect_right(source.pages, start), bisect_left(source.pages, end))
-                    piece = Piece(source.file, start, end, source.text[start:end], on or None)
+                    on = (bisect_right(source.pages, start), bisect_left(source.pages, end))
+                    pages = on if source.pages else None
+                    piece = Piece(source.file, start, end, source.text[start:end], pages)
                     file.write(json.dumps(asdict(piece), ensure_ascii=False) + "\n")
         return {"said": inside.summary()}
 

@@ -1,0 +1,69 @@
+"""In: training arguments, a ModelConfig. Out: how a generator is asked: its generator.yaml, and what writes its prompts.
+
+Training writes its prompts by the very code that tagging does (`vaner.prompting.prompt`), from the same file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from vaner.model.config import GENERATOR_NAME, ModelConfig
+from vaner.prompting.backends.transformers import TransformersBackend
+from vaner.prompting.opening import prompter
+from vaner.prompting.request import Answer, Failure, Request, Spent
+from vaner.prompting.settings import PromptSettings
+from vaner.prompting.wording import SYSTEM, USER
+from vaner.tagging.prompted import PromptedTagger
+from vaner.training.arguments import ModelArguments
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from vaner.training.generator import Generator
+
+
+def generator_file(asked: ModelArguments, settings: ModelConfig) -> dict[str, Any]:
+    """What ``generator.yaml`` says; the wording is written out, for the model knows no other.
+
+    Args:
+        asked: format of the answer, template.
+        settings: backbone, types with their definitions, datasets, sizes.
+    """
+    return {
+        "backend": {"name": "transformers", "model": "."},
+        "types": {type: settings.template.definitions.get(type, "") for type in settings.types},
+        "datasets": {name: list(types) for name, types in settings.datasets.items()},
+        "template": asked.prompt_template,
+        "system": SYSTEM,
+        "user": USER,
+        "answer": asked.answer,
+        "decoding": "forced",
+        "max_words": settings.max_words,
+        "store": "none",
+    }
+
+
+def tagger_of(model: Generator, tokenizer: PreTrainedTokenizerBase) -> PromptedTagger:
+    """The tagger that a generator in training would be if it were saved now; its prompter writes the prompts of rows."""
+    settings = PromptSettings.of(model.asked, GENERATOR_NAME)
+    backend = TransformersBackend.of(model.backbone, tokenizer, identity={"model": model.settings.backbone})
+    return PromptedTagger(settings, prompter(settings, backend), _Asked(backend))
+
+
+class _Asked:
+    """Sends requests to a backend and keeps nothing: the next update changes the answers.
+
+    Args:
+        backend: who answers.
+    """
+
+    def __init__(self, backend: TransformersBackend) -> None:
+        self._backend = backend
+        self.spent = Spent()
+
+    def answers(self, requests: Sequence[Request]) -> Iterator[tuple[int, Answer | Failure]]:
+        """What the backend answers."""
+        for number, answer in self._backend.answers(requests):
+            self.spent.add(answer)
+            yield number, answer
