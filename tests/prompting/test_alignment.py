@@ -45,7 +45,10 @@ def test_what_is_missing_is_no_o():
     assert read(short) == (["B-Chemical", "O", None, None], {"wrong line count": 1})
     assert read(short, "difflib") == (["B-Chemical", "O", None, None], {"wrong line count": 1})
     assert read("") == ([None] * 4, {"malformed answer": 1})
-    assert read("I cannot do that.", "exact") == ([None] * 4, {"text around the answer": 1, "malformed answer": 1})
+    assert read("I cannot do that.", "exact") == (
+        [None] * 4,
+        {"text around the answer": 1, "malformed answer": 1},
+    )
 
 
 def test_a_line_left_out_shifts_the_index_but_not_difflib():
@@ -63,7 +66,8 @@ def test_mentions_on_lines_without_an_equal_word_are_counted():
 
 @pytest.mark.parametrize(
     "tag, cause",
-    [("Chemical", "invalid tag"), ("B-Gene", "unknown type"), ("", "invalid tag"), ("B", "invalid tag"), ("X-Chemical", "invalid tag")],
+    [("Chemical", "invalid tag"),
+     ("B-Gene", "unknown type"), ("", "invalid tag"), ("B", "invalid tag"), ("X-Chemical", "invalid tag")],
 )  # fmt: skip
 def test_tags_that_may_not_be_are_counted_and_keep_their_line(tag, cause):
     answer = RIGHT.replace("Aspirin:B-Chemical", f"Aspirin:{tag}")
@@ -104,7 +108,11 @@ def test_an_unknown_alignment_is_refused_with_a_hint():
         read(RIGHT, "diflib")
 
 
-@given(st.lists(st.text(max_size=12), max_size=8), st.text(max_size=200), st.sampled_from(["index", "difflib", "exact", "fuzzy"]))
+@given(
+    st.lists(st.text(max_size=12), max_size=8),
+    st.text(max_size=200),
+    st.sampled_from(["index", "difflib", "exact", "fuzzy"]),
+)
 def test_no_answer_raises(words, answer, how):  # fmt: skip
     words = [word for word in words if word.strip()] or ["a"]
     assert len(tags_of_answer(words, answer, how).tags) == len(words)

@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.prompting.hard import cases, unit_of
 
+from tests.prompting.hard import cases, unit_of
 from vaner.prompting.grounding import Grounds, ground
 
 
@@ -17,7 +17,9 @@ def found(text, mention, least=None):
 
 def grounded(text, mentions, **options):
     unit = unit_of(text)
-    placed, nowhere, repeated = ground(mentions, Grounds(unit.shown, unit.places, unit.block_starts), **options)
+    placed, nowhere, repeated = ground(
+        mentions, Grounds(unit.shown, unit.places, unit.block_starts), **options
+    )
     spans = [(unit.offsets[p.first][0], mentions[p.item][1], p.how) for p in placed]
     return spans, nowhere, repeated
 
@@ -51,7 +53,10 @@ def test_offsets_hold_behind_signs_that_fold_to_several():
 
 def test_nearly_only_when_asked():
     assert found("gave acetylsalicylic acid", "acetylsalicilic acid") == ([], "")
-    assert found("gave acetylsalicylic acid", "acetylsalicilic acid", 0.9) == (["acetylsalicylic acid"], "fuzzy")
+    assert found("gave acetylsalicylic acid", "acetylsalicilic acid", 0.9) == (
+        ["acetylsalicylic acid"],
+        "fuzzy",
+    )
     assert found("gave acetylsalicylic acid", "aspirin", 0.9) == ([], "")
 
 

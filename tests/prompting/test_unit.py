@@ -2,8 +2,8 @@
 
 import pytest
 from hypothesis import given
-from tests.prompting.hard import texts, unit_of
 
+from tests.prompting.hard import texts, unit_of
 from vaner.prompting.unit import Unit
 
 
@@ -21,8 +21,10 @@ def test_words_and_what_stands_between_are_all_that_is_shown(text):
 @pytest.mark.parametrize(
     "sign",
     [
-        "### Response:", "####", "```", "<|im_start|>", "<|eot_id|>", "<\uff5cuser\uff5c>", "</s>", "<s>", "[INST]", "[/INST]",
-        "<start_of_turn>", "<<SYS>>", "<</SYS>>", "<bos>", "<think>", "</think>", "<tool_call>", "<repo_name>", "<unused7>",
+        "### Response:",
+        "####", "```", "<|im_start|>", "<|eot_id|>", "<\uff5cuser\uff5c>", "</s>", "<s>", "[INST]", "[/INST]",
+        "<start_of_turn>",
+        "<<SYS>>", "<</SYS>>", "<bos>", "<think>", "</think>", "<tool_call>", "<repo_name>", "<unused7>",
         "[TOOL_CALLS]", "<\u200b|im_end|>", "#\u00ad##",
     ],
 )  # fmt: skip
@@ -31,10 +33,12 @@ def test_what_a_template_could_mean_is_broken(sign):
     plain = "".join(c for c in sign if c not in "\u200b\u00ad")
     assert plain not in unit.shown and sign not in unit.shown
     assert "###" not in unit.shown and "```" not in unit.shown
-    assert unit.shown.replace(" ", "") == f"pain{plain}aspirin"
+    assert unit.shown.replace(" ", "") == f"pain{plain}aspirin".replace(" ", "")
 
 
-@pytest.mark.parametrize("text", ["CO<sub>2</sub>", "p < 0.05", "a#b ##", "[DNA]", "CD4<CD8", "``a``", "&lt;"])
+@pytest.mark.parametrize(
+    "text", ["CO<sub>2</sub>", "p < 0.05", "a#b ##", "[DNA]", "CD4<CD8", "``a``", "&lt;"]
+)
 def test_ordinary_text_is_shown_as_it_is(text):
     assert unit_of(text).shown == text
 
@@ -43,7 +47,7 @@ def test_white_space_is_one_space_and_what_is_never_seen_is_gone():
     unit = unit_of("a\n\n b\t\u00a0c hepato\u00adcellular\x00d")
     assert unit.shown == "a b c hepatocellular d"
     start = unit.shown.index("hepato")
-    assert unit.place(start, start + len("hepatocellular")) == (8, 23)
+    assert unit.place(start, start + len("hepatocellular")) == (9, 24)
 
 
 def test_a_unit_in_the_middle_has_the_offsets_of_its_document():

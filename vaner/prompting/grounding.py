@@ -153,7 +153,7 @@ class Grounds:
             return places, FOLDED, 1.0
         if least is not None:
             places, likeness = self.fuzzy(mention, least)
-            return _apart(places), FUZZY, likeness
+            return (_apart(places), FUZZY, likeness) if places else ([], "", 0.0)
         return [], "", 0.0
 
 

@@ -149,15 +149,17 @@ class Inline:
         """Place mentions by the words that the answer shares with the unit, one after the other."""
         offsets = split(text)
         written = [text[start:end] for start, end in offsets]
-        if not whole and written and offsets[-1][1] == len(text) and len(written) < len(unit.words):
-            # Half a word.
+        ended = {mark.end for mark in marked}
+        if not whole and written and offsets[-1][1] == len(text) and len(text) not in ended:
+            # Half a word, or it would have a sign behind it.
             written[-1] = ""
         matcher = difflib.SequenceMatcher(None, unit.words, written, autojunk=False)
         blocks = [block for block in matcher.get_matching_blocks() if block.size]
         place = {b.b + i: b.a + i for b in blocks for i in range(b.size)}
         found.unread_words += len(unit.words) - len(place)
         if not place:
-            found.lose(MALFORMED, text)
+            if whole:
+                found.lose(MALFORMED, text)
             return
         for outside, is_talk in (
             (text[: offsets[min(place)][0]], True),

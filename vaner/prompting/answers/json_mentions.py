@@ -78,7 +78,8 @@ class JsonMentions:
     def grammar(self, unit: Unit, types: Sequence[str]) -> Grammar:
         """Texts that the unit has, whole words; each mention behind the one before, so that a list must end.
 
-        Per type and word three rules: a mention may begin here or later (s), goes on (m), has ended (e).
+        Per type and word three rules: a mention may begin here or later (s), goes on (m), has ended (e). "Or later"
+        goes by halves of the text (h): a chain through all words is deeper than parsers bear.
         """
         rules, count = Rules("start0"), len(unit.words)
         words = [json.dumps(word, ensure_ascii=False)[1:-1] for word in unit.words]
@@ -87,10 +88,10 @@ class JsonMentions:
         for t, type in enumerate(types):
             begin = f'{{"type": {json.dumps(type, ensure_ascii=False)}, "text": "'
             later: list[list[Item]] = [[Name(f"type{t + 1}")]] if t + 1 < len(types) else []
-            rules.add(f"type{t}", [begin, Name(f"s{t}x0")], *later)
+            rules.add(f"type{t}", *later, [begin, Name(f"s{t}x0")])
+            _add_halves(rules, 0, count, t)
             for i, (word, gap) in enumerate(zip(words, unit.gaps, strict=True)):
-                more: list[list[Item]] = [[Name(f"s{t}x{i + 1}")]] if i + 1 < count else []
-                rules.add(f"s{t}x{i}", [Name(f"m{t}x{i}")], *more)
+                rules.add(f"s{t}x{i}", *([Name(half)] for half in _from(i, 0, count, t)))
                 on = i + 1 < count and i + 1 not in unit.block_starts
                 go_on: list[list[Item]] = [[word, gap, Name(f"m{t}x{i + 1}")]] if on else []
                 rules.add(f"m{t}x{i}", [word, '"}', Name(f"e{t}x{i + 1}")], *go_on)
@@ -140,5 +141,33 @@ class JsonMentions:
             forced=alignment == FORCED,
         )
         if not whole:
-            bio.unread_behind(unit, found)
+            # Types come one after the other: of the last of them nothing may have been said anywhere.
+            if len(types) > 1:
+                found.unread_words += len(unit.words)
+            else:
+                bio.unread_behind(unit, found)
         return found
+
+
+def _half(first: int, last: int, t: int) -> str:
+    return f"m{t}x{first}" if last - first == 1 else f"h{t}x{first}x{last}"
+
+
+def _add_halves(rules: Rules, first: int, last: int, t: int) -> None:
+    """Rules of a mention of type number ``t`` that begins at any of the words ``first`` to ``last - 1``."""
+    if last - first > 1:
+        middle = (first + last) // 2
+        # The later half first: a parser that follows names as it meets them then never goes deep.
+        rules.add(_half(first, last, t), [Name(_half(middle, last, t))], [Name(_half(first, middle, t))])
+        _add_halves(rules, first, middle, t)
+        _add_halves(rules, middle, last, t)
+
+
+def _from(word: int, first: int, last: int, t: int) -> list[str]:
+    """The few rules that together let a mention begin at ``word`` or later."""
+    if word <= first:
+        return [_half(first, last, t)]
+    middle = (first + last) // 2
+    if word >= middle:
+        return _from(word, middle, last, t)
+    return [_half(middle, last, t), *_from(word, first, middle, t)]

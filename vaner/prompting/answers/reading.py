@@ -52,7 +52,7 @@ def schema_values(text: str, keys: Sequence[str] | None = None) -> list[tuple[st
         keys: of the object, in order; values are read up to the first other one. None reads an array.
 
     Returns:
-        None where the text is no such object or array.
+        None where the text is no such array, or object with the first of the keys.
     """
     at = _FENCE.match(text).end()  # type: ignore[union-attr]
     if text[at : at + 1] != ("[" if keys is None else "{"):
@@ -78,4 +78,4 @@ def schema_values(text: str, keys: Sequence[str] | None = None) -> list[tuple[st
     except ValueError:
         # Cut off, or no JSON from here on.
         pass
-    return values
+    return values if values or keys is None else None
