@@ -170,6 +170,26 @@ def test_processes_that_write_at_once_lose_nothing(tmp_path):
     assert kept(path) == {str(number) for number in range(60)}
 
 
+def test_one_of_several_that_open_a_new_store_at_once_makes_it(tmp_path):
+    for round in range(10):
+        together = threading.Barrier(6)
+        wrong = []
+
+        def make(path=tmp_path / f"{round}.db", together=together, wrong=wrong):
+            together.wait()
+            try:
+                RequestStore(path).close()
+            except VanerError as error:
+                wrong.append(error)
+
+        threads = [threading.Thread(target=make) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not wrong
+
+
 def test_threads_share_a_store(tmp_path):
     with RequestStore(tmp_path / "s.db") as store:
         threads = [

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -58,6 +59,20 @@ def test_without_the_package_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "xllamacpp", None)
     with pytest.raises(VanerError, match=r"pip install 'vaner\[llamacpp\]'"):
         list(LlamaCppBackend(tmp_path / "a.gguf").answers([ask()]))
+
+
+def test_turns_that_the_template_has_no_place_for_are_refused_in_one_line(tmp_path, httpserver):
+    httpserver.expect_request("/apply-template").respond_with_json(
+        {"error": {"message": "roles must\nalternate"}}, 500
+    )
+    (tmp_path / "a.gguf").write_bytes(b"x")
+    backend = LlamaCppBackend(tmp_path / "a.gguf")
+    backend._made = SimpleNamespace(listening_address=httpserver.url_for("").rstrip("/"))
+    with pytest.raises(
+        VanerError, match="a.gguf: llama.cpp cannot count this prompt .*roles must"
+    ) as refused:
+        backend.count_prompt(ask().messages)
+    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.slow

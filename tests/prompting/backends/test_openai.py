@@ -315,10 +315,13 @@ def test_several_requests_are_under_way_at_once_and_come_as_they_are_ready(threa
 def test_no_more_is_asked_once_the_caller_stops(httpserver):
     httpserver.expect_request(CHAT).respond_with_json(said())
     backend = OpenAIBackend("m", httpserver.url_for("/v1"), concurrency=1)
-    answers = backend.answers([ask(str(n)) for n in range(500)])
+    before = set(threading.enumerate())
+    answers = backend.answers([ask(str(n)) for n in range(200)])
     next(answers)
     answers.close()
-    assert len(httpserver.log) < 400
+    for worker in set(threading.enumerate()) - before:
+        worker.join(20)
+    assert len(httpserver.log) < 100
 
 
 def test_the_key_is_nowhere(httpserver, backend, caplog, monkeypatch):
@@ -329,7 +332,7 @@ def test_the_key_is_nowhere(httpserver, backend, caplog, monkeypatch):
         httpserver.clear()
         for path in (CHAT, "/v1/completions"):
             httpserver.expect_request(path).respond_with_json(
-                {"error": {"message": f"{KEY} at {'x' * 165}{KEY}", "code": KEY}}, status=status
+                {"error": {"message": " ".join([KEY] * 20), "code": KEY}}, status=status
             )
         for request in (ask(), ask(chat=False)):
             try:
@@ -338,7 +341,7 @@ def test_the_key_is_nowhere(httpserver, backend, caplog, monkeypatch):
                 outcomes.append(traceback.format_exc())
     assert len(outcomes) == 14
     shown = "\n".join(outcomes) + caplog.text + repr(backend) + repr(backend.identity) + repr(vars(backend))
-    assert KEY[:12] not in shown
+    assert KEY[:5] not in shown
     assert "HTTP" in caplog.text, "the package logged something"
 
 
@@ -386,4 +389,5 @@ def test_a_text_that_utf_8_cannot_hold_fails_alone(httpserver, backend):
 )
 def test_the_estimate_is_not_too_low(text):
     assert 0 < OpenAIBackend("m").count(text) <= len(text.encode())
+    assert OpenAIBackend("m").count("aspirin  12.5\nα") == 3 + 1 + 4 + 1 + 2
     assert OpenAIBackend("m").count_prompt([Message("user", text)]) > OpenAIBackend("m").count(text)

@@ -16,7 +16,7 @@ from vaner.prompting.request import CUT_OFF, REFUSED, STOPPED, Answer, Failure, 
 CHAT, PLAIN = "/chat/completions", "/completions"
 
 _REFUSALS = ("content_filter", "content_policy_violation")
-_PIECES = re.compile(r"[A-Za-z]+|[^\sA-Za-z]|\n")
+_PIECES = re.compile(r"[A-Za-z]+|[^\sA-Za-z]|[^\S ]| {2,}")
 
 
 def path(request: Request) -> str:
@@ -154,12 +154,17 @@ def _tokens(text: str, said: Mapping[str, Any]) -> tuple[tuple[int, float], ...]
 
 
 def estimate(text: str) -> int:
-    """Tokens of a text, rather too many: one for three letters, each other sign's bytes, and each line break."""
-    return sum(
+    """Tokens of a text, rather too many: one for three letters, each gap, and each byte of other signs."""
+    return sum(_pieces(piece) for piece in _PIECES.findall(text))
+
+
+def _pieces(piece: str) -> int:
+    if piece.isspace():
+        return 1
+    return (
         math.ceil(len(piece) / 3)
         if piece.isascii() and piece.isalpha()
         else len(piece.encode(errors="replace"))
-        for piece in _PIECES.findall(text)
     )
 
 

@@ -10,6 +10,7 @@ import json
 import os
 import secrets
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -155,8 +156,18 @@ class LlamaCppBackend:
             data=json.dumps(body).encode(),
             headers={"Content-Type": "application/json", "Authorization": f"Bearer {self._word}"},
         )
-        with urllib.request.urlopen(call, timeout=60) as response:
-            return json.load(response)
+        try:
+            with urllib.request.urlopen(call, timeout=60) as response:
+                return json.load(response)
+        except urllib.error.HTTPError as error:
+            said = completions.shown(error.read().decode(errors="replace"))
+            raise VanerError(
+                f"{self.path}: llama.cpp cannot count this prompt ({said}); look at its turns"
+            ) from None
+        except OSError as error:
+            raise Unavailable(
+                f"{self.path}: llama.cpp's server does not answer ({error}); run again"
+            ) from None
 
     def close(self) -> None:
         """Give the memory back; the file is read again when it is needed."""
