@@ -58,7 +58,7 @@ def load_causal_lm(
     with quiet():
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     if quantization == "none":
-        model.to(torch.device(device))
+        torch.nn.Module.to(model, torch.device(device))
     is_name = name in EMBEDDED or not local.is_dir()
     identity = {
         "model": name if is_name else local.resolve().name,
@@ -97,7 +97,7 @@ def _load(folder: str, dtype: torch.dtype, options: dict[str, Any]) -> PreTraine
     with quiet():
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         try:
-            model, found = AutoModelForCausalLM.from_pretrained(
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
                 folder,
                 config=config,
                 dtype=dtype,
@@ -109,25 +109,26 @@ def _load(folder: str, dtype: torch.dtype, options: dict[str, Any]) -> PreTraine
         except ValueError as error:
             reason = (str(error).strip().splitlines() or ["no reason given"])[0]
             raise VanerError(f"{folder}: not a model that writes text ({reason[:200]})") from error
+    model: PreTrainedModel
+    model, found = loaded
     if found["missing_keys"]:
         missing = sorted(found["missing_keys"])[0]
         raise VanerError(
             f"{folder}: has no {missing}, so it cannot write; name the whole model, not its backbone alone"
         )
-    loaded: PreTrainedModel = model
-    return loaded
+    return model
 
 
-def _adapted(
-    folder: Path, dtype: torch.dtype, options: dict[str, Any]
-) -> tuple[PreTrainedModel, str]:
+def _adapted(folder: Path, dtype: torch.dtype, options: dict[str, Any]) -> tuple[PreTrainedModel, str]:
     """An adapter's folder: its base with the adapter added to the weights, and a hash over both."""
     from peft import PeftModel
 
     try:
         base = json.loads((folder / _ADAPTER).read_text(encoding="utf-8"))["base_model_name_or_path"]
     except (ValueError, LookupError, TypeError) as error:
-        raise VanerError(f"{folder / _ADAPTER}: names no base model; write base_model_name_or_path") from error
+        raise VanerError(
+            f"{folder / _ADAPTER}: names no base model; write base_model_name_or_path"
+        ) from error
     under = backbone_folder(str(base))
     with quiet():
         adapted: Any = PeftModel.from_pretrained(_load(under, dtype, options), str(folder))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _EDGE = "\u2003"
 # What templates ask for beside the turns, fixed so that a prompt is the same on every day: a date, as LLaMA 3's own
 # default has it, and no room for thoughts before the answer.
-_TEMPLATE_OPTIONS = {"date_string": "26 Jul 2024", "enable_thinking": False}
+_TEMPLATE_OPTIONS: dict[str, Any] = {"date_string": "26 Jul 2024", "enable_thinking": False}
 
 
 class ChatTokens:
@@ -50,7 +50,9 @@ class ChatTokens:
 
         backend = getattr(tokenizer, "backend_tokenizer", None)
         if backend is None:
-            raise VanerError("this model's tokenizer has no tokenizer.json; save a fast tokenizer with the model")
+            raise VanerError(
+                "this model's tokenizer has no tokenizer.json; save a fast tokenizer with the model"
+            )
         self.tokenizer = tokenizer
         whole = json.loads(backend.to_str())
         self._special = _meant(whole)
@@ -92,7 +94,9 @@ class ChatTokens:
         if self.tokenizer.chat_template is not None:
             turns = [Message("user", "a"), Message("assistant", "b")]
             pieces = self._pieces(turns, answered=True)
-            after = next((n for n, (text, content) in enumerate(pieces) if content and text == "b"), len(pieces))
+            after = next(
+                (n for n, (text, content) in enumerate(pieces) if content and text == "b"), len(pieces)
+            )
             behind = "".join(text for text, _ in pieces[after + 1 :])
             if self._cut is not None and (sign := self._cut.match(behind)):
                 found.append(self._special[sign[0]]["id"])
@@ -137,8 +141,10 @@ class ChatTokens:
             for message, stand_in in zip(messages, stand_ins, strict=True)
         ]
         try:
-            rendered = self.tokenizer.apply_chat_template(
-                turns, tokenize=False, add_generation_prompt=not answered, **_TEMPLATE_OPTIONS
+            rendered = str(
+                self.tokenizer.apply_chat_template(
+                    turns, tokenize=False, add_generation_prompt=not answered, **_TEMPLATE_OPTIONS
+                )
             )
         except Exception as error:  # whatever a template in Jinja may raise
             raise VanerError(
@@ -148,7 +154,7 @@ class ChatTokens:
         pieces: list[tuple[str, bool]] = []
         seen: set[int] = set()
         at = 0
-        for found in re.finditer(f"({_EDGE}?){nonce}-([0-9]+)-({_EDGE}?)", str(rendered)):
+        for found in re.finditer(f"({_EDGE}?){nonce}-([0-9]+)-({_EDGE}?)", rendered):
             content = messages[int(found[2])].content
             content = content if found[1] else content.lstrip()
             content = content if found[3] else content.rstrip()

@@ -91,7 +91,7 @@ class Row:
             return
         self.pending = [token]
         self._write(token, logprob)
-        if self.match is not None and not self.finish:
+        if self.match is not None and not self.written.stopped:
             try:
                 self.match.take(token)
             except VanerError as error:
@@ -108,10 +108,11 @@ class Row:
             self.why = str(error)
             return
         for token in forced:
-            if not self.finish:
-                self.pending.append(token)
-                self._write(token)
-        if self.match.over and (not self.finish or self.written.count == self.most):
+            if self.finish:
+                return
+            self.pending.append(token)
+            self._write(token)
+        if self.match.over:
             self.finish = STOPPED
 
     def _write(self, token: int, logprob: float | None = None) -> None:

@@ -58,7 +58,7 @@ class Forcing:
         elif grammar.regex is not None:
             source = LLMatcher.grammar_from_regex(grammar.regex)
         else:
-            source = LLMatcher.grammar_from_json_schema(grammar.json_schema)
+            source = LLMatcher.grammar_from_json_schema(grammar.json_schema or "{}")
         return Match(LLMatcher(self._tokenizer, source, log_level=0), self.ends)
 
 

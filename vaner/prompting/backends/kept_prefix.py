@@ -39,7 +39,7 @@ def groups(prompts: Sequence[Sequence[int]]) -> list[tuple[int, list[int]]]:
         ``(length of the beginning, numbers of the prompts)``; each prompt is in one group and has at least one token
         beyond the beginning. Length 0 where nothing worth keeping is shared.
     """
-    order = sorted(range(len(prompts)), key=lambda number: prompts[number])
+    order = sorted(range(len(prompts)), key=lambda number: list(prompts[number]))
     found: list[tuple[int, list[int]]] = []
 
     def divide(members: list[int], known: int) -> None:

@@ -84,7 +84,8 @@ class Rows:
         longest = max(map(len, pending))
         width = max(1, PASS // len(pending))
         for behind in range((longest - 1) // width * width, -1, -width):
-            part = [one[max(0, len(one) - behind - width) : len(one) - behind] for one in pending]
+            # Shorter rows join in the last passes.
+            part = [one[max(0, len(one) - behind - width) : max(0, len(one) - behind)] for one in pending]
             logits = self._pass(part)
         return logits
 

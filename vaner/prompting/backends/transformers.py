@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -98,12 +98,13 @@ class TransformersBackend:
         keep: int,
     ) -> None:
         # Inside peft's the same layers are read, adapters and all.
-        bare = model.get_base_model() if hasattr(model, "peft_config") else model
+        around: Any = model
+        bare: PreTrainedModel = around.get_base_model() if hasattr(model, "peft_config") else model
         _check_layers(bare)
         on_cpu = bare.device.type == "cpu"
         self._model: PreTrainedModel = bare
         self._tokens = ChatTokens(tokenizer)
-        template = f"{tokenizer.backend_tokenizer.to_str()}{tokenizer.chat_template}"  # type: ignore[attr-defined]
+        template = f"{tokenizer.backend_tokenizer.to_str()}{tokenizer.chat_template}"
         self._identity = {
             "backend": "transformers",
             **identity,
