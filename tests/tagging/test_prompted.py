@@ -387,3 +387,32 @@ def test_forced_answers_of_the_embedded_model_lose_nothing(make, format):
     assert not asked.counts.keys() & {f"answers lost: {cause}" for cause in CAUSES}, asked.remarks()
     assert asked.counts["words of which answers say nothing"] == 0
     assert {span.grounded for d in tagged for span in d.spans} <= {"forced", "propagated"}
+
+
+def test_a_served_model_and_a_key_that_is_seen_nowhere(make, tmp_path, monkeypatch, httpserver):
+    monkeypatch.setenv("MY_KEY", "topSecretOfMine-0123456789")
+    message = {"content": "Aspirin : B-Chemical\nhelps : O\n. : O"}
+    answered = {
+        "choices": [{"message": message, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 50, "completion_tokens": 10},
+    }
+    headers = {"Authorization": "Bearer topSecretOfMine-0123456789"}
+    httpserver.expect_request("/v1/chat/completions", headers=headers).respond_with_json(answered)
+    path = make(
+        "p.yaml",
+        f"{FILE}backend: {{name: openai, model: m, base_url: '{httpserver.url_for('/v1')}', key_variable: MY_KEY}}\n"
+        "decoding: free\nprice: {input: 1, output: 2}\n",
+    )
+    asked = load(f"prompt:{path}")
+    (document,) = asked.tag_documents(documents("Aspirin helps."))
+    assert found(document) == ["Aspirin/Chemical"] and document.spans[0].grounded == "index"
+    assert said(asked).endswith("USD")
+    for file in tmp_path.rglob("*"):
+        assert not file.is_file() or b"topSecretOfMine" not in file.read_bytes(), file
+    httpserver.clear()
+    httpserver.expect_request("/v1/chat/completions").respond_with_json(
+        {"error": {"message": "bad key"}}, status=401
+    )
+    with pytest.raises(Unavailable) as error:
+        list(asked.tag_documents(documents("Another text.")))
+    assert "topSecretOfMine" not in str(error.value)
