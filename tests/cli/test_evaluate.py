@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.training import tiny_lm
 from vaner import formats
 from vaner.cli import evaluate as command
 from vaner.cli import main
@@ -521,3 +522,20 @@ def test_scoring_does_not_load_torch():
     code += "print(sorted({'torch', 'transformers', 'seqeval'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_a_prompted_tagger_is_scored_and_what_failed_is_said(make, tmp_path, capsys):
+    model = tiny_lm.make(tmp_path / "lm")
+    file = make(
+        "p.yaml",
+        f"backend: {{model: {model}, device: cpu}}\ntypes: [Disease]\nmax_words: 1\nstore: none\n",
+    )
+    gold = [
+        {"id": "a", "text": "A fever.", "spans": [{"start": 2, "end": 7, "type": "Disease"}]},
+        {"id": "b", "text": "word " * 3000, "spans": []},
+    ]
+    path = make("gold.jsonl", "".join(json.dumps(one) + "\n" for one in gold))
+    assert main(["evaluate", "--gold", str(path), "--model", f"prompt:{file}", "--bootstrap", "0"]) == 0
+    said = capsys.readouterr().out
+    assert "1 of 2 documents have calls without an answer" in said and "1 requests" not in said
+    assert "1 request" in said

@@ -194,3 +194,14 @@ def test_a_killed_run_repeats_no_request(make, model, tmp_path):
     assert f"150 requests ({len(before)} from the store)" in done.stderr
     after = kept()
     assert len(after) == 150 and {key: after[key] for key in before} == before
+
+
+def test_a_generators_folder_needs_no_prefix(tmp_path, texts):
+    folder = Path(tiny_lm.make(tmp_path / "generator"))
+    (folder / "generator.yaml").write_text(
+        "backend: {model: ., device: cpu}\ntypes: [Disease]\nmax_words: 1\nstore: none\n", encoding="utf-8"
+    )
+    words = ("--input", texts, "--input_format", "text:per=line", "--output", tmp_path / "a.jsonl")
+    assert predict("--model", folder, *words) == 0
+    tagged = list(read(tmp_path / "a.jsonl"))
+    assert tagged[0].metadata["tagged_by"]["model"] == "generator" and len(tagged) == 3

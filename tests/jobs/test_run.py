@@ -324,6 +324,7 @@ class Away(Here):
 
     def wait(self, seconds):
         if self.tasks and self.tasks[0].key[1] >= 2:
+
             class Nobody(Capitals):
                 def tag_documents(self, documents, types=None, dataset=None):
                     raise Unavailable("http://h: nobody answers")
@@ -335,7 +336,9 @@ class Away(Here):
 def test_where_nobody_answers_no_document_is_blamed_and_the_run_goes_on_later(corpus, tmp_path):
     tagged(corpus, tmp_path / "whole")
     out = tmp_path / "out"
-    with pytest.raises(VanerError, match="http://h: nobody answers; see to it and give the same command again"):
+    with pytest.raises(
+        VanerError, match="http://h: nobody answers; see to it and give the same command again"
+    ):
         run(job(corpus, out), partial(Away, Settings()))
     assert not (out / "rejected.jsonl").exists()
     tagged(corpus, out)

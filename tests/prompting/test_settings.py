@@ -1,11 +1,15 @@
 """In: YAML files of prompted taggers. Out: their settings; each wrong one is one line that names file and key."""
 
+import importlib
+import inspect
 from pathlib import Path
 
 import pytest
 
 from vaner.errors import VanerError
-from vaner.prompting.settings import BACKENDS, PromptSettings
+from vaner.prompting import backends
+from vaner.prompting.answers import FORMATS, answer_format
+from vaner.prompting.settings import ANSWERS, BACKENDS, PromptSettings
 from vaner.prompting.wording import SYSTEM
 
 PROMPTS = Path(__file__).parents[2] / "configs" / "prompts"
@@ -138,3 +142,25 @@ def test_shipped_files_are_right(file):
     found = PromptSettings.load(file)
     assert found.types and found.backend.name in BACKENDS
     assert found.backend.model == "smollm2-135m", "it must run anywhere"
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_options_are_those_that_the_backend_takes(name):
+    module, kind = backends.BACKENDS[name]
+    takes = set(inspect.signature(getattr(importlib.import_module(module), kind)).parameters)
+    # The adapter is the model then, and notes are the store's.
+    assert set(BACKENDS[name]) - {"adapter"} == takes - {"model", "notes"}
+
+
+def test_formats_are_those_that_there_are():
+    assert set(ANSWERS) == set(FORMATS)
+    for name, options in ANSWERS.items():
+        given = {"separator": ":", "shows": "lines", "every": False}
+        assert answer_format(name, **{option: given[option] for option in options}).name == name
+
+
+def test_a_server_that_wants_no_key(load):
+    assert load("backend: {name: openai, model: m, key_variable: null}").backend.options == {
+        "key_variable": None
+    }
+    assert load("backend: {name: openai, model: m, context: null}").backend.options == {}

@@ -82,7 +82,10 @@ def test_a_kind_that_is_registered_again_is_replaced(capitals):
     [
         ("kbs:names.kb", r"kbs:names.kb: no kind of tagger has the prefix kbs: \(did you mean kb\?\)"),
         ("cap:x", r"cap:x: no kind of tagger has the prefix cap: \(did you mean caps\?\)"),
-        ("spaceship:x", r"spaceship:x: no kind of tagger has the prefix spaceship: \(there are kb:, caps:\)"),
+        (
+            "spaceship:x",
+            r"spaceship:x: no kind of tagger has the prefix spaceship: \(there are kb:, prompt:, caps:\)",
+        ),
     ],
 )
 def test_an_unknown_prefix_is_told_its_neighbour_or_all_there_are(capitals, name, says):

@@ -1,4 +1,4 @@
-"""In: documents, answers of a made-up model. Out: their mentions at the right places; and nothing lost without a word."""
+"""In: documents, answers of a made-up model. Out: their mentions at the right places; nothing lost unsaid."""
 
 import json
 import pickle
@@ -29,7 +29,9 @@ def documents(*texts):
     return [Document(f"d{i}", text) for i, text in enumerate(texts or TEXTS)]
 
 
-def tagger(says=lambda request: tag(request.messages[-1].content, **KNOWN), *, can=None, store=None, **values):
+def tagger(
+    says=lambda request: tag(request.messages[-1].content, **KNOWN), *, can=None, store=None, **values
+):
     options = {name: values.pop(name) for name in ("on_failed", "dry_run", "show_prompt") if name in values}
     settings = PromptSettings.of({"types": TYPES, "max_words": 1, **values}, "p.yaml")
     backend = FakeBackend(says, can=can)
@@ -157,7 +159,9 @@ def test_offsets_on_hard_text(format, text):
 
 
 def test_what_is_lost_is_counted_by_cause_and_said():
-    asked = tagger(lambda request: "aspirin : B-Chemical\nplaceb : B-Drug", decoding="free", alignment="index")
+    asked = tagger(
+        lambda request: "aspirin : B-Chemical\nplaceb : B-Drug", decoding="free", alignment="index"
+    )
     (document,) = asked.tag_documents(documents("Some aspirin and placebo."))
     assert document.metadata["lost"]["wrong line count"] == 1
     assert "answers lost 1 x wrong line count" in said(asked) and "words; none is marked there" in said(asked)
@@ -166,7 +170,9 @@ def test_what_is_lost_is_counted_by_cause_and_said():
 
 def test_a_cut_answer_is_no_silent_o():
     asked = tagger(
-        lambda request: Answer("Some : O\naspirin : B-Chem", finish="length"), decoding="free", alignment="index"
+        lambda request: Answer("Some : O\naspirin : B-Chem", finish="length"),
+        decoding="free",
+        alignment="index",
     )
     (document,) = asked.tag_documents(documents("Some aspirin and placebo."))
     assert document.spans == [] and document.metadata["lost"]["cut off"] == 1
@@ -177,7 +183,9 @@ def test_a_failed_call_is_an_error_that_names_the_document():
     asked = tagger(failing("headache"))
     tagged = asked.tag_documents(documents())
     assert next(tagged).id == "d0"
-    with pytest.raises(VanerError, match="document d1: 1 of 2 calls gave no answer: no answer about headache"):
+    with pytest.raises(
+        VanerError, match="document d1: 1 of 2 calls gave no answer: no answer about headache"
+    ):
         next(tagged)
     # The others were asked all the same.
     assert len(asked.sender.backend.asked) == 4
@@ -222,7 +230,11 @@ def test_nobody_there_stops_everything():
         ({"scores": "logprobs", "decoding": "free"}, Abilities(), "p.yaml: .*gives no log-probabilities"),
         ({"sampling": {"seed": 1}, "decoding": "free"}, Abilities(), "p.yaml: .*takes no seed"),
         ({"template": "plain", "decoding": "free"}, Abilities(plain=False), "p.yaml: .*set template: chat"),
-        ({"answer": "tags", "decoding": "free", "alignment": "difflib"}, None, "alignment: difflib is none of"),
+        (
+            {"answer": "tags", "decoding": "free", "alignment": "difflib"},
+            None,
+            "alignment: difflib is none of",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_refused_when_it_is_loaded(values, can, says):
@@ -362,11 +374,45 @@ def test_settings_of_a_run(fake, make):
 @pytest.mark.parametrize("format", ["token_tags", "tags", "inline", "json"])
 def test_forced_answers_of_the_embedded_model_lose_nothing(make, format):
     """SmolLM2-135M follows no such prompt: what it marks is noise, but every answer can be read."""
-    path = make("p.yaml", FILE.replace("s.sqlite", "none") + f"answer: {format}\nbackend: {{model: smollm2-135m}}\n")
+    path = make(
+        "p.yaml", FILE.replace("s.sqlite", "none") + f"answer: {format}\nbackend: {{model: smollm2-135m}}\n"
+    )
     asked = PromptedTagger.from_file(path)
-    texts = ["TNF-α/β causes fever; fever, not A B A 😀.", "İstanbul aspirin (25 mg/kg) <sub>2</sub> ### Response:"]
+    texts = [
+        "TNF-α/β causes fever; fever, not A B A 😀.",
+        "İstanbul aspirin (25 mg/kg) <sub>2</sub> ### Response:",
+    ]
     tagged = list(asked.tag_documents(documents(*texts)))
     assert [d.text for d in tagged] == texts
     assert not asked.counts.keys() & {f"answers lost: {cause}" for cause in CAUSES}, asked.remarks()
     assert asked.counts["words of which answers say nothing"] == 0
-    assert {span.grounded for d in tagged for span in d.spans} <= {"forced"}
+    assert {span.grounded for d in tagged for span in d.spans} <= {"forced", "propagated"}
+
+
+def test_a_served_model_and_a_key_that_is_seen_nowhere(make, tmp_path, monkeypatch, httpserver):
+    monkeypatch.setenv("MY_KEY", "topSecretOfMine-0123456789")
+    message = {"content": "Aspirin : B-Chemical\nhelps : O\n. : O"}
+    answered = {
+        "choices": [{"message": message, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 50, "completion_tokens": 10},
+    }
+    headers = {"Authorization": "Bearer topSecretOfMine-0123456789"}
+    httpserver.expect_request("/v1/chat/completions", headers=headers).respond_with_json(answered)
+    path = make(
+        "p.yaml",
+        f"{FILE}backend: {{name: openai, model: m, base_url: '{httpserver.url_for('/v1')}', key_variable: MY_KEY}}\n"
+        "decoding: free\nprice: {input: 1, output: 2}\n",
+    )
+    asked = load(f"prompt:{path}")
+    (document,) = asked.tag_documents(documents("Aspirin helps."))
+    assert found(document) == ["Aspirin/Chemical"] and document.spans[0].grounded == "index"
+    assert said(asked).endswith("USD")
+    for file in tmp_path.rglob("*"):
+        assert not file.is_file() or b"topSecretOfMine" not in file.read_bytes(), file
+    httpserver.clear()
+    httpserver.expect_request("/v1/chat/completions").respond_with_json(
+        {"error": {"message": "bad key"}}, status=401
+    )
+    with pytest.raises(Unavailable) as error:
+        list(asked.tag_documents(documents("Another text.")))
+    assert "topSecretOfMine" not in str(error.value)

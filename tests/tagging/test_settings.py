@@ -62,6 +62,9 @@ EVERYTHING = TaggingSettings(
     device="cpu",
     quantization="int8",
     allow_new_types=True,
+    on_failed="leave",
+    dry_run=True,
+    show_prompt=2,
     date="2024-02-29",
 )
 

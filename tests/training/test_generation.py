@@ -92,7 +92,9 @@ def sample(name):
     registry = read_registry()
     found = registry[name]
     documents = list(found.documents("train"))
-    return TrainingCorpus(name, found.instruction_name, list(map(Text.of, documents)), tuple(sorted(found.annotated)))
+    return TrainingCorpus(
+        name, found.instruction_name, list(map(Text.of, documents)), tuple(sorted(found.annotated))
+    )
 
 
 @pytest.mark.parametrize("template", ["chat", "plain"])
@@ -118,7 +120,11 @@ def test_an_answer_is_read_back_as_the_gold_of_its_words(name, generation):
         if name == "json":
             # It lists a name, not a place: a name stands wherever the text has it.
             listed = {(s.text, s.type) for s in spans}
-            read = {one for one in read if one in gold or (unit.text.document.text[one[0] : one[1]], one[2]) not in listed}
+            read = {
+                one
+                for one in read
+                if one in gold or (unit.text.document.text[one[0] : one[1]], one[2]) not in listed
+            }
         assert read <= gold
         count += len(gold) - len(read)
     # Overlapping ones, and those that words cannot hold.
@@ -201,7 +207,9 @@ def test_a_word_that_has_no_room_is_left_out_and_counted(generation):
 
 
 def test_no_row_begins_within_a_mention(generation):
-    made_document = document(0, ["It was renal.", "Failure was seen."], frozenset({"Disease"}), {"renal. Failure": "Disease"})
+    made_document = document(
+        0, ["It was renal.", "Failure was seen."], frozenset({"Disease"}), {"renal. Failure": "Disease"}
+    )
     text = Text.of(made_document)
     assert len(text.sentence_starts) == 2
     made = generation(
@@ -249,7 +257,10 @@ def test_padding_is_on_the_right_and_without_a_label():
 
 def test_overlapping_mentions_that_a_format_cannot_hold_are_counted(generation):
     made_document = document(
-        0, ["A renal failure was seen."], frozenset({"Disease", "Organ"}), {"renal failure": "Disease", "renal": "Organ"}
+        0,
+        ["A renal failure was seen."],
+        frozenset({"Disease", "Organ"}),
+        {"renal failure": "Disease", "renal": "Organ"},
     )
     source = TrainingCorpus("a", "a", [Text.of(made_document)], ("Disease", "Organ"))
     drawing = Drawing(head="generate", one_type=0.0, all_types=1.0)

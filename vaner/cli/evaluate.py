@@ -24,7 +24,7 @@ from vaner.formats import check_reader, check_writer, detect, format_to_write, r
 from vaner.progress import progress
 from vaner.report import Report
 from vaner.tagger import Tagger
-from vaner.tagging.loading import Options, load, options_of
+from vaner.tagging.loading import AllOptions, Options, load, options_of
 
 HELP = "score predictions against gold, or a model on a corpus"
 
@@ -148,7 +148,7 @@ def run(args: argparse.Namespace) -> None:
     if answered:
         predicted = answered.predicted
     elif args.model:
-        of_model: Options = {**options, "hints": args.kb}
+        of_model: AllOptions = {**options, "hints": args.kb}
         if "on_failed" in options_of(args.model):
             # What a model does not answer is missed, and said; the rest is scored.
             of_model["on_failed"] = "leave"

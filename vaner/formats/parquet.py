@@ -4,9 +4,10 @@
     7      Aspirin ...     2020   ->   7      Aspirin ...     2020   [{start: 0, end: 7, type: Chemical, ...}]
 
 ``spans`` is a list of structs, as `datasets` and pandas read it: ``start``, ``end``, ``type``, ``text``, ``score``,
-``concepts`` (``id``, ``source``, ``score``, ``match``), ``fragments`` (``start``, ``end``) and ``grounded``. All other
-columns are kept as they are. What else a Document has gets a column where some Document has it: ``passages``, ``sentences``,
-``words``, ``types`` and ``metadata`` (JSON). What does not come from a table is written with all of these columns.
+``concepts`` (``id``, ``source``, ``score``, ``match``), ``fragments`` (``start``, ``end``) and ``grounded``. All
+other columns are kept as they are. What else a Document has gets a column where some Document has it: ``passages``,
+``sentences``, ``words``, ``types`` and ``metadata`` (JSON). What does not come from a table is written with all of
+these columns.
 
 Files are read and written in batches of rows, whatever the size of their row groups.
 """

@@ -26,6 +26,8 @@ from vaner.prompting.wording import say
 
 # An answer may begin or end otherwise than the longest sensible one.
 _SLACK = 16
+# A model need not write the longest sensible answer in as few tokens as a tokenizer does. A forced one ends by itself.
+_FORCED, _FREE = 2.0, 1.25
 # Between turns that are joined as they are, and where such an answer ends.
 _BETWEEN = {"system": "\n\n", "user": "\n", "assistant": "\n\n"}
 _END = ("\n\n",)
@@ -150,7 +152,9 @@ class Prompter:
         return Request(
             messages=messages,
             max_tokens=settings.budget.max_tokens
-            or self.backend.count(longest) + _SLACK + settings.budget.extra,
+            or int(self.backend.count(longest) * (_FREE if is_free else _FORCED))
+            + _SLACK
+            + settings.budget.extra,
             chat=not is_plain,
             grammar=grammar,
             sampling=Sampling(sampling.temperature, sampling.top_p, sampling.seed),

@@ -44,13 +44,14 @@ class Options(TypedDict, total=False):
     allow_new_types: bool | None
     hints: KnowledgeBase | str | PathLike | None
     calibrated: bool | None
+
+
+class AllOptions(Options, total=False):
+    """Those and the options of prompted taggers, which `vaner.tagging.prompted.PromptedTagger` explains."""
+
     on_failed: str | None
     dry_run: bool | None
     show_prompt: int | None
-
-
-# What only prompted taggers take.
-_OF_PROMPTS = {"on_failed", "dry_run", "show_prompt"}
 
 
 def _labeler(name: str, **options: Unpack[Options]) -> Tagger:
@@ -140,12 +141,12 @@ def options_of(name: str) -> frozenset[str]:
     """
     loader, _ = _loader(name)
     if loader is _labeler:
-        return frozenset(Options.__annotations__) - _OF_PROMPTS
+        return frozenset(Options.__annotations__)
     parameters = list(inspect.signature(loader).parameters.values())[1:]
     return frozenset(one.name for one in parameters)
 
 
-def load(name: str, **options: Unpack[Options]) -> Tagger:
+def load(name: str, **options: Unpack[AllOptions]) -> Tagger:
     """The tagger of a name.
 
     Args:

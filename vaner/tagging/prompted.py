@@ -10,6 +10,7 @@ whose calls failed is never given out as if nothing were in it: it is an error, 
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -134,7 +135,7 @@ class PromptedTagger:
         own = {name: options.pop(name) for name in ("on_failed", "dry_run", "show_prompt") if name in options}
         settings = PromptSettings.load(path).with_options(options)
         made = cls(settings, *opened(settings), price=price_of(settings), **own)
-        made._reduced = (_load, (cls, str(path), options | own))
+        made._reduced = (_load, (cls, os.path.abspath(path), options | own))
         return made
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:

@@ -22,7 +22,7 @@ from vaner.tagger import Tagger
 from vaner.tagging.existing import Existing, check_existing
 from vaner.tagging.identity import plain_name, tagger_hash, unloaded
 from vaner.tagging.linked import Linked
-from vaner.tagging.loading import Options, load, options_of, split
+from vaner.tagging.loading import AllOptions, load, options_of, split
 from vaner.tagging.min_score import MinScore, check_scores, check_types
 from vaner.tagging.recorded import Recorded
 from vaner.tagging.several import Several, check_conflicts
@@ -214,9 +214,9 @@ class TaggingSettings:
         new = tagger.allow_new_types
         return {type: score for type, score in self.min_scores.items() if new or type in tagger.types}
 
-    def _options(self, name: str, kb: KnowledgeBase | None) -> Options:
+    def _options(self, name: str, kb: KnowledgeBase | None) -> AllOptions:
         """The options for a model; beside others, only those that its kind takes."""
-        options: Options = {
+        options: AllOptions = {
             "dtype": self.dtype,
             "device": self.device,
             "quantization": self.quantization,

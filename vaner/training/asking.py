@@ -5,13 +5,12 @@ Training writes its prompts by the very code that tagging does (`vaner.prompting
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vaner.model.config import GENERATOR_NAME, ModelConfig
 from vaner.prompting.backends.transformers import TransformersBackend
 from vaner.prompting.opening import prompter
-from vaner.prompting.request import Answer, Failure, Request, Spent
+from vaner.prompting.sending import Sender
 from vaner.prompting.settings import PromptSettings
 from vaner.prompting.wording import SYSTEM, USER
 from vaner.tagging.prompted import PromptedTagger
@@ -45,25 +44,10 @@ def generator_file(asked: ModelArguments, settings: ModelConfig) -> dict[str, An
 
 
 def tagger_of(model: Generator, tokenizer: PreTrainedTokenizerBase) -> PromptedTagger:
-    """The tagger that a generator in training would be if it were saved now; its prompter writes the prompts of rows."""
+    """The tagger that a generator in training would be if it were saved now; its prompter writes the prompts of rows.
+
+    No answer is kept: the next update changes them.
+    """
     settings = PromptSettings.of(model.asked, GENERATOR_NAME)
     backend = TransformersBackend.of(model.backbone, tokenizer, identity={"model": model.settings.backbone})
-    return PromptedTagger(settings, prompter(settings, backend), _Asked(backend))
-
-
-class _Asked:
-    """Sends requests to a backend and keeps nothing: the next update changes the answers.
-
-    Args:
-        backend: who answers.
-    """
-
-    def __init__(self, backend: TransformersBackend) -> None:
-        self._backend = backend
-        self.spent = Spent()
-
-    def answers(self, requests: Sequence[Request]) -> Iterator[tuple[int, Answer | Failure]]:
-        """What the backend answers."""
-        for number, answer in self._backend.answers(requests):
-            self.spent.add(answer)
-            yield number, answer
+    return PromptedTagger(settings, prompter(settings, backend), Sender(backend))

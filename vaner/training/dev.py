@@ -46,7 +46,9 @@ class Dev:
     process: int = 0
     processes: int = 1
 
-    def scores(self, model: VanerModel | Generator, tokenizer: PreTrainedTokenizerBase) -> dict[str, dict[str, Any]]:
+    def scores(
+        self, model: VanerModel | Generator, tokenizer: PreTrainedTokenizerBase
+    ) -> dict[str, dict[str, Any]]:
         """Corpus name -> ``f1``, ``precision``, ``recall`` in [0, 1], ``documents``, and F1 of each type.
 
         Args:

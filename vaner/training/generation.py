@@ -79,7 +79,9 @@ class Encoding:
             )
         self.tokens, self.chat = ChatTokens(tokenizer), chat
         if not self.tokens.ends:
-            raise VanerError("the backbone's tokenizer has no token that ends a text (eos_token); set one there")
+            raise VanerError(
+                "the backbone's tokenizer has no token that ends a text (eos_token); set one there"
+            )
         # Behind a turn its template's own sign; tagging ends at either.
         self.end = self.tokens.ends[-1 if chat else 0]
         self.pad_id = self.end if tokenizer.pad_token_id is None else tokenizer.pad_token_id
@@ -128,7 +130,13 @@ class Generation(Mixture):
         self.loss_on = loss_on
         self._counting: Counter[str] = Counter()
         super().__init__(
-            sources, Tokenisation(tokenizer, max_tokens), Template(), drawing, names=None, hints=None, **batching
+            sources,
+            Tokenisation(tokenizer, max_tokens),
+            Template(),
+            drawing,
+            names=None,
+            hints=None,
+            **batching,
         )
         # Planning an epoch again would count again.
         self.changed = {what: count for what, count in self._counting.items() if count}

@@ -148,9 +148,7 @@ class Generator(nn.Module):
         total = F.cross_entropy(
             logits.float().flatten(0, 1), wanted.flatten(), ignore_index=IGNORED, reduction="sum"
         )
-        items = (
-            (wanted != IGNORED).sum().clamp(min=1) if num_items_in_batch is None else num_items_in_batch
-        )
+        items = (wanted != IGNORED).sum().clamp(min=1) if num_items_in_batch is None else num_items_in_batch
         return {"loss": total / items}
 
     def save_pretrained(

@@ -136,7 +136,13 @@ def run_record(
         **({"knowledge": names} if names else {}),
         **({"hints": hints} if (hints := _hints_record(trainer.mixture, run.knowledge)) else {}),
         **(
-            {"generation": {"answer": run.model.answer, "loss_on": run.model.loss_on, "changed": trainer.mixture.changed}}
+            {
+                "generation": {
+                    "answer": run.model.answer,
+                    "loss_on": run.model.loss_on,
+                    "changed": trainer.mixture.changed,
+                }
+            }
             if isinstance(trainer.mixture, Generation)
             else {}
         ),

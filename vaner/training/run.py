@@ -303,7 +303,9 @@ def _model(
         )
         how = {"dtype": dtype, "quantization": model_args.quantization, "device": device}
         if settings.head == GENERATE:
-            return Generator.build(settings, adapter, generator_file(model_args, settings), seed=args.seed, **how)
+            return Generator.build(
+                settings, adapter, generator_file(model_args, settings), seed=args.seed, **how
+            )
         return VanerModel.build(settings, adapter, seed=args.seed, **how)
     full = settings.backbone == BACKBONE_FOLDER
     model = VanerModel.from_pretrained(

@@ -5,13 +5,24 @@ import itertools
 import pytest
 
 from tests.prompting.hard import keys
+from vaner.corpora.registry import read_registry
 from vaner.prompting.answers import FORMATS, answer_format
 from vaner.prompting.found import Mention
 from vaner.prompting.request import Answer
 from vaner.prompting.unit import Unit
 from vaner.text.units import Text
 
-SPLITS = [("ncbi-disease", "dev"), ("bc5cdr", "dev"), ("biored", "dev"), ("tmvar3", "test"), ("e3c", "train")]
+CORPORA = [
+    "ncbi-disease-pubtator",
+    "bc5cdr-pubtator",
+    "biored",
+    "tmvar3",
+    "e3c",
+    "nlm-gene",
+    "ddi2013",
+    "linnaeus",
+    "anatem",
+]
 
 
 @pytest.fixture(scope="module")
@@ -28,14 +39,8 @@ def tokenizer():
     return Tokenizer.from_file(str(path))
 
 
-def sentences(root, name, split):
-    from vaner.corpora import registry
-
-    try:
-        documents = registry.load(name, split, root)
-    except Exception as error:
-        pytest.skip(f"{name} {split}: {error}")
-    for document in itertools.islice(documents, 40):
+def sentences(root, name):
+    for document in itertools.islice(read_registry()[name].documents("train", root), 40):
         text = Text.of(document)
         for first, last in text.sentence_ranges():
             unit = Unit(text, first, last)
@@ -46,10 +51,10 @@ def sentences(root, name, split):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FORMATS)
-@pytest.mark.parametrize("corpus, split", SPLITS)
-def test_right_answers_fit_and_are_read_back(corpora_root, tokenizer, name, corpus, split):
+@pytest.mark.parametrize("corpus", CORPORA)
+def test_right_answers_fit_and_are_read_back(corpora_root, tokenizer, name, corpus):
     format, seen = answer_format(name), 0
-    for unit, mentions in sentences(corpora_root, corpus, split):
+    for unit, mentions in sentences(corpora_root, corpus):
         types = sorted({m.type for m in mentions}) or ["Disease"]
         lost = format.left_out(unit, mentions, types)
         written = format.write(unit, mentions, types)
@@ -59,6 +64,10 @@ def test_right_answers_fit_and_are_read_back(corpora_root, tokenizer, name, corp
         for how in ("forced", *format.alignments[:2]):
             found = format.read(Answer(written), unit, types, how)
             assert not found.lost and found.unread_words == 0, (written, found)
-            assert set(keys(writable)) <= set(keys(found.mentions)), (written, how)
+            if name == "json" or how not in (
+                "exact",
+                "fuzzy",
+            ):  # texts say no places, and only json counts on that
+                assert set(keys(writable)) <= set(keys(found.mentions)), (written, how)
         seen += len(writable)
     assert seen > 20

@@ -161,13 +161,13 @@ class Inline:
             if whole:
                 found.lose(MALFORMED, text)
             return
-        for outside, is_talk in (
-            (text[: offsets[min(place)][0]], True),
-            (text[offsets[max(place)][1] :], whole),
-        ):
-            if is_talk and any(sign.isalnum() for sign in outside):
+        before, behind = offsets[min(place)][0], offsets[max(place)][1]
+        # What is marked is no talk: it is a mention that is not in the text.
+        before = min([before, *(mark.start for mark in marked)])
+        behind = max([behind, *(mark.end for mark in marked)])
+        for outside in (text[:before], text[behind:] if whole else ""):
+            if any(sign.isalnum() for sign in outside):
                 found.lose(CHATTER, outside.strip())
-        taken: set[int] = set()
         for mark, score in zip(marked, scores, strict=True):
             inside = [i for i, (s, e) in enumerate(offsets) if s < mark.end and e > mark.start]
             shown = text[mark.start : mark.end]
@@ -178,7 +178,6 @@ class Inline:
             if any(first < at <= last for at in unit.block_starts):
                 found.lose(NOT_IN_TEXT, f"{shown} {mark.type}")
                 continue
-            taken.update(range(first, last + 1))
             start, end = unit.offsets[first][0], unit.offsets[last][1]
             found.mentions.append(Mention(start, end, mark.type, how, score))
 
