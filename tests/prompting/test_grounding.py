@@ -51,6 +51,11 @@ def test_offsets_hold_behind_signs_that_fold_to_several():
     assert found(text, "HERE") == (["here"], "folded")
 
 
+def test_the_possessive_is_part_of_a_mention_that_has_it():
+    assert found("Alzheimer\u2019s, he said", "Alzheimer's") == (["Alzheimer\u2019s"], "folded")
+    assert found("Alzheimer\u2019s, he said", "alzheimer") == (["Alzheimer"], "folded")
+
+
 def test_nearly_only_when_asked():
     assert found("gave acetylsalicylic acid", "acetylsalicilic acid") == ([], "")
     assert found("gave acetylsalicylic acid", "acetylsalicilic acid", 0.9) == (

@@ -27,7 +27,7 @@ def read(name, answer, types=TYPES, how=None, finish=STOPPED, **options):
         ('{"mentions": [{"text": "Aspirin", "type": "Chemical"}, {"type": "disease", "text": "flu"}]}', {}),
         ('[{"entity": "Aspirin", "label": "Chemical"}, {"entity": "flu", "label": "Disease"}]', {}),
         ('{"Chemical": ["Aspirin"], "Disease": ["flu"]}', {}),
-        ('{"Disease": ["flu"], "Chemical": [], "Chemical": [{"text": "Aspirin"}]}', {}),
+        ('{"Disease": ["flu"], "Chemical": ["Aspirin"], "Chemical": []}', {}),
         ('{"Aspirin": "Chemical", "flu": "Disease"}', {}),
         ("{'Chemical': ['Aspirin'], 'Disease': ['flu']}", {}),
         ('{"text": "Aspirin", "type": "Chemical"}\n{"text": "flu", "type": "Disease"}', {}),
