@@ -11,7 +11,6 @@ from typing import Protocol
 
 from vaner.document import Document
 
-
 #: Where a document says, in its ``metadata``, why it could not be tagged in full; it is not there otherwise.
 FAILED = "failed"
 

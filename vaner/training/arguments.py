@@ -120,7 +120,7 @@ class ModelArguments:
     answer: str = _flag(
         "token_tags",
         "Of --head generate: a line a word, tags only, the text with its mentions in tags, or a list of mentions.",
-        ANSWERS,
+        tuple(ANSWERS),
     )
     loss_on: str = _flag(
         "completion",

@@ -49,5 +49,7 @@ def tagger_of(model: Generator, tokenizer: PreTrainedTokenizerBase) -> PromptedT
     No answer is kept: the next update changes them.
     """
     settings = PromptSettings.of(model.asked, GENERATOR_NAME)
-    backend = TransformersBackend.of(model.backbone, tokenizer, identity={"model": model.settings.backbone})
+    backend = TransformersBackend.of(
+        model.plain_backbone, tokenizer, identity={"model": model.settings.backbone}
+    )
     return PromptedTagger(settings, prompter(settings, backend), Sender(backend))
