@@ -1,4 +1,4 @@
-"""Rows of a generator: the prompt is what tagging sends, the answer is what it reads, and nothing is cut or lost unsaid."""
+"""Rows of a generator: the prompt is what tagging sends, the answer what it reads; nothing is cut or lost unsaid."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, BitsAndBytesConfig
@@ -119,7 +119,11 @@ def load_backbone(
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         if settings.keep_layers is not None:
             _cut(config, settings.keep_layers, settings.backbone)
-        model, found = kind.from_pretrained(folder, config=config, output_loading_info=True, **options)
+        # transformers does not type what it gives with output_loading_info.
+        model, found = cast(
+            "tuple[PreTrainedModel, dict[str, Any]]",
+            kind.from_pretrained(folder, config=config, output_loading_info=True, **options),
+        )
     if kind is AutoModelForCausalLM and (missing := sorted(found["missing_keys"])):
         raise VanerError(
             f"{settings.backbone}: has no {missing[0]}, so it cannot write; name the whole language model"

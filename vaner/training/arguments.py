@@ -113,8 +113,8 @@ class ModelArguments:
     )
     head: str = _flag(
         "typed",
-        "typed: any set of types in one pass. shared: that of the original VANER, one type per pass. generate: no head; "
-        "the language model is tuned to write its answer (--answer), and looks back only.",
+        "typed: any set of types in one pass. shared: that of the original VANER, one type per pass. generate: no "
+        "head; the language model is tuned to write its answer (--answer), and looks back only.",
         ("typed", "shared", GENERATE),
     )
     answer: str = _flag(

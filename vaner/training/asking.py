@@ -1,11 +1,11 @@
-"""In: training arguments, a ModelConfig. Out: how a generator is asked: its generator.yaml, and what writes its prompts.
+"""In: training arguments, a ModelConfig. Out: how a generator is asked: its generator.yaml, what writes its prompts.
 
 Training writes its prompts by the very code that tagging does (`vaner.prompting.prompt`), from the same file.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from vaner.model.config import GENERATOR_NAME, ModelConfig
 from vaner.prompting.backends.transformers import TransformersBackend
@@ -17,7 +17,7 @@ from vaner.tagging.prompted import PromptedTagger
 from vaner.training.arguments import ModelArguments
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from vaner.training.generator import Generator
 
@@ -49,5 +49,7 @@ def tagger_of(model: Generator, tokenizer: PreTrainedTokenizerBase) -> PromptedT
     No answer is kept: the next update changes them.
     """
     settings = PromptSettings.of(model.asked, GENERATOR_NAME)
-    backend = TransformersBackend.of(model.backbone, tokenizer, identity={"model": model.settings.backbone})
+    # As peft's: the language model inside has the adapter's config too, which says nothing then.
+    whole = cast("PreTrainedModel", model.backbone)
+    backend = TransformersBackend.of(whole, tokenizer, identity={"model": model.settings.backbone})
     return PromptedTagger(settings, prompter(settings, backend), Sender(backend))

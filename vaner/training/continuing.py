@@ -39,8 +39,9 @@ _FREE = {
 
 #: What a run writes into its folder; nothing else there is ever removed.
 _WRITTEN = (
-    "checkpoint-*", "best", ".best.*", ".writing", ".checkpoint-*", "run.json", "README.md", CONFIG_NAME, GENERATOR_NAME,
-    "head.safetensors", "adapter_model.safetensors", "adapter_config.json", "backbone", "tokenizer.json",
+    "checkpoint-*", "best", ".best.*", ".writing", ".checkpoint-*", "run.json", "README.md", CONFIG_NAME,
+    GENERATOR_NAME, "head.safetensors", "adapter_model.safetensors", "adapter_config.json", "backbone",
+    "tokenizer.json",
     "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja",
 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""In: a ModelConfig, an Adapter; batches of `vaner.training.generation`. Out: a causal LM with LoRA, its loss, its folder.
+"""In: a ModelConfig, an Adapter; batches of prompts and answers. Out: a causal LM with LoRA, its loss, its folder.
 
 A generator's folder::
 

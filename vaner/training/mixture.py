@@ -25,7 +25,6 @@ from vaner.training.names import Example, RelatedNames
 from vaner.training.texts import Texts
 from vaner.training.tokens import Tokens
 
-
 # A unit's first word and the one past its last, places of the asked types, whether the dataset is named and hints are
 # wanted -> its rows: the window, whether it has hints, how many tokens it has.
 Cutter = Callable[[int, int, Sequence[int], bool, bool], "Iterator[tuple[Window, bool, int]]"]

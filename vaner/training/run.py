@@ -36,9 +36,9 @@ from vaner.training.clock import Clock
 from vaner.training.continuing import check_same, checkpoint_of, overwritten, remove, settings_of
 from vaner.training.dev import Dev
 from vaner.training.drawing import Drawing
+from vaner.training.gathering import Gathered, gather, gather_hints, gather_names
 from vaner.training.generation import Generation
 from vaner.training.generator import Generator
-from vaner.training.gathering import Gathered, gather, gather_hints, gather_names
 from vaner.training.mixture import Mixture
 from vaner.training.record import log_changed, log_data, log_names, names_record, run_record
 from vaner.training.rehearsal import Known, compared, log_known, rehearsal, what_it_knows
@@ -301,7 +301,7 @@ def _model(
             model_args.lora_targets,
             model_args.lora_upper_layers,
         )
-        how = {"dtype": dtype, "quantization": model_args.quantization, "device": device}
+        how: dict[str, Any] = {"dtype": dtype, "quantization": model_args.quantization, "device": device}
         if settings.head == GENERATE:
             return Generator.build(
                 settings, adapter, generator_file(model_args, settings), seed=args.seed, **how

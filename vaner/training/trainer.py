@@ -1,4 +1,4 @@
-"""In: a VanerModel or Generator, a Mixture, dev documents. Out: trained weights, whole checkpoints, the best model on dev.
+"""In: a model, a Mixture, dev documents. Out: trained weights, whole checkpoints, the best model on dev.
 
 Mixture (whole batches) -> transformers' Trainer -> checkpoint-N/, best/
                                 |
