@@ -3,11 +3,11 @@
     python benchmarks/prompting.py --model Qwen/Qwen2.5-Coder-0.5B-Instruct --data_root CORPORA --json prompting.json
     python benchmarks/prompting.py --arms "no shots" "5 fixed shots" --documents 4 --rounds 3        what shots cost
 
-Every arm is a prompted tagger: one base (below) with a few keys changed. All of them ask the same sentences of the same
-model, loaded once, greedily; nothing comes from a store but the answers of one free arm, which is read in three ways.
-Scores are strict micro-F1 with 95 % intervals over documents, beside them what the answers lost, by cause, and where the
-mistakes lie. Seconds are of the clock; with ``--rounds`` the arms take turns, and the median counts. Keys of the JSON file:
-rows, documents, sentences, words, gold, model, machine, versions.
+Every arm is a prompted tagger: one base (below) with a few keys changed. All of them ask the same sentences of the
+same model, loaded once, greedily; nothing comes from a store but the answers of one free arm, which is read in three
+ways. Scores are strict micro-F1 with 95 % intervals over documents, beside them what the answers lost, by cause, and
+where the mistakes lie. Seconds are of the clock; with ``--rounds`` the arms take turns, and the median counts. Keys of
+the JSON file: rows, documents, sentences, words, gold, model, machine, versions.
 """
 
 from __future__ import annotations
