@@ -1,6 +1,7 @@
 """What holds for all answer formats: what is written is read back, and so is all that a grammar allows."""
 
 import json
+import os
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -143,17 +144,34 @@ def test_grammars_of_any_length(name, count):
     assert accepts(lark, format.longest(unit, TYPES))
 
 
-@pytest.mark.parametrize("name", ALL)
-@SLOW
-@given(case=cases())
-def test_llama_cpp_is_given_the_same_grammar(name, case):
-    from llguidance.gbnf_to_lark import gbnf_to_lark
+@pytest.fixture(scope="module")
+def llama_cpp():
+    """llama.cpp with a small model, whose answers are held by a grammar and otherwise drawn at random."""
+    xllamacpp = pytest.importorskip("xllamacpp")
+    path = os.environ.get("VANER_INSTRUCT_GGUF")
+    if not path:
+        pytest.skip("VANER_INSTRUCT_GGUF names no GGUF file")
+    settings = xllamacpp.CommonParams()
+    settings.model.path = path
+    settings.n_ctx, settings.cpuparams.n_threads, settings.warmup = 2048, 2, False
+    return xllamacpp.Server(settings)
 
-    unit, mentions, types = case
-    format = make(name)
-    grammar = format.grammar(unit, types)
-    lark = gbnf_to_lark(grammar.gbnf.replace("\\x", "\\\\x"))
-    assert lark.count("\n") >= grammar.lark.count("\n") - 1
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FORMATS)
+def test_llama_cpp_holds_answers_to_the_same_grammar(name, llama_cpp):
+    unit, format, came = unit_of('He took "x" 🧬 <Disease>İ\\flu.\n\n[α]: O'), make(name), []
+    body = {
+        "prompt": "List: ",
+        "grammar": format.grammar(unit, TYPES).gbnf,
+        "n_predict": 400,
+        "temperature": 3.0,
+    }
+    llama_cpp.handle_completions(body | {"seed": 1, "stream": False}, lambda piece: bool(came.append(piece)))
+    written = came[-1]["choices"][0]["text"] if "choices" in came[-1] else came[-1]["content"]
+    assert accepts(format.grammar(unit, TYPES).lark, written)
+    found = format.read(Answer(written), unit, TYPES, "forced")
+    assert (dict(found.lost), found.unread_words, found.repaired) == ({}, 0, 0)
 
 
 @pytest.mark.parametrize("name", ["token_tags", "tags", "json"])
