@@ -124,6 +124,16 @@ def test_a_prompt_without_room_is_asked_in_parts_at_sentences():
         assert used <= 140 and call.unit.words[-1] == "."
 
 
+def test_no_grammar_holds_more_words_than_it_can():
+    """llguidance ends the process where there are thousands."""
+    (whole,) = units("word " * 2500, 3000)
+    asked = made()
+    calls = list(asked.calls(whole, TYPES))
+    assert [word for call in calls for word in call.unit.words] == whole.words
+    assert max(len(call.unit.words) for call in calls) <= 400 and asked.split == 1
+    assert len(list(made(decoding="free").calls(whole, TYPES))) == 1
+
+
 def test_a_sentence_without_room_fails_and_says_so():
     (call,) = made(context=60).calls(unit("word " * 50), TYPES)
     assert isinstance(call.request, Failure) and "the model reads 60" in call.request.why

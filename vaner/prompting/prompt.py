@@ -26,6 +26,8 @@ from vaner.prompting.wording import say
 
 # An answer may begin or end otherwise than the longest sensible one.
 _SLACK = 16
+# Words that one grammar may hold: llguidance compiles 900 and ends the whole process at 2,500.
+MOST_FORCED_WORDS = 400
 # A model need not write the longest sensible answer in as few tokens as a tokenizer does. A forced one ends by itself.
 _FORCED, _FREE = 2.0, 1.25
 # Between turns that are joined as they are, and where such an answer ends.
@@ -93,8 +95,13 @@ class Prompter:
     def calls(self, unit: Unit, types: Sequence[str], dataset: str | None = None) -> Iterator[Call]:
         """The questions about a unit: for all types or for each, and where they have no room, for parts of it."""
         asked = [[type] for type in types] if self.settings.one_type_per_call else [list(types)]
+        parts = [unit]
+        if self.settings.decoding == "forced" and len(unit.words) > MOST_FORCED_WORDS:
+            parts = _parts(unit)
+            self.split += 1
         for some in asked:
-            yield from self._calls(unit, some, dataset)
+            for part in parts:
+                yield from self._calls(part, some, dataset)
 
     def repeats(self, request: Request) -> list[Request]:
         """A request as often as the settings repeat it, each drawn anew."""
@@ -220,6 +227,15 @@ def shown(request: Request) -> str:
     if request.stop:
         more.append(f"ends at {', '.join(map(repr, request.stop))}")
     return f"{said}\n--- answer: {'; '.join(more)} ---"
+
+
+def _parts(unit: Unit) -> list[Unit]:
+    """The unit in parts that a grammar can hold, parted at sentences where there are any, else between words."""
+    if unit.last - unit.first <= MOST_FORCED_WORDS:
+        return [unit]
+    middle = (unit.first + unit.last) // 2
+    halves = _halves(unit) or [Unit(unit.text, unit.first, middle), Unit(unit.text, middle, unit.last)]
+    return [part for half in halves for part in _parts(half)]
 
 
 def _halves(unit: Unit) -> list[Unit]:

@@ -386,7 +386,9 @@ class PromptedTagger:
                 f"{run.failed:,} of {run.documents:,} documents have calls without an answer: {run.why}"
             )
         if self.prompter.split:
-            said.append(f"{self.prompter.split:,} units had no room in the prompt and were asked in parts")
+            said.append(
+                f"{self.prompter.split:,} units were too long for the prompt or for a grammar and were asked in parts"
+            )
         if spread := run.spread.remark():
             said.append(spread)
         pool = self.prompter.told.shots
