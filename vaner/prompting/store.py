@@ -13,6 +13,7 @@ import json
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -171,8 +172,21 @@ class RequestStore:
             raise VanerError(f"{self.path}: was written by a later version of vaner; install that one")
         connection.commit()
         if not self.replay:
-            connection.execute("PRAGMA journal_mode = WAL")
+            _write_ahead(connection)
             connection.execute("PRAGMA synchronous = FULL")
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Let readers and a writer work at a time; the file keeps this once it is set."""
+    until = time.monotonic() + _BUSY_SECONDS
+    while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            # While another opens the file SQLite refuses this at once, whatever the time-out.
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.02)
 
 
 def _remedy(error: sqlite3.Error) -> str:
