@@ -118,6 +118,23 @@ def test_every_script_says_how_it_is_used(script):
 
 
 @pytest.mark.slow
+def test_ways_to_ask_are_measured(tmp_path):
+    file = tmp_path / "prompting.json"
+    arms = ["json, forced", "token : TAG, free, index", "token : TAG, free, exact"]
+    words = ["--documents", "1", "--shots", "1", "--arms", *arms, "--json", str(file)]
+    done = subprocess.run(
+        [sys.executable, str(FOLDER / "prompting.py"), *words], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(file.read_text())["rows"]
+    forced, asked, again = (rows[arm]["spent"] for arm in arms)
+    assert list(rows) == arms and not rows[arms[0]]["lost"]
+    assert 0 < forced["model_steps"] < forced["output_tokens"]
+    # The same answers, read in another way.
+    assert asked["requests"] == again["stored"] > 0 == again["requests"]
+
+
+@pytest.mark.slow
 def test_a_wrong_number_is_one_line():
     done = run("tagging", "--documents", "100000")
     assert done.returncode == 2
