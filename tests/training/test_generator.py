@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer
 
 from tests.training import tiny_lm
 from vaner.errors import VanerError
 from vaner.model.adapting import Adapter
 from vaner.model.catalogue import backbone_folder
 from vaner.model.config import GENERATE, ModelConfig
+from vaner.prompting.backends.transformers import TransformersBackend
 from vaner.training.generation import Row, collate
 from vaner.training.generator import Generator
 
@@ -112,6 +116,17 @@ def test_what_is_saved_is_loaded_again(folder, tmp_path):
               tmp_path / "adapter_model.safetensors")  # fmt: skip
     with pytest.raises(VanerError, match="does not fit its config"):
         other.load_trained(tmp_path)
+
+
+def test_another_base_than_it_was_trained_on_is_refused(folder, tmp_path):
+    build(folder).save_pretrained(tmp_path)
+    AutoTokenizer.from_pretrained(folder).save_pretrained(tmp_path)
+    TransformersBackend(str(tmp_path), device="cpu", dtype="float32")
+    said = json.loads((tmp_path / "vaner.json").read_text())
+    said["weights_hash"] = "0" * 64
+    (tmp_path / "vaner.json").write_text(json.dumps(said))
+    with pytest.raises(VanerError, match="was trained on a .* whose weights hash to 000000000000"):
+        TransformersBackend(str(tmp_path), device="cpu", dtype="float32")
 
 
 def test_the_output_layer_can_be_adapted_too(folder, tmp_path):

@@ -17,6 +17,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAn
 from vaner.errors import VanerError
 from vaner.model.adapting import choose_dtype, quiet
 from vaner.model.catalogue import EMBEDDED, backbone_folder
+from vaner.model.config import CONFIG_NAME, ModelConfig
 from vaner.model.hashing import weights_hash
 
 if TYPE_CHECKING:
@@ -129,9 +130,17 @@ def _adapted(folder: Path, dtype: torch.dtype, options: dict[str, Any]) -> tuple
         raise VanerError(
             f"{folder / _ADAPTER}: names no base model; write base_model_name_or_path"
         ) from error
-    under = backbone_folder(str(base))
+    # A folder of `train.py --head generate` says which base it was trained on, and at which revision.
+    trained = ModelConfig.load(folder) if (folder / CONFIG_NAME).is_file() else None
+    under = backbone_folder(str(base), trained.revision if trained else None)
+    below = weights_hash(under)
+    if trained and trained.weights_hash and trained.weights_hash != below:
+        raise VanerError(
+            f"{folder}: was trained on a {base} whose weights hash to {trained.weights_hash[:12]}..., but {under} "
+            f"hashes to {below[:12]}...; fetch the original base, or train again on this one"
+        )
     with quiet():
         adapted: Any = PeftModel.from_pretrained(_load(under, dtype, options), str(folder))
         merged: PreTrainedModel = adapted if options else adapted.merge_and_unload()
-    both = f"{weights_hash(under)} {weights_hash(folder)} {(folder / _ADAPTER).read_text(encoding='utf-8')}"
+    both = f"{below} {weights_hash(folder)} {(folder / _ADAPTER).read_text(encoding='utf-8')}"
     return merged, hashlib.sha256(both.encode()).hexdigest()
