@@ -6,7 +6,7 @@ input_ids -> backbone (+ LoRA) -> hidden states -> states of first sub-tokens an
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,7 @@ from transformers import DynamicCache
 
 from vaner.errors import VanerError
 from vaner.model.attention import INSTRUCTION_APART, check_place, check_takes_masks, keeps_keys, make_mask
+from vaner.model.checkpointing import Checkpointed
 from vaner.model.config import ModelConfig
 from vaner.model.saving import Saved
 from vaner.text.tags import IGNORED
@@ -43,7 +44,7 @@ class Prefix:
         return self.keys_values[0][0].shape[2]
 
 
-class VanerModel(Saved):
+class VanerModel(Saved, Checkpointed):
     """A backbone that sees what its attention mode says, and a BIO head over words.
 
     After VANER (Bian et al. 2024, arXiv:2404.17835), with a choice of attention modes and heads.
@@ -208,37 +209,6 @@ class VanerModel(Saved):
         ).last_hidden_state
         rows = torch.arange(size, device=hidden.device)[:, None]
         return self.head(hidden[rows, word_positions.clamp(min=0)], prefix.types.expand(size, -1, -1))
-
-    def activation_checkpointing_enable(
-        self,
-        activation_checkpointing_kwargs: dict[str, Any] | None = None,
-        every_n_layers: int = 1,
-        offload: bool = False,
-    ) -> None:
-        """Recompute activations in the backward pass instead of keeping them; called by Trainer.
-
-        Args:
-            activation_checkpointing_kwargs: for `torch.utils.checkpoint.checkpoint`; by default not reentrant.
-            every_n_layers: keep the activations of the layers between.
-            offload: hold what is saved for it in host memory.
-        """
-        # Below the first adapter nothing needs a gradient; a reentrant checkpoint would then give none at all.
-        self.plain_backbone.enable_input_require_grads()
-        self.plain_backbone.activation_checkpointing_enable(
-            activation_checkpointing_kwargs or {"use_reentrant": False},
-            every_n_layers=every_n_layers,
-            offload=offload,
-        )
-
-    def gradient_checkpointing_enable(
-        self, gradient_checkpointing_kwargs: dict[str, Any] | None = None, **options: Any
-    ) -> None:
-        """What transformers called `activation_checkpointing_enable` before."""
-        self.activation_checkpointing_enable(gradient_checkpointing_kwargs, **options)
-
-    def get_input_embeddings(self) -> nn.Module:
-        """The backbone's embeddings, which Trainer asks for (NEFTune)."""
-        return self.plain_backbone.get_input_embeddings()
 
 
 def _positions(rows: torch.Tensor) -> torch.Tensor:

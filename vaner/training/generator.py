@@ -26,6 +26,7 @@ from vaner.errors import VanerError
 from vaner.files import replacing_text
 from vaner.model.adapting import Adapter, adapt, choose_dtype, load_backbone
 from vaner.model.catalogue import backbone_folder
+from vaner.model.checkpointing import Checkpointed
 from vaner.model.config import CONFIG_NAME, GENERATOR_NAME, ModelConfig
 from vaner.model.hashing import weights_hash
 from vaner.model.saving import ADAPTER_WEIGHTS, save_tensors
@@ -48,7 +49,7 @@ def _text(dumper: _Lines, value: str) -> yaml.ScalarNode:
 _Lines.add_representer(str, _text)
 
 
-class Generator(nn.Module):
+class Generator(Checkpointed, nn.Module):
     """A causal language model with LoRA, for `vaner.training.trainer.VanerTrainer`.
 
     Attributes:
@@ -193,32 +194,3 @@ class Generator(nn.Module):
         missing = [k for k in getattr(result, "missing_keys", []) if "lora_" in k]
         if missing or getattr(result, "unexpected_keys", None):
             raise VanerError(f"{folder}: {path.name} does not fit its config; copy the model again")
-
-    def activation_checkpointing_enable(
-        self,
-        activation_checkpointing_kwargs: dict[str, Any] | None = None,
-        every_n_layers: int = 1,
-        offload: bool = False,
-    ) -> None:
-        """Recompute activations in the backward pass instead of keeping them; called by Trainer.
-
-        Args:
-            activation_checkpointing_kwargs, every_n_layers, offload: as of
-                `vaner.model.network.VanerModel.activation_checkpointing_enable`.
-        """
-        self.plain_backbone.enable_input_require_grads()
-        self.plain_backbone.activation_checkpointing_enable(
-            activation_checkpointing_kwargs or {"use_reentrant": False},
-            every_n_layers=every_n_layers,
-            offload=offload,
-        )
-
-    def gradient_checkpointing_enable(
-        self, gradient_checkpointing_kwargs: dict[str, Any] | None = None, **options: Any
-    ) -> None:
-        """What transformers called `activation_checkpointing_enable` before."""
-        self.activation_checkpointing_enable(gradient_checkpointing_kwargs, **options)
-
-    def get_input_embeddings(self) -> nn.Module:
-        """The backbone's embeddings, which Trainer asks for (NEFTune)."""
-        return self.plain_backbone.get_input_embeddings()
