@@ -98,6 +98,7 @@ class VanerModel(Saved, Checkpointed):
         num_items_in_batch: torch.Tensor | int | None = None,
         instruction_mask: torch.Tensor | None = None,
         row_sequences: torch.Tensor | None = None,
+        lookups: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:
         """Score every asked type at every word. The arrays are those of `vaner.inputs.batching.collate`.
 
@@ -112,6 +113,7 @@ class VanerModel(Saved, Checkpointed):
             instruction_mask: ``(batch, tokens)``, 1 for the tokens of an instruction before a text; needed by
                 ``prefix``.
             row_sequences: ``(rows,)``, the sequence in which each row lies, if they are packed.
+            lookups: ``(rows, types, words, fields)``, what an index says; None where nothing is looked up.
 
         Returns:
             ``logits``: float32 ``(rows, types, words, 3)``; ``loss`` if there are labels.
@@ -140,6 +142,7 @@ class VanerModel(Saved, Checkpointed):
         logits = self.head(
             hidden[rows, word_positions.clamp(min=0)],
             _mean(hidden[rows[..., None], type_positions.clamp(min=0)], type_positions),
+            lookups,
         )
         output = {"logits": logits}
         if labels is not None:
@@ -186,12 +189,13 @@ class VanerModel(Saved, Checkpointed):
         input_ids: torch.Tensor,
         attention_mask: torch.Tensor,
         word_positions: torch.Tensor,
+        lookups: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Score texts that stand behind an instruction: what `forward` gives for both, to rounding.
 
         Args:
             prefix: of `read_instruction`.
-            input_ids, attention_mask, word_positions: as of `forward`, of the texts alone, unpacked.
+            input_ids, attention_mask, word_positions, lookups: as of `forward`, of the texts alone, unpacked.
 
         Returns:
             logits: float32 ``(rows, types, words, 3)``.
@@ -208,7 +212,9 @@ class VanerModel(Saved, Checkpointed):
             use_cache=True,
         ).last_hidden_state
         rows = torch.arange(size, device=hidden.device)[:, None]
-        return self.head(hidden[rows, word_positions.clamp(min=0)], prefix.types.expand(size, -1, -1))
+        return self.head(
+            hidden[rows, word_positions.clamp(min=0)], prefix.types.expand(size, -1, -1), lookups
+        )
 
 
 def _positions(rows: torch.Tensor) -> torch.Tensor:

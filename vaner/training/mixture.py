@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import InitVar, dataclass, field
+from dataclasses import InitVar, dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -17,17 +18,18 @@ from vaner.errors import VanerError
 from vaner.inputs.batching import collate, padding_share, shuffled
 from vaner.inputs.features import Features, Tokenisation, Window, windows
 from vaner.inputs.hints import Hints
-from vaner.inputs.instructions import Template
+from vaner.inputs.instructions import Instruction, Template
+from vaner.inputs.lookups import LISTED, Lookups
 from vaner.text.tags import IGNORED, I
 from vaner.text.units import Text, group
-from vaner.training.drawing import Draw, Drawing, Draws, Hinted, NameRows, Units
+from vaner.training.drawing import Draw, Drawing, Draws, FoundNames, Hinted, NameRows, Units
 from vaner.training.names import Example, RelatedNames
 from vaner.training.texts import Texts
 from vaner.training.tokens import Tokens
 
-# A unit's first word and the one past its last, places of the asked types, whether the dataset is named and hints are
-# wanted -> its rows: the window, whether it has hints, how many tokens it has.
-Cutter = Callable[[int, int, Sequence[int], bool, bool], "Iterator[tuple[Window, bool, int]]"]
+# A unit's first word and the one past its last, places of the asked types, whether the dataset is named, hints are
+# wanted, and it goes by names alone -> its rows: the window, whether it has hints, how many tokens it has.
+Cutter = Callable[[int, int, Sequence[int], bool, bool, bool], "Iterator[tuple[Window, bool, int]]"]
 
 
 @dataclass
@@ -74,6 +76,7 @@ class Mixture:
         seed: of everything drawn.
         names: draws rows of knowledge-base names for the units of an epoch, which are added to its rows.
         hints: writes the hints of instructions; none without it.
+        lookups: looks the words of rows up; none without it.
 
     Attributes:
         name_rows: how many rows of names each epoch has.
@@ -98,6 +101,7 @@ class Mixture:
         seed: int,
         names: RelatedNames | None = None,
         hints: Hints | None = None,
+        lookups: Lookups | None = None,
     ) -> None:
         self.sources = list(sources)
         self.tokenisation = tokenisation
@@ -107,7 +111,9 @@ class Mixture:
         self.seed = seed
         self.names = names
         self.hints = hints
+        self.lookups = lookups
         self._hinted = [Hinted(hints, source.texts) for source in self.sources] if hints else []
+        self._found = [FoundNames(lookups, source.texts) for source in self.sources] if lookups else []
         self._tokens = self._tokenised()
         self.shortened = len(frozenset().union(*(tokens.shortened for tokens in self._tokens)))
         self._planned: tuple[int, Draws, np.ndarray, np.ndarray] | None = None
@@ -163,6 +169,9 @@ class Mixture:
     def draws(self, epoch: int) -> Draws:
         """The rows of one epoch, counted from 0, before batching; those of names come last."""
         units = Units()
+        names = [
+            np.random.default_rng([self.seed, epoch, 4, index]) for index in range(len(self.sources))
+        ]
         for index, source in enumerate(self.sources):
             rng = np.random.default_rng([self.seed, epoch, 0, index])
             # One of their own, so that the same units are drawn with hints and without.
@@ -170,16 +179,17 @@ class Mixture:
             for passing in range(int(np.ceil(source.weight))):
                 share = min(1.0, source.weight - passing)
                 for number in range(len(source.texts)):
-                    self._draw_text(units, rng, coin, index, number, share)
+                    self._draw_text(units, rng, coin, names[index], index, number, share)
         # A generator of their own, so that they change nothing of the rows before them.
         rng = np.random.default_rng([self.seed, epoch, 2])
-        return Draws(units, self._draw_names(rng, units), self._drawn)
+        return Draws(units, self._draw_names(rng, units), partial(self._drawn, epoch))
 
     def _draw_text(
         self,
         units: Units,
         rng: np.random.Generator,
         coin: np.random.Generator,
+        by_names: np.random.Generator,
         index: int,
         number: int,
         share: float,
@@ -221,34 +231,59 @@ class Mixture:
                 # A unit of which nothing would be asked is a negative that `keep_empty` decides on.
                 questions = [asked for asked in kept if asked] or [questions[0][:1]]
             hinted = self.hints is not None and coin.random() < drawing.hinted
+            listed = self.lookups is not None and by_names.random() < drawing.listed
+            if listed:
+                known = [i for i in order if self.lookups and source.types[i] in self.lookups.types]
+                listed = bool(known)
+                if listed:
+                    # As tagging asks a type that training never had: alone, after no dataset's guideline.
+                    questions, named, hinted = [known[:1]], False, False
             for asked in questions:
-                for window, has_hints, length in cut(start, end, asked, named, hinted):
-                    units.add(index, number, window, asked, named=named, hinted=has_hints, length=length)
+                for window, has_hints, length in cut(start, end, asked, named, hinted, listed):
+                    units.add(
+                        index,
+                        number,
+                        window,
+                        asked,
+                        named=named,
+                        hinted=has_hints,
+                        listed=listed,
+                        length=length,
+                    )
 
     def _cutter(self, index: int, number: int) -> Cutter:
         """What cuts the units of a text into rows."""
         counts = self._tokens[index].counts(number)
 
         def cut(
-            start: int, end: int, asked: Sequence[int], named: bool, hinted: bool
+            start: int, end: int, asked: Sequence[int], named: bool, hinted: bool, listed: bool
         ) -> Iterator[tuple[Window, bool, int]]:
-            for window in windows(start, end, counts[start:end], self._room(index, asked, named, hinted)):
-                draw = self._draw(index, number, window, asked, named, hinted)
+            room = self._room(index, asked, named, hinted, listed)
+            for window in windows(start, end, counts[start:end], room):
+                draw = self._draw(index, number, window, asked, named, hinted, listed)
                 inside = counts[window.start : window.end]
                 yield window, bool(draw.hints), self._around(draw) + int(inside.sum())
 
         return cut
 
-    def _room(self, index: int, asked: Sequence[int], named: bool, hinted: bool) -> int:
+    def _room(self, index: int, asked: Sequence[int], named: bool, hinted: bool, listed: bool) -> int:
         source = self.sources[index]
-        types = tuple(source.types[i] for i in asked)
+        types = (LISTED,) if listed else tuple(source.types[i] for i in asked)
         instruction = self.template.render(types, source.dataset if named else None)
         if self.hints and hinted:
             return self.hints.room(self.tokenisation, instruction)
         return self.tokenisation.room(instruction)
 
     def _draw(
-        self, index: int, number: int, window: Window, asked: Sequence[int], named: bool, hinted: bool
+        self,
+        index: int,
+        number: int,
+        window: Window,
+        asked: Sequence[int],
+        named: bool,
+        hinted: bool,
+        listed: bool,
+        noise: tuple[int, ...] = (),
     ) -> Draw:
         source = self.sources[index]
         types, dataset = tuple(source.types[i] for i in asked), source.dataset if named else None
@@ -258,7 +293,7 @@ class Mixture:
             hints = self.hints.of_row(
                 self.tokenisation, self.template, types, dataset, words, names, window.start, window.end
             )
-        return Draw(index, number, window, types, dataset, hints)
+        return Draw(index, number, window, types, dataset, hints, listed, noise)
 
     def _draw_names(self, rng: np.random.Generator, units: Units) -> NameRows:
         """Rows of names for about ``names.ratio`` times as many units, each asked what its unit is asked."""
@@ -274,17 +309,17 @@ class Mixture:
 
     def _examples(self, rng: np.random.Generator, units: Units, unit: int) -> list[Example]:
         """A row of names for a unit, in windows where it is too long; none where no name is related to it."""
-        source, text, window, asked, _, _ = units[unit]
+        source, text, window, asked, *_ = units[unit]
         start, end = window.keep_start, window.keep_end
         types = [self.sources[source].types[i] for i in asked]
         tags = self.sources[source].texts.tags(text)[asked, start:end]
         example = self.names.example(rng, source, text, start, end, types, tags) if self.names else None
         return self._fitting(example) if example is not None else []
 
-    def _drawn(self, draws: Draws, number: int) -> Draw | Example:
+    def _drawn(self, epoch: int, draws: Draws, number: int) -> Draw | Example:
         """A row as it was drawn."""
         if number < len(draws.units):
-            return self._draw(*draws.units[number])
+            return self._draw(*draws.units[number], noise=(self.seed, epoch, 5, number))
         unit, rng, window = draws.names[number - len(draws.units)]
         return self._examples(rng, draws.units, unit)[window]
 
@@ -306,11 +341,12 @@ class Mixture:
 
     def _around(self, draw: Draw | Example) -> int:
         """Tokens of a row that are not of its words."""
+        return len(self.tokenisation.instruction(self._instruction(draw))[0]) + len(self.tokenisation.suffix)
+
+    def _instruction(self, draw: Draw | Example) -> Instruction:
         if isinstance(draw, Example):
-            instruction = self.template.render(draw.types)
-        else:
-            instruction = self.template.render(draw.types, draw.dataset, draw.hints)
-        return len(self.tokenisation.instruction(instruction)[0]) + len(self.tokenisation.suffix)
+            return self.template.render(draw.types)
+        return self.template.render((LISTED,) if draw.listed else draw.types, draw.dataset, draw.hints)
 
     def length(self, draw: Draw | Example) -> int:
         """Tokens of a row, without building it."""
@@ -326,7 +362,7 @@ class Mixture:
         """
         if isinstance(draw, Example):
             labels = np.array(draw.labels, dtype=np.int8)
-            return self.tokenisation.row(self.template.render(draw.types), draw.words, labels)
+            return self.tokenisation.row(self._instruction(draw), draw.words, labels)
         source, window = self.sources[draw.source], draw.window
         rows = [source.types.index(t) for t in draw.types]
         labels = source.texts.tags(draw.text)[rows, window.start : window.end]
@@ -339,8 +375,21 @@ class Mixture:
         first = int(counts[: window.start].sum())
         counts = counts[window.start : window.end]
         ids = tokens.ids(draw.text)[first : first + int(counts.sum())]
-        instruction = self.template.render(draw.types, draw.dataset, draw.hints)
-        return self.tokenisation.assembled(instruction, ids, counts, labels)
+        row = self.tokenisation.assembled(self._instruction(draw), ids, counts, labels)
+        if self.lookups:
+            left_out = self.drawing.left_out
+            if draw.listed:
+                # A type that goes by its names alone is nothing without them.
+                left_out = replace(left_out, rows=0.0, types=0.0)
+            row.lookups = self.lookups.codes(
+                self._found[draw.source].of(draw.text),
+                draw.types,
+                window.start,
+                window.end,
+                np.random.default_rng(draw.noise),
+                left_out,
+            )
+        return row
 
 
 def temperature_weights(sizes: Sequence[int], temperature: float) -> list[float]:
