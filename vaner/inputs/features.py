@@ -54,8 +54,8 @@ class Features:
         labels: int8, shape ``(types, words)``, O, B, I, or IGNORED; None when tagging.
         instruction_length: tokens before the first word, special tokens included; 0 where the instruction stands
             after the words.
-        lookups: uint8, shape ``(types, words, fields)``, what an index says (`vaner.inputs.lookups`); None where nothing
-            is looked up.
+        lookups: uint8, shape ``(types, words, fields)``, what an index says (`vaner.inputs.lookups`); None where
+            nothing is looked up.
     """
 
     input_ids: np.ndarray

@@ -50,7 +50,7 @@ _REMEMBERED = 200_000
 
 @dataclass(frozen=True)
 class LeftOut:
-    """What training leaves out at random, so that the same weights read without an index, and with one that misses much.
+    """What training leaves out at random, so that the same weights read without an index, and with a poor one.
 
     Attributes:
         rows: share of rows in which nothing is looked up.

@@ -51,20 +51,20 @@ class TypedHead(nn.Module):
         scores = together + self.word_bias(words)[:, None] + self.type_bias(types)[:, :, None]
         if lookups is None or self.lookups is None:
             return scores
-        return scores + self.lookups(words, types, lookups)
+        return scores + self.lookups(scores, types, lookups)
 
 
 class LookedUp(nn.Module):
     """What an index says of a (type, word), as scores to be added; exactly 0 where it says nothing.
 
     The codes of a word and of its neighbours, and which other asked types have a name there, make a small vector f;
-    what the word and the type say decides what it counts::
+    what the type says, and what the model believes without the index, decide what it counts::
 
         f[t, w]        = e[t, w] + gelu(conv(e[t])[w]),   e[t, w] = embedded codes + M . sum of other types there
-        score[t, w, k] = <P_k w + Q_k t + c_k, R_k f[t, w]> / sqrt(r)
+        score[t, w, k] = <Q_k t + S_k softmax(belief[t, w]) + c_k, R_k f[t, w]> / sqrt(r)
 
     Nothing in f has a bias, and code 0 is embedded as zeros. R begins as zeros: a model that gets lookups scores as it
-    did before.
+    did before. The word's own vector has no part: it made the head learn the words of training by heart.
 
     Args:
         hidden_size: size of the backbone's hidden states.
@@ -73,24 +73,32 @@ class LookedUp(nn.Module):
         reach: words that a convolution sees, the word itself in their middle.
     """
 
-    def __init__(self, hidden_size: int, width: int = 64, rank: int = 32, reach: int = 5) -> None:
+    def __init__(self, hidden_size: int, width: int = 32, rank: int = 16, reach: int = 5) -> None:
         super().__init__()
         self.rank = rank
-        self.codes = nn.ModuleDict(
-            {name: nn.Embedding(size, width, padding_idx=0) for name, size in FIELDS.items()}
-        )
-        for table in self.codes.values():
+        tables = {name: nn.Embedding(size, width, padding_idx=0) for name, size in FIELDS.items()}
+        for table in tables.values():
             nn.init.normal_(table.weight, std=len(FIELDS) ** -0.5)
             nn.init.zeros_(table.weight[0])
+        self.codes = nn.ModuleDict(tables)
         self.others = nn.Linear(hidden_size, width, bias=False)
         self.near = nn.Conv1d(width, width, reach, padding=reach // 2, bias=False)
-        self.word_map = nn.Linear(hidden_size, 3 * rank)
-        self.type_map = nn.Linear(hidden_size, 3 * rank, bias=False)
+        self.type_map = nn.Linear(hidden_size, 3 * rank)
+        self.belief_map = nn.Linear(3, 3 * rank, bias=False)
         self.out = nn.Linear(width, 3 * rank, bias=False)
         nn.init.zeros_(self.out.weight)
 
-    def forward(self, words: torch.Tensor, types: torch.Tensor, lookups: torch.Tensor) -> torch.Tensor:
-        """Float ``(batch, words, hidden)``, ``(batch, types, hidden)``, codes to ``(batch, types, words, 3)``."""
+    def forward(self, scores: torch.Tensor, types: torch.Tensor, lookups: torch.Tensor) -> torch.Tensor:
+        """Scores to be added.
+
+        Args:
+            scores: float ``(batch, types, words, 3)``, without the index.
+            types: float ``(batch, types, hidden)``.
+            lookups: whole numbers ``(batch, types, words, fields)``.
+
+        Returns:
+            the shape of ``scores``.
+        """
         codes = lookups.long()
         vectors = sum(table(codes[..., field]) for field, table in enumerate(self.codes.values()))
         # Of a (type, word): whether the type is looked up at all, and whether one of its names is there.
@@ -100,7 +108,7 @@ class LookedUp(nn.Module):
         vectors = vectors + (of_types.sum(1, keepdim=True) - of_types) * known
         near = self.near(vectors.flatten(0, 1).transpose(1, 2)).transpose(1, 2).unflatten(0, codes.shape[:2])
         vectors = (vectors + F.gelu(near)) * known
-        weight = self.word_map(words)[:, None] + self.type_map(types)[:, :, None]
+        weight = self.type_map(types)[:, :, None] + self.belief_map(scores.softmax(-1))
         by_tag = (weight * self.out(vectors)).unflatten(-1, (3, self.rank))
         return by_tag.sum(-1) / self.rank**0.5
 
@@ -138,9 +146,7 @@ def _unit_scale(states: torch.Tensor) -> torch.Tensor:
     return F.rms_norm(states.float(), states.shape[-1:], eps=1e-6)
 
 
-def build_head(
-    kind: str, hidden_size: int, rank: int, *, lookups: bool = False
-) -> TypedHead | SharedHead:
+def build_head(kind: str, hidden_size: int, rank: int, *, lookups: bool = False) -> TypedHead | SharedHead:
     """The head named ``typed`` or ``shared``.
 
     Args:

@@ -33,6 +33,7 @@ from vaner.model.catalogue import model_folder
 from vaner.model.config import DEFAULT_MODEL
 from vaner.model.network import Prefix, VanerModel
 from vaner.model.saving import load_tokenizer
+from vaner.tagger import can_be_asked
 from vaner.tagging import decode
 from vaner.tagging.copying import Copied
 from vaner.tagging.forking import ForkedLock
@@ -95,8 +96,8 @@ class Vaner(Copied):
         pack: put rows one after the other into sequences of up to so many tokens, instead of padding them.
         hints: an index, or its path; the instruction then says which of its names the text has. For models that were
             trained with such hints.
-        kb: an index, or its path, in which a model looks words up that was trained to (``--kb_lookups``); ``open`` for the
-            vocabulary that vaner ships, which is the default of such models, ``none`` for none. Types that training
+        kb: an index, or its path, in which a model looks words up that was trained to (``--kb_lookups``); ``open`` for
+            the vocabulary that vaner ships, which is the default of such models, ``none`` for none. Types that training
             never had can be asked where the index has names of them.
         calibrated: give scores as the model's temperatures make them (`vaner.scores`), where it has some; False gives
             them as its probabilities do.
@@ -234,6 +235,17 @@ class Vaner(Copied):
         return None if index is None else Lookups(index, trained["names"])
 
     @property
+    def kb(self) -> KnowledgeBase | str:
+        """The index in which words are looked up, or ``none``."""
+        return NO_INDEX if self.lookups is None else self.lookups.kb
+
+    @property
+    def listed(self) -> list[str]:
+        """Types that training never had and that are found by their names in the index alone."""
+        known = self.lookups.types if self.lookups else ()
+        return [type for type in known if type not in self.settings.types]
+
+    @property
     def types(self) -> list[str]:
         """Types seen in training; asked when none are named."""
         return list(self.settings.types)
@@ -317,25 +329,23 @@ class Vaner(Copied):
         if not asked:
             raise VanerError("no entity type asked; name at least one, such as Disease")
         for kind in asked:
-            if kind not in self.settings.types and not self.allow_new_types and not self._is_listed(kind):
-                hint = near(kind, self.settings.types) or f"known: {', '.join(self.settings.types)}"
+            if not can_be_asked(self, kind):
+                there = [*self.settings.types, *self.listed]
+                hint = near(kind, there) or f"known: {', '.join(there)}"
                 raise VanerError(
                     f"type {kind!r} was not in training ({hint}); allow_new_types (--allow_new_types) asks it anyway"
                 )
         return asked
 
-    def _is_listed(self, type: str) -> bool:
-        """Whether a type is asked by its names alone: training never had it, but the index has."""
-        return type not in self.settings.types and self.lookups is not None and type in self.lookups.types
-
     def _questions(self, asked: Sequence[str], dataset: str | None) -> list[tuple[list[str], Instruction]]:
         """The types that are asked in one row, and how; for each such row of a window."""
         render = self.settings.template.render
-        known = [type for type in asked if not self._is_listed(type)]
+        by_names = self.listed
+        known = [type for type in asked if type not in by_names]
         together = [known] if self.settings.head == "typed" else [[type] for type in known]
         questions = [(types, render(types, dataset)) for types in together if types]
         # All types that training never had are called the same: only their names tell them apart.
-        listed = [type for type in asked if self._is_listed(type)]
+        listed = [type for type in asked if type in by_names]
         return questions + [([type], render([self.settings.lookups["listed"]])) for type in listed]
 
     def remarks(self) -> list[str]:

@@ -320,14 +320,17 @@ class KnowledgeArguments:
         "with this index or another, and find types that training never had by their names.",
     )
     kb_lookup_rows: float = _flag(
-        0.25, "Share of the training rows in which nothing is looked up, so that the model reads without an index too."
+        0.25,
+        "Share of the training rows in which nothing is looked up, so that the model reads without an index too.",
     )
     kb_lookup_types: float = _flag(0.1, "In the other rows, share of the types that are not looked up.")
     kb_lookup_names: float = _flag(
-        0.1, "In a row, share of the names that are taken for unknown, as other texts have names that no index has."
+        0.1,
+        "In a row, share of the names that are taken for unknown, as other texts have names that no index has.",
     )
     kb_listed: float = _flag(
-        0.1, "Share of the training units of which one type is asked by its names alone, under no name of its own."
+        0.1,
+        "Share of the training units of which one type is asked by its names alone, under no name of its own.",
     )
 
     def __post_init__(self) -> None:

@@ -136,6 +136,7 @@ class Generation(Mixture):
             drawing,
             names=None,
             hints=None,
+            lookups=None,
             **batching,
         )
         # Planning an epoch again would count again.
@@ -151,7 +152,7 @@ class Generation(Mixture):
         inside = (tags == I).any(axis=0)  # where no cut may be
 
         def cut(
-            start: int, end: int, asked: Sequence[int], named: bool, hinted: bool
+            start: int, end: int, asked: Sequence[int], named: bool, hinted: bool, listed: bool
         ) -> Iterator[tuple[Window, bool, int]]:
             if (tags[asked, start] == I).any():
                 self._counting[CONTINUES] += 1
@@ -172,8 +173,8 @@ class Generation(Mixture):
                 self._counting[TOO_LONG] += 1
                 return
             self._counting[PARTED] += 1
-            yield from cut(start, at, asked, named, hinted)
-            yield from cut(at, end, asked, named, hinted)
+            yield from cut(start, at, asked, named, hinted, listed)
+            yield from cut(at, end, asked, named, hinted, listed)
 
         return cut
 

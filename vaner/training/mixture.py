@@ -169,9 +169,7 @@ class Mixture:
     def draws(self, epoch: int) -> Draws:
         """The rows of one epoch, counted from 0, before batching; those of names come last."""
         units = Units()
-        names = [
-            np.random.default_rng([self.seed, epoch, 4, index]) for index in range(len(self.sources))
-        ]
+        names = [np.random.default_rng([self.seed, epoch, 4, index]) for index in range(len(self.sources))]
         for index, source in enumerate(self.sources):
             rng = np.random.default_rng([self.seed, epoch, 0, index])
             # One of their own, so that the same units are drawn with hints and without.
