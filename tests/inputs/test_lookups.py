@@ -19,6 +19,7 @@ TERMS = [
     Term("D1", "breast cancer", ("Disease",), True),
     Term("D2", "cancer", ("Disease",), True),
     Term("D3", "squamous cell carcinoma of the lung", ("Disease",), True),
+    Term("D6", "small cell lung cancer", ("Disease",), True),
     Term("D4", "adenomatous polyposis", ("Disease",), True),
     Term("D5", "breast cancer 1", ("Disease",), True),
     Term("G1", "BRCA1", ("Gene",), True),
@@ -36,7 +37,7 @@ NAMES = {"protein": ["protein", "Gene"], "Organ": ["Anatomy"], "Rock": ["Rock"]}
 TYPES = ["Disease", "Gene", "Chemical", "protein", "Rock", "Organ"]
 
 HARD = [
-    Document("plain", "Breast cancers and tamoxifen ; TNF alpha, TNF-α and TNFα ; İnsulinoma."),
+    Document("plain", "Breast cancers and tamoxifen ; TNF alpha, TNF-α and TNFα ; İnsulinoma, small cell lung cancer."),
     Document("nested", "squamous-cell carcinoma of the lung, breast cancer 1 (BRCA1), cancer of the breast"),
     Document("held back", "The cat was with CAT; WAS was not. CAT CAT cat."),
     Document("abbreviations", "Familial adenomatous polyposis (FAP) and calcium (Ca). FAP, Ca, FAPs; Ca2+ FAP."),
@@ -97,9 +98,8 @@ def reference(kb: KnowledgeBase, text: Text, types: list[str], start: int, end: 
                 a, b, sure, _, surface = taken[word]
                 code["place"] = 2 if b - a == 1 else 3 if word == a else 5 if word == b - 1 else 4
                 code["length"] = min(b - a, 5)
-                names = [n.text for n in kb.lookup(surface)]
-                if not names:  # a short form is spelt like no name of its long form
-                    names = ["\0"]
+                # A short form that the document defines stands for its long form, and is spelt like no name of that.
+                names = [] if surface in definitions else [n.text for n in kb.lookup(surface)]
                 code["spelling"] = (
                     1 if surface in names else 2 if surface.lower() in [n.lower() for n in names] else 3
                 )

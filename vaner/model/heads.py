@@ -44,14 +44,22 @@ class TypedHead(nn.Module):
             words, types: hidden states.
             lookups: whole numbers ``(batch, types, words, fields)``, of `vaner.inputs.lookups`.
         """
+        scores = self.without_lookups(words, types)
+        return scores if lookups is None else self.with_lookups(scores, types, lookups)
+
+    def with_lookups(self, scores: torch.Tensor, types: torch.Tensor, lookups: torch.Tensor) -> torch.Tensor:
+        """The scores of `without_lookups` with what an index says; arguments as of `forward`."""
+        if self.lookups is None:
+            return scores
+        return scores + self.lookups(scores, _unit_scale(types), lookups)
+
+    def without_lookups(self, words: torch.Tensor, types: torch.Tensor) -> torch.Tensor:
+        """As `forward`, without an index."""
         words, types = _unit_scale(words), _unit_scale(types)
         u = self.word_map(words).unflatten(-1, (3, self.rank))
         v = self.type_map(types).unflatten(-1, (3, self.rank))
         together = torch.einsum("bwkr,btkr->btwk", u, v) / self.rank**0.5
-        scores = together + self.word_bias(words)[:, None] + self.type_bias(types)[:, :, None]
-        if lookups is None or self.lookups is None:
-            return scores
-        return scores + self.lookups(scores, types, lookups)
+        return together + self.word_bias(words)[:, None] + self.type_bias(types)[:, :, None]
 
 
 class LookedUp(nn.Module):

@@ -17,6 +17,7 @@ from vaner.errors import VanerError
 from vaner.model.attention import INSTRUCTION_APART, check_place, check_takes_masks, keeps_keys, make_mask
 from vaner.model.checkpointing import Checkpointed
 from vaner.model.config import ModelConfig
+from vaner.model.heads import TypedHead
 from vaner.model.saving import Saved
 from vaner.text.tags import IGNORED
 
@@ -139,15 +140,23 @@ class VanerModel(Saved, Checkpointed):
         if row_sequences is None:
             row_sequences = torch.arange(len(hidden), device=hidden.device)
         rows = row_sequences[:, None]
-        logits = self.head(
-            hidden[rows, word_positions.clamp(min=0)],
-            _mean(hidden[rows[..., None], type_positions.clamp(min=0)], type_positions),
-            lookups,
-        )
+        words = hidden[rows, word_positions.clamp(min=0)]
+        types = _mean(hidden[rows[..., None], type_positions.clamp(min=0)], type_positions)
+        if labels is None or lookups is None or not isinstance(self.head, TypedHead):
+            logits = self.head(words, types, lookups)
+            losses = [logits]
+        else:
+            # Both ways of reading are taught in one pass. What an index says teaches its own part of the head alone:
+            # the rest learns what it would learn without one, and loses nothing when there is none.
+            plain = self.head.without_lookups(words, types)
+            logits = self.head.with_lookups(plain.detach(), types.detach(), lookups)
+            losses = [plain, logits]
         output = {"logits": logits}
         if labels is not None:
-            total = F.cross_entropy(
-                logits.flatten(0, 2), labels.flatten(), ignore_index=IGNORED, reduction="sum"
+            total = sum(
+                F.cross_entropy(one.flatten(0, 2), labels.flatten(), ignore_index=IGNORED, reduction="sum")
+                for one in losses
+                if one.requires_grad or not torch.is_grad_enabled()
             )
             items = (
                 num_items_in_batch

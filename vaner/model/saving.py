@@ -99,6 +99,12 @@ class Saved(nn.Module):
                 next(self.head.parameters()).device
             )
 
+    def train_lookups_only(self) -> None:
+        """Freeze everything but what reads lookups."""
+        self.requires_grad_(False)
+        if isinstance(self.head, TypedHead) and self.head.lookups is not None:
+            self.head.lookups.requires_grad_(True)
+
     @classmethod
     def build(
         cls,

@@ -320,8 +320,8 @@ class KnowledgeArguments:
         "with this index or another, and find types that training never had by their names.",
     )
     kb_lookup_rows: float = _flag(
-        0.25,
-        "Share of the training rows in which nothing is looked up, so that the model reads without an index too.",
+        0.0,
+        "Share of the training rows in which nothing is looked up. Every row is taught without an index as well.",
     )
     kb_lookup_types: float = _flag(0.1, "In the other rows, share of the types that are not looked up.")
     kb_lookup_names: float = _flag(
@@ -332,9 +332,15 @@ class KnowledgeArguments:
         0.1,
         "Share of the training units of which one type is asked by its names alone, under no name of its own.",
     )
+    kb_lookups_only: bool = _flag(
+        False,
+        "Train only what reads lookups, and leave the rest of the model as it is: without an index it scores as before.",
+    )
 
     def __post_init__(self) -> None:
         _check(self, 0, 1, "kb_hint_share")
+        if self.kb_lookups_only and not self.kb_lookups:
+            raise VanerError("--kb_lookups_only trains what reads lookups; add --kb_lookups")
         _check(self, 0, 1, "kb_lookup_rows", "kb_lookup_types", "kb_lookup_names", "kb_listed")
         if self.kb_lookups and self.kb is None:
             raise VanerError(

@@ -317,7 +317,8 @@ class Mixture:
     def _drawn(self, epoch: int, draws: Draws, number: int) -> Draw | Example:
         """A row as it was drawn."""
         if number < len(draws.units):
-            return self._draw(*draws.units[number], noise=(self.seed, epoch, 5, number))
+            noise = (self.seed, epoch, 5, number) if self.lookups else ()
+            return self._draw(*draws.units[number], noise=noise)
         unit, rng, window = draws.names[number - len(draws.units)]
         return self._examples(rng, draws.units, unit)[window]
 

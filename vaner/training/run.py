@@ -177,6 +177,8 @@ def train(asked: Run) -> Path:
         log.info(f"lookups of {', '.join(there)} in {lookups.kb.path}; dev is scored with them")
 
     model = model or _model(asked.model, settings, trained, args)
+    if knowledge.kb_lookups_only and isinstance(model, VanerModel):
+        model.train_lookups_only()
     origin = f"{asked.model.model} on {settings.backbone}" if trained else settings.backbone
     log.info(f"model: {origin}, {settings.attention}, {settings.head} head, {describe(model)}")
 
