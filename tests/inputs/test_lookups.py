@@ -53,7 +53,9 @@ HARD = [
 @pytest.fixture(scope="module")
 def index(tmp_path_factory) -> KnowledgeBase:
     path = tmp_path_factory.mktemp("kb") / "kb.idx"
-    return build(path, [({"name": "made", "version": "7"}, TERMS)], Rules.load(shipped("kb")), Report())
+    several = [(f"V{i}", TERMS[: len(TERMS) - 3 * i]) for i in range(5)]
+    made = [({"name": name, "version": "7"}, terms) for name, terms in several]
+    return build(path, made, Rules.load(shipped("kb")), Report())
 
 
 # --- a slow reference, word by word ---
@@ -75,10 +77,7 @@ def reference(kb: KnowledgeBase, text: Text, types: list[str], start: int, end: 
 
     asked = {t for type in types for t in serving(type)}
     spans = [(*words_of(s.start, s.end), s) for s in tagged.spans]
-    back = [
-        (*words_of(match.start, match.end), match.type, match)
-        for match in held_back(kb, text.document)
-    ]
+    back = [(*words_of(match.start, match.end), match.type, match) for match in held_back(kb, text.document)]
     for row, type in enumerate(types):
         mine = serving(type)
         if not mine:
@@ -95,7 +94,7 @@ def reference(kb: KnowledgeBase, text: Text, types: list[str], start: int, end: 
         for word in range(start, end):
             code = dict.fromkeys(FIELDS, 0)
             if word in taken:
-                a, b, sure, _, surface = taken[word]
+                a, b, sure, kind, surface = taken[word]
                 code["place"] = 2 if b - a == 1 else 3 if word == a else 5 if word == b - 1 else 4
                 code["length"] = min(b - a, 5)
                 # A short form that the document defines stands for its long form, and is spelt like no name of that.
@@ -103,6 +102,7 @@ def reference(kb: KnowledgeBase, text: Text, types: list[str], start: int, end: 
                 code["spelling"] = (
                     1 if surface in names else 2 if surface.lower() in [n.lower() for n in names] else 3
                 )
+                code["support"] = min(vocabularies(kb, surface, kind, text, definitions, (a, b)), 4)
                 code["sure"] = sure
                 same = {s.type for x, y, s in spans if (x, y) == (a, b)} - set(mine)
                 code["shared"] = 1 if not same else 2 if same & asked else 3
@@ -119,6 +119,17 @@ def reference(kb: KnowledgeBase, text: Text, types: list[str], start: int, end: 
     return codes
 
 
+def vocabularies(kb: KnowledgeBase, surface: str, type: str, text: Text, definitions, place) -> int:
+    """How many vocabularies have the name as one of the type; of a short form: its long form's."""
+    if surface in definitions:
+        (long,) = {one.long for one in find(text.document.text) if one.short == surface}
+        ends = [
+            s for s in next(iter(DictionaryTagger(kb).tag_documents([text.document]))).spans if s.type == type
+        ]
+        surface = next(s.text for s in ends if long.endswith(s.text) or s.text.endswith(long))
+    return len({e.source for name in kb.lookup(surface) for e in name.concepts if type in e.types})
+
+
 def held_back(kb: KnowledgeBase, document: Document):
     from vaner.text.segment import blocks
 
@@ -133,7 +144,10 @@ def defined(text: Text, shorts: set[str]):
     for short in shorts:
         at = 0
         while (at := document.find(short, at)) >= 0:
-            before, after = document[at - 1 : at] if at else "", document[at + len(short) : at + len(short) + 1]
+            before, after = (
+                document[at - 1 : at] if at else "",
+                document[at + len(short) : at + len(short) + 1],
+            )
             if not (before.isalnum() or before == "_" or after.isalnum() or after == "_"):
                 yield short, (at, at + len(short))
                 at += len(short)
@@ -147,7 +161,13 @@ def test_codes_are_those_of_a_slow_reference(index, document):
     lookups = Lookups(index, NAMES)
     (found,) = lookups.found([text])
     size = len(text.words)
-    rows = {(0, size), (0, size // 2), (size // 2, size), (1, size), *((i, i + 3) for i in range(max(size - 2, 0)))}
+    rows = {
+        (0, size),
+        (0, size // 2),
+        (size // 2, size),
+        (1, size),
+        *((i, i + 3) for i in range(max(size - 2, 0))),
+    }
     for start, end in sorted(rows):
         if start >= end:
             continue
@@ -206,7 +226,9 @@ def codes_of(lookups, text, types, left_out, seed):
 def test_rows_types_and_names_are_left_out_as_often_as_said(index):
     lookups = Lookups(index, nested=True)
     text = Text.of(Document("a", "tamoxifen , insulin and CAT , tamoxifen"))
-    draws = [codes_of(lookups, text, ["Chemical", "Gene"], LeftOut(0.3, 0.2, 0.1), [seed]) for seed in range(3000)]
+    draws = [
+        codes_of(lookups, text, ["Chemical", "Gene"], LeftOut(0.3, 0.2, 0.1), [seed]) for seed in range(3000)
+    ]
     whole = [codes.any() for codes in draws]
     assert abs(1 - np.mean(whole) - (0.3 + 0.7 * 0.2 * 0.2)) < 0.03
     rows = [codes for codes in draws if codes.any()]

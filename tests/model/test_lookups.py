@@ -84,13 +84,18 @@ def test_padding_and_neighbours_in_a_batch_change_nothing(head, states):
         padded = codes[row : row + 1].clone()
         padded[:, :, 6:] = 0
         assert torch.equal(head(words[row : row + 1], types[row : row + 1], padded)[:, :, :6], alone)
-        assert torch.allclose(together[row], head(words[row][None], types[row][None], codes[row][None])[0], atol=1e-6)
+        assert torch.allclose(
+            together[row], head(words[row][None], types[row][None], codes[row][None])[0], atol=1e-6
+        )
 
 
 def row(words: int, types: int, codes: np.ndarray | None) -> Features:
     places = np.arange(words, dtype=np.int32) + types
     return Features(
-        np.arange(words + types, dtype=np.int32), places, np.arange(types, dtype=np.int32)[:, None], lookups=codes
+        np.arange(words + types, dtype=np.int32),
+        places,
+        np.arange(types, dtype=np.int32)[:, None],
+        lookups=codes,
     )
 
 

@@ -49,7 +49,8 @@ def looking_up(model, strength: float = 3.0):
     """The model, with a part for lookups as loud as a trained one."""
     names = {"protein": ["Disease"]}
     model.settings = dataclasses.replace(
-        model.settings, lookups={"listed": LISTED, "names": names, "vocabularies": [], "types": [], "left_out": {}}
+        model.settings,
+        lookups={"listed": LISTED, "names": names, "vocabularies": [], "types": [], "left_out": {}},
     )
     torch.manual_seed(1)
     model.read_lookups()
@@ -62,7 +63,9 @@ def looking_up(model, strength: float = 3.0):
 @pytest.fixture(scope="module", params=["bidirectional", "prefix"])
 def model(request, tiny_backbones):
     made = build(tiny_backbones["llama"], attention=request.param)
-    made.settings = dataclasses.replace(made.settings, datasets={"bc5cdr": ["Chemical", "Disease"]}, max_words=40)
+    made.settings = dataclasses.replace(
+        made.settings, datasets={"bc5cdr": ["Chemical", "Disease"]}, max_words=40
+    )
     return looking_up(made)
 
 
@@ -140,7 +143,9 @@ def test_types_that_training_never_had_are_asked_by_their_names(model, tiny_toke
     assert keys(tagger(text, ["Anatomy", "protein"])) == sorted(
         keys(tagger(text, ["Anatomy"])) + keys(tagger(text, ["protein"]))
     )
-    with pytest.raises(VanerError, match="type 'Rock' was not in training .*known: Disease, Chemical, Anatomy"):
+    with pytest.raises(
+        VanerError, match="type 'Rock' was not in training .*known: Disease, Chemical, Anatomy"
+    ):
         tagger("x", ["Rock"])
     with pytest.raises(VanerError, match="type 'Anatomy' was not in training"):
         Vaner(model, tiny_tokenizer, kb=NO_INDEX)("x", ["Anatomy"])

@@ -138,7 +138,10 @@ def test_flags():
 
 
 def test_a_damaged_setting_is_named(tmp_path):
-    for lookups, said in (({"listed": 8, "names": {}}, "listed must be a text"), ({"lister": "x"}, "did you mean")):
+    for lookups, said in (
+        ({"listed": 8, "names": {}}, "listed must be a text"),
+        ({"lister": "x"}, "did you mean"),
+    ):
         ModelConfig(lookups=lookups).save(tmp_path)
         with pytest.raises(VanerError, match=said):
             ModelConfig.load(tmp_path)
@@ -181,7 +184,9 @@ def test_training_goes_on_from_a_model_without_lookups(tiny_backbones, made, tmp
     before = train(tiny_backbones["llama"], tmp_path / "plain")
     fresh = VanerModel.from_pretrained(before)
     assert fresh.head.lookups is None
-    after = training.run([*MIX, "--model", str(before), "--output_dir", str(tmp_path / "after"), *SMALL, *flags(made)])
+    after = training.run(
+        [*MIX, "--model", str(before), "--output_dir", str(tmp_path / "after"), *SMALL, *flags(made)]
+    )
     assert VanerModel.from_pretrained(after).head.lookups.out.weight.any()
     with pytest.raises(VanerError, match="reads no lookups of an index"):
         train(tiny_backbones["llama"], tmp_path / "shared", "--head", "shared", *flags(made))

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vaner.errors import VanerError
+from vaner.inputs.remembered import Remembered
 from vaner.knowledge import DictionaryTagger, KnowledgeBase
 from vaner.knowledge.match import Match
 from vaner.text.units import Text
@@ -32,17 +33,27 @@ LISTED = "Listed"
 #:   place       out, single, begins, inside, ends: where the word is in a name of the type
 #:   length      of that name in words, 5 and more alike
 #:   spelling    exactly as the index has it, but for capitals, or folded (hyphens, plurals, Greek letters)
+#:   support     how many vocabularies of the index have it as a name of the type: one, two, three, more
 #:   sure        a match; or held back, because the name is muted or an acronym in small letters
 #:   shared      the same words are a name of no other type; of another asked type; of one that is not asked
 #:   short_form  an abbreviation that the document defines, as a name of the type; or not as one
 #:   elsewhere   no name of the type, but one of another begins, or goes on, here
-FIELDS = {"place": 6, "length": 6, "spelling": 4, "sure": 3, "shared": 4, "short_form": 3, "elsewhere": 3}
+FIELDS = {
+    "place": 6,
+    "length": 6,
+    "spelling": 4,
+    "support": 5,
+    "sure": 3,
+    "shared": 4,
+    "short_form": 3,
+    "elsewhere": 3,
+}
 
 _OUT, _SINGLE, _BEGINS, _INSIDE, _ENDS = range(1, 6)
-_PLACE, _LENGTH, _SPELLING, _SURE, _SHARED, _SHORT_FORM, _ELSEWHERE = range(len(FIELDS))
+_PLACE, _LENGTH, _SPELLING, _SUPPORT, _SURE, _SHARED, _SHORT_FORM, _ELSEWHERE = range(len(FIELDS))
 _SPELLINGS = {"exact": 1, "capitals": 2, "folded": 3}
 # Columns of `Lookups.found`.
-_FIRST, _LAST, _TYPE, _KIND, _SPELT, _NAME = range(6)
+_FIRST, _LAST, _TYPE, _KIND, _SPELT, _KNOWN, _NAME = range(7)
 # Kinds of its rows.
 _MATCH, _NESTED, _HELD_BACK, _SHORT = range(4)
 _REMEMBERED = 200_000
@@ -95,7 +106,7 @@ class Lookups:
             if (there := [number[other] for other in others if other in number])
         }
         self.types = tuple(self._served)
-        self._spellings: dict[tuple[int, str], int] = {}
+        self._known: Remembered[tuple[int, str, str], tuple[int, int]] = Remembered(_REMEMBERED)
 
     def check(self, types: Sequence[str]) -> None:
         """Raise VanerError where the index has names of none of the types."""
@@ -109,8 +120,8 @@ class Lookups:
         """What each text has of the index's names, whatever will be asked; the texts' own spans are not looked at.
 
         Returns:
-            for each text int32 ``(names, 6)``, sorted: first word, one past the last word, number of the type in the
-            index, kind, spelling, number of the name; for `codes`.
+            for each text int32 ``(names, 7)``, sorted: first word, one past the last word, number of the type in the
+            index, kind, spelling, support, number of the name; for `codes`.
         """
         documents = [text.document for text in texts]
         nested = self._inside(documents) if self._nested else [[]] * len(texts)
@@ -133,25 +144,26 @@ class Lookups:
                     bisect_left(starts, match.end),
                     self._number[match.type] if match.type else -1,
                     kind,
-                    self._spelling(match, text.document.text) if match.type else 0,
+                    *(self._of_name(match, text.document.text) if match.type else (0, 0)),
                     match.number,
                 )
                 for match, kind in kinds
             ]
-            rows.append(np.array(sorted(found), dtype=np.int32).reshape(-1, 6))
+            rows.append(np.array(sorted(found), dtype=np.int32).reshape(-1, 7))
         return rows
 
     def _inside(self, documents: Sequence) -> list[list[Match]]:
         """All names of each document, those inside others too."""
         return self.kb.match([document.text for document in documents], all=True)
 
-    def _spelling(self, match: Match, text: str) -> int:
-        key = match.number, text[match.start : match.end]
-        known = self._spellings.get(key)
+    def _of_name(self, match: Match, text: str) -> tuple[int, int]:
+        """Spelling and support of a match."""
+        key = match.number, match.type, text[match.start : match.end]
+        known = self._known.now.get(key)
         if known is None:
-            if len(self._spellings) >= _REMEMBERED:
-                self._spellings = {}
-            known = self._spellings[key] = _SPELLINGS[self.kb.spells(*key)]
+            spelling = _SPELLINGS[self.kb.spells(match.number, key[2])]
+            known = spelling, min(self.kb.support(match.number, match.type), 4)
+            self._known.add({key: known})
         return known
 
     def codes(
@@ -234,6 +246,7 @@ class Lookups:
                 inside[0, _PLACE] = _SINGLE if one[_LAST] - one[_FIRST] == 1 else _BEGINS
             inside[:, _LENGTH] = min(one[_LAST] - one[_FIRST], 5)
             inside[:, _SPELLING] = one[_SPELT]
+            inside[:, _SUPPORT] = one[_KNOWN]
             inside[:, _SURE] = 1 if one[_KIND] == _MATCH else 2
             inside[:, _SHARED] = 1 if not others else 2 if others & asked else 3
             inside[:, _ELSEWHERE] = 0

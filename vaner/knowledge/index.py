@@ -323,6 +323,22 @@ class KnowledgeBase:
                 return spelling
             number += 1
 
+    def support(self, number: int, type: str) -> int:
+        """How many vocabularies have a matched name as one of a type.
+
+        Args:
+            number: of a match: the first of the names with its normal form.
+            type: canonical type.
+        """
+        wanted, found = self.mask([type]), set()
+        while True:
+            for concept in self.concepts_of(number):
+                if self._concept_mask(concept) & wanted:
+                    found.add(int(self._arrays["concept_source"][concept]))
+            if self._arrays["name_flags"][number] & LAST:
+                return len(found)
+            number += 1
+
     # --- names like a mention ---
 
     def related(
