@@ -12,7 +12,7 @@ from vaner.knowledge.normalise import normalise_all
 #: Code points; longer names hardly ever stand in a text as they are.
 LONGEST = 80
 #: Names of chemicals longer than this are left out where so large a share of them is digits and signs.
-SYSTEMATIC_LENGTH, SYSTEMATIC_SHARE = 24, 0.3
+SYSTEMATIC_LENGTH, SYSTEMATIC_SHARE = 20, 0.25
 
 _SIGN = re.compile(r"[^A-Za-z\s]")
 _CAPITAL = re.compile(r"[A-Z]")
@@ -37,7 +37,11 @@ def clean(concepts: Iterable[Concept], genes: bool = False) -> Iterator[Concept]
         for concept in batch:
             pairs = [next(forms) for _ in concept.names]
             kept = _distinct(
-                [p for p in pairs if _usable(p[0], concept.types) and not (genes and _UNNAMED_GENE.fullmatch(p[0]))]
+                [
+                    p
+                    for p in pairs
+                    if _usable(p[0], concept.types) and not (genes and _UNNAMED_GENE.fullmatch(p[0]))
+                ]
             )
             if kept:
                 yield Concept(concept.id, concept.types, kept)
@@ -59,6 +63,8 @@ def _usable(name: str, types: Collection[str]) -> bool:
     if any(name.count(a) != name.count(b) for a, b in ("()", "[]")):
         return False  # cut off somewhere on its way
     signs = len(_SIGN.findall(name))
+    if "Disease" in types and len(name) <= 2:
+        return False  # an abbreviation; that of another thing more often than not
     return "Chemical" not in types or len(name) <= SYSTEMATIC_LENGTH or signs < SYSTEMATIC_SHARE * len(name)
 
 
@@ -66,8 +72,8 @@ def _distinct(pairs: list[tuple[str, str]]) -> list[str]:
     seen: set[object] = set()
     straight = {tuple(sorted(form.split())) for name, form in pairs if ", " not in name}
     kept = []
-    for name, form in pairs:
-        if ", " in name and tuple(sorted(form.replace(" , ", " ").split())) in straight:
+    for number, (name, form) in enumerate(pairs):
+        if number and ", " in name and tuple(sorted(form.replace(" , ", " ").split())) in straight:
             continue
         # A short name in capitals is matched only where the text has them; see rules.yaml.
         capitals = min(2, len(_CAPITAL.findall(name))) if len(name) <= 8 and " " not in name else 0
@@ -109,5 +115,3 @@ def _with_forms(concepts: Iterable[Concept]) -> Iterator[tuple[Concept, list[str
         forms = iter(normalise_all([name for concept in batch for name in concept.names]))
         for concept in batch:
             yield concept, [next(forms) for _ in concept.names]
-
-

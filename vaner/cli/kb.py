@@ -16,6 +16,7 @@ from vaner.errors import VanerError
 
 if TYPE_CHECKING:
     from vaner.document import Document
+    from vaner.knowledge import KnowledgeBase
     from vaner.vocabularies.sources import Source
     from vaner.vocabularies.terms import Term
 
@@ -55,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
     lookup = actions.add_parser("lookup", help="the names and concepts with a name's normal form")
-    lookup.add_argument("kb", metavar="KB", help="the index")
+    lookup.add_argument("kb", metavar="KB", help="the index, or open")
     lookup.add_argument("names", nargs="+", metavar="NAME", help="names to look up")
     lookup.add_argument("--related", type=int, default=0, metavar="N", help="also the N most similar names")
     lookup.add_argument(
@@ -63,12 +64,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
     stats = actions.add_parser("stats", help="what an index holds and was made from")
-    stats.add_argument("kb", metavar="KB", help="the index")
+    stats.add_argument("kb", metavar="KB", help="the index, or open")
     stats.add_argument("--verify", action="store_true", help="read the whole file, compare its checksums")
     stats.add_argument("--json", action="store_true", help="print one JSON object")
 
     match = actions.add_parser("match", help="mark the names in documents (the dictionary tagger)")
-    match.add_argument("kb", metavar="KB", help="the index")
+    match.add_argument("kb", metavar="KB", help="the index, or open")
     match.add_argument("--input", required=True, metavar="FILE", help="in any format that VANER reads")
     match.add_argument("--input_format", default="auto", metavar="FORMAT", help="default: %(default)s")
     match.add_argument(
@@ -81,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     link = actions.add_parser(
         "link", help="add concept ids to the spans of documents; score them against gold"
     )
-    link.add_argument("kb", metavar="KB", help="the index")
+    link.add_argument("kb", metavar="KB", help="the index, or open")
     link.add_argument("--input", required=True, metavar="FILE", help="documents with spans")
     link.add_argument("--input_format", default="auto", metavar="FORMAT", help="default: %(default)s")
     link.add_argument("--output", metavar="FILE", help="where to write them (default: only print the scores)")
@@ -139,6 +140,7 @@ def _build(args: argparse.Namespace) -> None:
     twice = [name for name, count in Counter(s.name for s in sources).items() if count > 1]
     if twice:
         raise VanerError(f"source {twice[0]} is given twice; give it once")
+    sources = [part for source in sources for part in source.parts or (source,)]
     for source in sources:
         source.paths(args.kb_root)
     rules = Rules.load(args.rules or shipped("kb"))
@@ -171,12 +173,22 @@ def _build(args: argparse.Namespace) -> None:
     print(f"{args.output}: {size / 1e6:.1f} MB, {seconds:.0f} s")
 
 
+def _index(name: str) -> KnowledgeBase:
+    from vaner.knowledge import KnowledgeBase
+    from vaner.knowledge.shipped import NO_INDEX, named_index
+
+    path = named_index(name)
+    if path is None:
+        raise VanerError(f"{NO_INDEX}: no index; name one")
+    return KnowledgeBase(path)
+
+
 def _lookup(args: argparse.Namespace) -> int:
-    from vaner.knowledge import KnowledgeBase, normalise
+    from vaner.knowledge import normalise
 
     if args.related < 0:
         raise VanerError(f"--related {args.related}: give a number from 0")
-    kb = KnowledgeBase(args.kb)
+    kb = _index(args.kb)
     missing = 0
     for name in args.names:
         found = kb.lookup(name)
@@ -200,9 +212,7 @@ def _lookup(args: argparse.Namespace) -> int:
 
 
 def _stats(args: argparse.Namespace) -> None:
-    from vaner.knowledge import KnowledgeBase
-
-    kb = KnowledgeBase(args.kb)
+    kb = _index(args.kb)
     if args.verify:
         kb.verify()
     counts = kb.counts()
@@ -226,10 +236,10 @@ def _stats(args: argparse.Namespace) -> None:
 
 def _match(args: argparse.Namespace) -> None:
     from vaner.formats import read, write
-    from vaner.knowledge import DictionaryTagger, KnowledgeBase, Linker
+    from vaner.knowledge import DictionaryTagger, Linker
     from vaner.report import Report
 
-    kb = KnowledgeBase(args.kb)
+    kb = _index(args.kb)
     report = Report()
     documents = DictionaryTagger(kb).tag_documents(
         read(args.input, args.input_format, report=report), args.types
@@ -251,11 +261,11 @@ def _match(args: argparse.Namespace) -> None:
 
 def _link(args: argparse.Namespace) -> None:
     from vaner.formats import read, write
-    from vaner.knowledge import KnowledgeBase, Linker
+    from vaner.knowledge import Linker
     from vaner.knowledge.linking import Accuracy
     from vaner.report import Report
 
-    kb = KnowledgeBase(args.kb)
+    kb = _index(args.kb)
     linker = Linker(kb, least=args.least, sources=args.sources)
     labels = dict(pair.split("=", 1) for pair in args.map if "=" in pair)
     if len(labels) != len(args.map):

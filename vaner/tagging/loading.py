@@ -4,7 +4,7 @@ name                      tagger
 runs/mine                 the labeler in a folder that training wrote
 vaner-smollm2-135m        the labeler that ships under this name
 owner/name                the labeler in a hub repository
-kb:names.kb               the dictionary of an index
+kb:names.kb               the dictionary of an index; kb:open of the vocabulary that vaner ships
 prompt:few-shot.yaml      a language model that is asked in words, as the file says; also in a folder of `train.py
                           --head generate`, which needs no prefix
 prefix:...                what another room registered under that prefix (`register`)
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from vaner.errors import VanerError, near
 from vaner.knowledge import DictionaryTagger, KnowledgeBase
+from vaner.knowledge.shipped import named_index
 from vaner.model.config import GENERATOR_NAME
 from vaner.tagger import Tagger
 
@@ -62,7 +63,10 @@ def _labeler(name: str, **options: Unpack[Options]) -> Tagger:
     return Vaner.from_pretrained(name, **options)  # type: ignore[arg-type]  # None is left out by load
 
 
-def _dictionary(path: str) -> Tagger:
+def _dictionary(name: str) -> Tagger:
+    path = named_index(name)
+    if path is None:
+        raise VanerError(f"kb:{name}: a dictionary needs an index; write kb:PATH or kb:open")
     return DictionaryTagger(path)
 
 
@@ -125,7 +129,7 @@ def _loader(name: str) -> tuple[Callable[..., Tagger], str]:
     if not prefix:
         return (_prompted if is_generator(name) else _labeler), name
     if prefix == "kb" and not rest:
-        raise VanerError("kb: names no index; write kb:PATH (python -m vaner kb build makes one)")
+        raise VanerError("kb: names no index; write kb:open, or kb:PATH (python -m vaner kb build makes one)")
     if prefix == "prompt" and not rest:
         raise VanerError("prompt: names no file; write prompt:FILE (configs/prompts/ has some)")
     if prefix not in _LOADERS:

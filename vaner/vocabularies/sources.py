@@ -27,7 +27,18 @@ _UNKNOWN_VERSIONS = ("as downloaded", "unknown")
 
 _OF_FOLDERS = ("MRCONSO.RRF", "MRCONSO.RRF.gz", "MRSTY.RRF", "MRSTY.RRF.gz", "names.dmp", "nodes.dmp")
 
-_FIELDS = ("title", "licence", "version", "url", "redistribution", "reader", "files", "shipped")
+_FIELDS = (
+    "title",
+    "licence",
+    "version",
+    "url",
+    "redistribution",
+    "reader",
+    "files",
+    "shipped",
+    "sha256",
+    "parts",
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +51,8 @@ class Source:
         files: paths, relative to the folder of the vocabularies unless absolute.
         licence, version, url, title, redistribution: for the record; kept in every index made from it.
         options: what the reader takes besides.
+        sha256: of each of the files, where the registry states them.
+        parts: the vocabularies that it stands for, where it stands for several; its files are theirs.
     """
 
     name: str
@@ -51,6 +64,8 @@ class Source:
     title: str = ""
     redistribution: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
+    sha256: tuple[str, ...] = ()
+    parts: tuple[Source, ...] = ()
 
     @property
     def description(self) -> dict[str, Any]:
@@ -147,6 +162,11 @@ def read_sources(path: str | os.PathLike | None = None) -> dict[str, Source]:
     for name, entry in read_yaml(path).items():
         if not isinstance(entry, dict):
             raise FormatError(f"{path}: {name} is no mapping of fields to values; write one")
+        parts: tuple[Source, ...] = ()
+        if "parts" in entry:
+            # A registry beside this one.
+            parts = tuple(read_sources(path.parent / str(entry["parts"])).values())
+            entry = {**entry, "reader": "plain", "files": [file for part in parts for file in part.files]}
         missing = [f for f in ("title", "licence", "version", "url", "reader", "files") if f not in entry]
         if missing:
             raise FormatError(f"{path}: {name} has no {', '.join(missing)}; add it")
@@ -169,6 +189,8 @@ def read_sources(path: str | os.PathLike | None = None) -> dict[str, Source]:
             title=entry["title"],
             redistribution=bool(entry.get("redistribution", False)),
             options=options,
+            sha256=tuple(entry.get("sha256", ())),
+            parts=parts,
         )
     return sources
 

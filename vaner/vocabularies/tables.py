@@ -239,7 +239,7 @@ def _rows(path: Path, layout: Table, report: Report) -> Iterator[tuple[int, list
 def read_plain(path: Path, report: Report) -> Iterator[Term]:
     """Terms of a plain list: ``id, name, type[, synonym...]``, TSV or (``.csv``) comma-separated, no header.
 
-    The type is a canonical one; a first line ``id name type`` is taken for a header.
+    The type is a canonical one, or several parted by ``|``; a first line ``id name type`` is taken for a header.
 
     Raises:
         FormatError: if no row has three columns.
@@ -273,8 +273,9 @@ def read_plain(path: Path, report: Report) -> Iterator[Term]:
                 "id with two types",
                 f"{place(path, number)}: {identifier} is {type_} here and {before} before; both are kept",
             )
-        yield Term(identifier, name, (type_,), True)
-        yield from (Term(identifier, synonym, (type_,), False) for synonym in synonyms if synonym)
+        types = tuple(type_.split("|"))
+        yield Term(identifier, name, types, True)
+        yield from (Term(identifier, synonym, types, False) for synonym in synonyms if synonym)
     if not good:
         raise FormatError(f"{path}: no row of id, name, type[, synonym...]; give another file")
 
