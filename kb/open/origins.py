@@ -84,12 +84,16 @@ def registered(name: str) -> Origin:
 
     def read(files: Files) -> Iterator[Concept]:
         concepts: dict[str, Concept] = {}
+        has_preferred: set[str] = set()
         for term in files.known[name].terms(files.root, files.report):
             if not term.id:
                 yield Concept("", term.types, [term.name])
                 continue
             concept = concepts.setdefault(term.id, Concept(term.id, term.types, []))
-            concept.names.insert(0 if term.preferred else len(concept.names), term.name)
+            first = term.preferred and term.id not in has_preferred
+            concept.names.insert(0 if first else len(concept.names), term.name)
+            if first:
+                has_preferred.add(term.id)
         yield from concepts.values()
 
     return read

@@ -7,6 +7,7 @@ index       index file -> KnowledgeBase: lookup, match, related, names of a type
 match       names in texts; similar: names like a mention
 linking     spans -> concept ids
 dictionary  texts -> spans, by lookup alone: a Tagger
+shipped     the name of an index -> its path; the shipped vocabulary, compiled once
 """
 
 from vaner.knowledge.dictionary import DictionaryTagger

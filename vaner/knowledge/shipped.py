@@ -102,7 +102,7 @@ def _damage(path: Path) -> str | None:
     """What is wrong with the file, None where it is whole as far as its header, its length and its end say."""
     try:
         store.Store(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return f"{path}: not there"
     except FormatError as error:
         return str(error)
