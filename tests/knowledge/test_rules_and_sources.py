@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+from itertools import islice
 
 import pytest
 
@@ -119,9 +120,25 @@ def test_every_entry_says_licence_version_and_types():
 
 def test_shipped_vocabulary():
     source, report = read_sources()["open"], Report()
-    types = {t for term in source.terms(None, report) for t in term.types}
-    assert types == {"Disease", "Gene", "CellType"}
-    assert not report.counts
+    terms = [term for part in source.parts for term in islice(part.terms(None, report), 20_000)]
+    assert {t for term in terms for t in term.types} == {
+        *("Disease", "Chemical", "Gene", "Species", "CellLine", "CellType", "Anatomy")
+    }
+    assert {part.reader for part in source.parts} == {"plain"} and not report.counts
+    assert sum(not term.id for term in terms) < len(terms) / 5
+    first = next(source.terms(None, report))
+    assert first == next(source.parts[0].terms(None, report)), "it can be read as one, too"
+
+
+def test_parts_of_a_vocabulary_are_in_a_registry_of_their_own(make):
+    fields = "title: X, licence: L, version: 1, url: u"
+    make("parts/p.yaml", f"a: {{{fields}, reader: plain, files: [a.tsv], shipped: true, sha256: [x]}}\n")
+    found = read_sources(make("s.yaml", f"x: {{{fields}, parts: parts/p.yaml, shipped: true}}\n"))["x"]
+    (part,) = found.parts
+    assert part.name == "a" and part.sha256 == ("x",) and found.files == part.files
+    make("parts/a.tsv", "1\tinsulin\tGene|Chemical\tHumulin\n")
+    expected = [Term("1", name, ("Gene", "Chemical"), name == "insulin") for name in ("insulin", "Humulin")]
+    assert list(found.terms(None, Report())) == list(part.terms(None, Report())) == expected
 
 
 def test_bad_registry(make):
@@ -198,7 +215,7 @@ def test_what_an_index_records_of_a_source(make, tmp_path):
     assert resolve(str(path), known, type="X").record(None)["version"] == "releases/2026-01-01"
     make("doid/HumanDO.obo", obo)
     assert known["doid-2015"].record(tmp_path)["version"] == "2015-05-14"
-    assert known["open"].record(None)["licence"].startswith("CC-BY-4.0")
+    assert known["open"].parts[0].record(None)["licence"].startswith("CC0-1.0")
 
 
 def test_sources_by_path(make, tmp_path):

@@ -219,7 +219,7 @@ def _stats(args: argparse.Namespace) -> None:
     if args.json:
         print(json.dumps({**kb.description, "by_type": counts, "bytes": kb.sizes()}, ensure_ascii=False))
         return
-    print(f"{args.kb}: {Path(args.kb).stat().st_size / 1e6:.1f} MB" + (", verified" if args.verify else ""))
+    print(f"{args.kb}: {kb.path.stat().st_size / 1e6:.1f} MB" + (", verified" if args.verify else ""))
     print(
         f"{len(kb):,} names, {kb.description['keys']:,} normal forms, {kb.description['concepts']:,} concepts"
     )
