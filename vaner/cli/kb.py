@@ -1,4 +1,4 @@
-"""In: vocabularies or an index. Out: an index; what it holds, and what it finds for a name or in a file."""
+"""In: vocabularies or an index. Out: an index; what it holds, finds for a name or in a file, and has of corpora."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vaner.cli.options import say
+from vaner.cli.options import add_data_root, add_registry, notes, say
 from vaner.errors import VanerError
 
 if TYPE_CHECKING:
+    from vaner.corpora.coverage import Counts, Coverage
     from vaner.document import Document
     from vaner.knowledge import KnowledgeBase
     from vaner.vocabularies.sources import Source
@@ -99,6 +102,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--map", nargs="*", default=[], metavar="LABEL=TYPE", help="corpus type -> canonical type"
     )
 
+    coverage = actions.add_parser(
+        "coverage", help="how many mentions of corpora an index has; whether a vocabulary was made from one"
+    )
+    coverage.add_argument("kb", metavar="KB", help="the index")
+    coverage.add_argument(
+        "--corpus", nargs="+", required=True, metavar="NAME", help="corpora, paths or hf:DATASET"
+    )
+    coverage.add_argument(
+        "--splits",
+        nargs="+",
+        default=["train", "dev", "test"],
+        metavar="SPLIT",
+        help="those that are opened; a split without files is named and passed over (default: train dev test)",
+    )
+    coverage.add_argument("--json", metavar="FILE", help="write all counts, distinct forms too, as JSON")
+    coverage.add_argument("--markdown", action="store_true", help="print Markdown")
+    add_data_root(coverage)
+    add_registry(coverage)
+
     sources = actions.add_parser("sources", help="the registered vocabularies")
     sources.add_argument("--registry", metavar="YAML", help="another registry than kb/sources.yaml")
     sources.add_argument("--kb_root", metavar="FOLDER", help="where their files are (default: $VANER_KB)")
@@ -111,6 +133,7 @@ def run(args: argparse.Namespace) -> int | None:
         "stats": _stats,
         "match": _match,
         "link": _link,
+        "coverage": _coverage,
         "sources": _sources,
     }[args.action](args)
 
@@ -286,6 +309,79 @@ def _link(args: argparse.Namespace) -> None:
     for line in accuracy.table():
         print(line)
     say(report)
+
+
+def _coverage(args: argparse.Namespace) -> int:
+    from vaner.corpora.coverage import coverage, forms_of_splits
+    from vaner.corpora.origin import suspects
+    from vaner.corpora.own import all_corpora, named
+    from vaner.files import check_parent, write_text
+    from vaner.knowledge import KnowledgeBase
+
+    if args.json:
+        check_parent(args.json)
+    kb = KnowledgeBase(args.kb)
+    known = all_corpora(args.registry)
+    corpora = [named(name, known) for name in args.corpus]
+    if unknown := [split for split in args.splits if not any(split in corpus.files for corpus in corpora)]:
+        raise VanerError(
+            f"--splits {unknown[0]}: none of these corpora has it; splits are called train, dev, test"
+        )
+    annotated = {}
+    for corpus in corpora:
+        there = corpus.present(args.data_root)
+        wanted = [split for split in args.splits if split in corpus.files]
+        if not any(split in there for split in wanted):
+            # Says which folder was looked into, and where to get it.
+            corpus.paths(wanted[0] if wanted else args.splits[0], args.data_root)
+        for split in wanted:
+            if split in there:
+                annotated.update(forms_of_splits(kb, [(corpus, split)], args.data_root))
+            else:
+                notes([f"{corpus.name}: no files of its {split} split; nothing of it is counted"])
+    covered = coverage(annotated, [of for of in annotated if of[1] == "train"])
+    suspected = suspects(kb, annotated)
+    if args.json:
+        counts = {
+            "index": kb.fingerprint,
+            "covered": [asdict(one) for one in covered],
+            "suspects": [asdict(one) for one in suspected],
+        }
+        write_text(args.json, json.dumps(counts, indent=2, ensure_ascii=False) + "\n")
+    print(_covered(covered, "github" if args.markdown else "simple"))
+    for suspect in suspected:
+        print(suspect)
+    if not suspected:
+        print("no vocabulary of the index looks made from one of these corpora")
+    return 1 if suspected else 0
+
+
+def _covered(covered: list[Coverage], style: str) -> str:
+    """The table of `kb coverage`: of each type, then of all types of a split."""
+    from tabulate import tabulate
+
+    from vaner.corpora.coverage import Counts
+
+    rows = []
+    for (corpus, split), group in groupby(covered, key=lambda one: (one.corpus, one.split)):
+        found = {one.type: (one.all, one.unseen) for one in group}
+        if len(found) > 1:
+            every, unseen = (sum(counts, Counts()) for counts in zip(*found.values(), strict=True))
+            found["all"] = (every, unseen)
+        for type, (every, unseen) in found.items():
+            last = ["", "", ""] if split == "train" else _shares(unseen)
+            rows.append([corpus, split, type, *_shares(every), *last])
+    shares = ["in index %", "any type %"]
+    header = ["corpus", "split", "type", "mentions", *shares, "unseen", *shares]
+    return tabulate(
+        rows, header, tablefmt=style, colalign=["left"] * 3 + ["right"] * 6, disable_numparse=True
+    )
+
+
+def _shares(counts: Counts) -> list[str]:
+    parts = (counts.mentions_as_type, counts.mentions_as_any)
+    shares = [f"{100 * part / counts.mentions:.1f}" if counts.mentions else "-" for part in parts]
+    return [f"{counts.mentions:,}", *shares]
 
 
 def _sources(args: argparse.Namespace) -> None:

@@ -14,7 +14,7 @@ from vaner.errors import FormatError, VanerError
 from vaner.knowledge.arrays import ranges
 from vaner.knowledge.compile import LISTED, Compiler
 from vaner.knowledge.match import Finder, Match
-from vaner.knowledge.normalise import NORMAL_FORM, OLDER_FORMS, normal_words
+from vaner.knowledge.normalise import NORMAL_FORM, OLDER_FORMS, join, normal_words
 from vaner.knowledge.rules import CAPITALS, LAST, MUTED, Rules
 from vaner.knowledge.similar import Similar
 from vaner.knowledge.store import Store, Strings
@@ -24,6 +24,7 @@ from vaner.vocabularies.terms import Term
 log = logging.getLogger(__name__)
 
 _NO_NAME = 0xFFFFFFFF
+_CHUNK = 1 << 20  # normal forms looked at together
 
 
 @dataclass(frozen=True)
@@ -215,22 +216,27 @@ class KnowledgeBase:
     def _masks_of(self, numbers: np.ndarray, *, muted: bool = False) -> np.ndarray:
         """Bits of the types of names, none for muted ones unless these are wanted too; shape of ``numbers``."""
         arrays = self._arrays
-        by_types, types_of = arrays["concept_masks"], arrays["concept_types"]
-        place = arrays["name_concept"][numbers]
-        listed = np.flatnonzero(place & np.uint32(LISTED))
-        masks = np.zeros(len(numbers), np.uint64)
-        single = (place & np.uint32(LISTED)) == 0
-        masks[single] = by_types[types_of[place[single]]]
-        if len(listed):
-            more = arrays["more_concepts"]
-            start = (place[listed] & np.uint32(LISTED - 1)).astype(np.int64)
-            count = more[start].astype(np.int64)
-            masks[listed] = np.bitwise_or.reduceat(
-                by_types[types_of[more[ranges(start + 1, count)]]], np.cumsum(count) - count
-            )
+        concepts, count = self._concepts(numbers)
+        masks = arrays["concept_masks"][arrays["concept_types"][concepts]]
+        if len(concepts) > len(numbers):
+            masks = np.bitwise_or.reduceat(masks, np.cumsum(count) - count)
         if not muted:
             masks[(arrays["name_flags"][numbers] & MUTED) > 0] = 0
         return masks
+
+    def _concepts(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The concepts of names, one name's after the other's, and how many each has, shape of ``numbers``."""
+        place, more = self._arrays["name_concept"][numbers], self._arrays["more_concepts"]
+        count = np.ones(len(numbers), np.int64)
+        listed = np.flatnonzero(place & np.uint32(LISTED))
+        if not len(listed):
+            return place, count
+        start = (place[listed] & np.uint32(LISTED - 1)).astype(np.int64)
+        count[listed] = more[start]
+        concepts = np.repeat(place, count)
+        first = np.cumsum(count) - count
+        concepts[ranges(first[listed], count[listed])] = more[ranges(start + 1, count[listed])]
+        return concepts, count
 
     def names(self, type: str | None = None) -> Iterator[Name]:
         """The names of a canonical type, muted ones left out; see ``name_numbers``."""
@@ -241,6 +247,62 @@ class KnowledgeBase:
         """Names that can be matched, for each canonical type."""
         masks = self._masks_of(np.arange(len(self)))
         return {name: int(np.count_nonzero(masks & np.uint64(1 << bit))) for name, bit in self._bits.items()}
+
+    # --- what its vocabularies have ---
+
+    def keys_and_types(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """The normal form of each text, as a key, and the types that a text made of nothing else matches as.
+
+        Returns:
+            `key_of` each text, and bits of types in the order of ``types``; uint64, shape ``(len(texts),)``.
+        """
+        joined, starts = join(texts)
+        words = normal_words(joined)
+        first = np.searchsorted(words.start, starts[:-1])
+        end = np.searchsorted(words.start, starts[1:] - 1)
+        keys = words.keys(first, end - first)
+        slots = self._finder.slots(keys)
+        masks = np.zeros(len(texts), np.uint64)
+        known = np.flatnonzero((slots >= 0) & (end > first))
+        capitals = np.minimum(words.uppercase[end[known]] - words.uppercase[first[known]], 2)
+        masks[known] = self._arrays["key_masks"][self._arrays["key_types"][slots[known]], capitals]
+        return keys, masks
+
+    def in_vocabularies(self, keys: np.ndarray) -> np.ndarray:
+        """Which vocabularies have a name of each normal form that is not muted.
+
+        Args:
+            keys: `key_of` the normal forms, uint64.
+
+        Returns:
+            bool, shape ``(vocabularies, len(keys))``, in the order of ``description["vocabularies"]``.
+        """
+        slots = self._finder.slots(keys)
+        known = np.flatnonzero(slots >= 0)
+        found = np.zeros((len(self._sources), len(keys)), bool)
+        found[:, known] = self._in_vocabularies(self._arrays["key_name"][slots[known]].astype(np.int64))
+        return found
+
+    def vocabulary_sizes(self) -> np.ndarray:
+        """How many normal forms with a name that is not muted each vocabulary has, shape ``(vocabularies,)``."""
+        first = self._arrays["key_name"].astype(np.int64)
+        sizes = np.zeros(len(self._sources), np.int64)
+        for start in range(0, len(first), _CHUNK):
+            sizes += self._in_vocabularies(first[start : start + _CHUNK]).sum(axis=1)
+        return sizes
+
+    def _in_vocabularies(self, first: np.ndarray) -> np.ndarray:
+        """`in_vocabularies` of the normal forms whose first names have these numbers."""
+        flags, source = self._arrays["name_flags"], self._arrays["concept_source"]
+        last = np.flatnonzero(flags & LAST)
+        spellings = last[np.searchsorted(last, first)] + 1 - first
+        numbers = ranges(first, spellings)
+        form = np.repeat(np.arange(len(first)), spellings)
+        kept = (flags[numbers] & MUTED) == 0
+        concepts, count = self._concepts(numbers[kept])
+        found = np.zeros((len(self._sources), len(first)), bool)
+        found[source[concepts], np.repeat(form[kept], count)] = True
+        return found
 
     # --- lookup ---
 

@@ -19,6 +19,7 @@ from vaner.model.config import ModelConfig
 Evaluation = Mapping[str, Any]
 
 CALIBRATION_HEADING = "## What a score means"
+COVERAGE_HEADING = "## What the vocabulary covers"
 
 _LEAKAGE = {
     "drop": "None of them was trained on.",
@@ -59,6 +60,7 @@ def render(
         ),
         published="\n".join(_published(evaluations, published)) if published else "",
         mistakes=(mistakes or "").strip(),
+        coverage="\n".join(_coverage(run.get("lookups"))),
         calibration="\n".join(_calibration(settings)),
     )
     return str(card).rstrip() + "\n"
@@ -142,6 +144,44 @@ def _calibration(settings: ModelConfig) -> list[str]:
     if left := {kind: one["reason"] for kind, one in record["types"].items() if one["reason"]}:
         lines += ["", *(f"- {kind} stays as it is: {reason}." for kind, reason in left.items())]
     return [*lines, ""]
+
+
+def _coverage(lookups: Mapping[str, Any] | None) -> list[str]:
+    """The section on what the index of lookups has of each split; empty where the model has none."""
+    if not lookups:
+        return []
+    found = lookups["leakage"]
+    lines = [COVERAGE_HEADING, ""]
+    if found["mode"] == "off":
+        said = "What the index has of dev and test was not counted, nor was it checked that no list in it came from one"
+        return [*lines, f"{said} (`--kb_leakage off`).", ""]
+    lines += [
+        "Mentions that the index of lookups has as a name of their type, and in brackets of any type, in percent. "
+        "Unseen: no corpus that was trained on annotates the form with this type.",
+        "",
+        _row(["corpus", "split", "type", "mentions", "in the index", "unseen in training", "in the index"]),
+        _row(["---"] * 7),
+    ]
+    for one in found["covered"]:
+        seen, unseen = one["seen"], one["unseen"]
+        cells = [_covered({kind: seen[kind] + unseen[kind] for kind in seen}), _covered(unseen)]
+        lines.append(
+            _row([one["corpus"], one["split"], one["type"], *(cell for pair in cells for cell in pair)])
+        )
+    lines += ["", *(f"- {suspect}. It was trained with all the same." for suspect in found["suspects"])]
+    if found["unread"]:
+        lines.append(f"- Not counted, for want of files: {', '.join(found['unread'])}.")
+    return [*lines, ""]
+
+
+def _covered(counts: Mapping[str, int]) -> tuple[str, str]:
+    """How many mentions, and which share of them an index has."""
+    whole = counts["mentions"]
+    shares = [
+        f"{100 * counts[kind] / whole:.1f}" if whole else "-"
+        for kind in ("mentions_as_type", "mentions_as_any")
+    ]
+    return f"{whole:,}", f"{shares[0]} ({shares[1]})"
 
 
 def _own_scores(dev: Mapping[str, Any]) -> list[str]:

@@ -1,9 +1,11 @@
-"""In: an index, training documents, the corpora's dev and test splits. Out: keys of names not to train on; counts.
+"""In: an index, training documents, the corpora's dev and test splits. Out: what of it not to train on; counts.
 
     gold mentions of dev and test  -  gold mentions of training   =   held out     (by type and normal form)
     held out                       &  names of the index          =   dropped      (from what is drawn)
 
-A name that a model could otherwise learn from the knowledge base alone, although it scores as never seen.
+Such a name a model could otherwise learn from the knowledge base alone, although it scores as never seen. Lookups draw
+no names: they say what the index has at each word, in training and in tagging alike. For them the index has to be
+honest, which `gate_lookups` checks of each of its vocabularies (`vaner.corpora.origin`).
 """
 
 from __future__ import annotations
@@ -11,11 +13,13 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
+from vaner.corpora.coverage import Coverage, coverage, forms, forms_of_splits
+from vaner.corpora.origin import Suspect, suspects
 from vaner.corpora.registry import Corpus
 from vaner.document import Document
 from vaner.errors import VanerError
@@ -170,16 +174,111 @@ def gate(
     Raises:
         VanerError: an unknown mode.
     """
-    if mode not in MODES:
-        raise VanerError(f"--kb_leakage {mode}: choose {', '.join(MODES)}")
+    _check_mode(mode)
     if mode == "off":
         return Gate()
+    present, unread = _present(held_out, data_root)
+    found = leaks(kb, keys_by_type(training), present, data_root)
+    dropped = frozenset().union(*(leak.keys for leak in found.values())) if mode == "drop" else frozenset()
+    return Gate(mode, dropped, found, unread)
+
+
+def _check_mode(mode: str) -> None:
+    if mode not in MODES:
+        raise VanerError(f"--kb_leakage {mode}: choose {', '.join(MODES)}")
+
+
+def _present(
+    held_out: Iterable[tuple[Corpus, str]], data_root: str | os.PathLike | None
+) -> tuple[list[tuple[Corpus, str]], tuple[str, ...]]:
+    """The pairs whose files are there, and as ``corpus split`` those whose files are not."""
     present, unread = [], []
     for corpus, split in held_out:
         if split in corpus.present(data_root):
             present.append((corpus, split))
         elif split in corpus.files:
             unread.append(f"{corpus.name} {split}")
-    found = leaks(kb, keys_by_type(training), present, data_root)
-    dropped = frozenset().union(*(leak.keys for leak in found.values())) if mode == "drop" else frozenset()
-    return Gate(mode, dropped, found, tuple(unread))
+    return present, tuple(unread)
+
+
+@dataclass(frozen=True)
+class LookupGate:
+    """What the index of lookups has of each split, and which of its vocabularies look made from a corpus.
+
+    Attributes:
+        mode: ``drop``, which refuses an index with such a vocabulary; ``report``; ``off``, which opens no file.
+        covered: one for each corpus, split and type.
+        suspects: why a vocabulary looks made from a corpus.
+        unread: splits, as ``corpus split``, whose files are not there: nothing of them is counted.
+    """
+
+    mode: str = "off"
+    covered: tuple[Coverage, ...] = ()
+    suspects: tuple[Suspect, ...] = ()
+    unread: tuple[str, ...] = ()
+
+    def lines(self) -> list[str]:
+        """The report: one line for each held-out split and type, and what is suspected."""
+        if self.mode == "off":
+            return ["lookups: what the index has of dev and test was not counted (--kb_leakage off)"]
+        lines = [
+            f"lookups: {one.corpus} {one.split}: the index has {one.all.mentions_as_type:,} of {one.all.mentions:,} "
+            f"{one.type} mentions, {one.unseen.mentions_as_type:,} of the {one.unseen.mentions:,} unseen in training"
+            for one in self.covered
+            if one.split != "train"
+        ]
+        lines += [
+            f"lookups: {suspect}; trained on all the same (--kb_leakage report)" for suspect in self.suspects
+        ]
+        if self.unread:
+            lines.append(f"lookups: no files of {', '.join(self.unread)}: nothing of theirs is counted")
+        return lines
+
+    def record(self) -> dict[str, Any]:
+        """The report for run.json."""
+        return {
+            "mode": self.mode,
+            "covered": [asdict(one) for one in self.covered],
+            "suspects": [str(suspect) for suspect in self.suspects],
+            "unread": list(self.unread),
+        }
+
+
+def gate_lookups(
+    kb: KnowledgeBase,
+    training: Mapping[str, Iterable[Document]],
+    held_out: Iterable[tuple[Corpus, str]],
+    data_root: str | os.PathLike | None = None,
+    mode: str = "drop",
+    *,
+    held_back: Mapping[str, Iterable[Document]] | None = None,
+) -> LookupGate:
+    """Count what an index has of what is annotated, and look for vocabularies that were made from a corpus.
+
+    Args:
+        kb: the index that lookups read.
+        training: corpus's name -> the documents of it that are trained on.
+        held_out: ``(corpus, split)`` pairs that must stay unseen; those without files are named in the report.
+        data_root: folder of the corpora.
+        mode: one of MODES.
+        held_back: corpus's name -> documents that choose the model and are in none of these files.
+
+    Raises:
+        VanerError: an unknown mode; in mode ``drop``, a vocabulary that looks made from a corpus.
+    """
+    _check_mode(mode)
+    if mode == "off":
+        return LookupGate()
+    present, unread = _present(held_out, data_root)
+    trained = {(name, "train"): forms(kb, documents) for name, documents in training.items()}
+    annotated = {
+        **trained,
+        **{(name, "dev"): forms(kb, documents) for name, documents in (held_back or {}).items()},
+        **forms_of_splits(kb, present, data_root),
+    }
+    suspected = tuple(suspects(kb, annotated))
+    if mode == "drop" and suspected:
+        raise VanerError(
+            f"{kb.path}: {suspected[0]}; build the index without it, or train all the same with --kb_leakage report"
+        )
+    return LookupGate(mode, tuple(coverage(annotated, trained)), suspected, unread)

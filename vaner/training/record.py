@@ -14,7 +14,7 @@ from vaner import provenance
 from vaner.training.arguments import KnowledgeArguments, Run, command_line
 from vaner.training.gathering import Gathered
 from vaner.training.generation import Generation
-from vaner.training.leakage import Gate
+from vaner.training.leakage import Gate, LookupGate
 from vaner.training.mixture import Mixture
 from vaner.training.names import RelatedNames
 from vaner.training.trainer import VanerTrainer
@@ -65,6 +65,17 @@ def log_names(names: RelatedNames, mixture: Mixture, gate: Gate) -> None:
         )
 
 
+def log_lookups(gate: LookupGate) -> None:
+    """What the index of lookups has of the held-out splits."""
+    for line in gate.lines():
+        log.info(line)
+
+
+def lookups_record(knowledge: KnowledgeArguments, gate: LookupGate) -> dict[str, Any]:
+    """What run.json says of lookups."""
+    return {"index": provenance.file_hashes([str(knowledge.kb)]), "leakage": gate.record()}
+
+
 def names_record(
     knowledge: KnowledgeArguments, names: RelatedNames, mixture: Mixture, gate: Gate
 ) -> dict[str, Any]:
@@ -101,6 +112,7 @@ def run_record(
     names: dict[str, Any],
     scores: dict[str, Any],
     seconds: float,
+    lookups: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What made a model: command, sizes, versions, hashes, arguments, dev scores.
 
@@ -111,6 +123,7 @@ def run_record(
         names: of `names_record`, empty without rows of names.
         scores: of dev.
         seconds: the run took.
+        lookups: of `lookups_record`, None without lookups.
     """
     return {
         "command": command_line(run.words),
@@ -134,6 +147,7 @@ def run_record(
             for s in gathered.sources
         },
         **({"knowledge": names} if names else {}),
+        **({"lookups": lookups} if lookups else {}),
         **({"hints": hints} if (hints := _hints_record(trainer.mixture, run.knowledge)) else {}),
         **(
             {
