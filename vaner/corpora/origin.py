@@ -128,8 +128,8 @@ def uneven(kb: KnowledgeBase, annotated: Annotated) -> list[Uneven]:
     total, rest = np.array(of)[:, None], np.array(other_of)[:, None]
     odds = ((yes + 0.5) / (total - yes + 0.5)) / ((no + 0.5) / (rest - no + 0.5))
     chance = hypergeom.sf(yes - 1, total + rest, yes + no, total)
-    # Of a vocabulary that has nothing of both there is nothing to compare.
-    chance = np.minimum(chance * np.count_nonzero(yes + no), 1)
+    # Where a vocabulary has nothing of both there is nothing to compare.
+    chance = np.minimum(chance * max(1, np.count_nonzero(yes + no)), 1)
     names = [vocabulary["name"] for vocabulary in kb.description["vocabularies"]]
     suspected = [
         Uneven(
