@@ -142,7 +142,7 @@ def test_chance_is_that_of_fisher_s_exact_test(corpus, tmp_path):
 
 def test_muted_names_are_no_names_of_a_vocabulary(tmp_path):
     kb = index_of(tmp_path, names=["was", "12", "acute fever"])
-    assert kb.vocabulary_sizes().tolist() == [1]
+    assert kb.vocabularies.sizes().tolist() == [1]
 
 
 def test_vocabularies_of_forms_are_those_of_a_slow_reference(tmp_path):
@@ -156,12 +156,12 @@ def test_vocabularies_of_forms_are_those_of_a_slow_reference(tmp_path):
     kb = index_of(tmp_path, **lists)
     texts = [*words, "nothing", "fevers", ""]
     keys, _ = kb.keys_and_types(texts)
-    found = kb.in_vocabularies(keys)
-    names = [v["name"] for v in kb.description["vocabularies"]]
+    found = kb.vocabularies.having(keys)
+    names = kb.vocabularies.names
     for column, text in enumerate(texts):
         slow = {c.source for name in kb.lookup(text) if not name.muted for c in name.concepts}
         assert {names[row] for row in np.flatnonzero(found[:, column])} == slow
-    assert kb.vocabulary_sizes().tolist() == [len(set(normalise_all(texts))) for texts in lists.values()]
+    assert kb.vocabularies.sizes().tolist() == [len(set(normalise_all(texts))) for texts in lists.values()]
 
 
 # --- shipped and real vocabularies and corpora ---

@@ -336,7 +336,7 @@ def _coverage(args: argparse.Namespace) -> int:
             corpus.paths(wanted[0] if wanted else args.splits[0], args.data_root)
         for split in wanted:
             if split in there:
-                annotated.update(forms_of_splits(kb, [(corpus, split)], args.data_root))
+                annotated.update(forms_of_splits(kb, [(corpus, split)], args.data_root, known.types))
             else:
                 notes([f"{corpus.name}: no files of its {split} split; nothing of it is counted"])
     covered = coverage(annotated, [of for of in annotated if of[1] == "train"])

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
 
-from vaner.corpora.registry import Corpus
+from vaner.corpora.registry import Corpus, EntityType
 from vaner.document import Document
 from vaner.knowledge import KnowledgeBase
 
 #: ``(corpus, split)`` -> type -> what is annotated there.
 Annotated = Mapping[tuple[str, str], Mapping[str, "Forms"]]
+
+#: What the registry says of types, among it which names of an index serve one.
+Types = Mapping[str, EntityType]
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Forms:
         keys: `vaner.knowledge.key_of` each, sorted, uint64.
         documents: how many documents annotate it.
         mentions: how often it is annotated.
-        as_type: how many of these mentions the index matches as a name of this type, capitals as in the text.
+        as_type: how many of these mentions the index matches as a name that serves this type, capitals as in the text.
         as_any: how many it matches as a name of any type.
     """
 
@@ -44,8 +47,14 @@ class Forms:
         return Forms(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
 
-def forms(kb: KnowledgeBase, documents: Iterable[Document]) -> dict[str, Forms]:
-    """Type -> what documents annotate of it. Mentions without a letter, digit or sign are left out."""
+def forms(kb: KnowledgeBase, documents: Iterable[Document], types: Types | None = None) -> dict[str, Forms]:
+    """Type -> what documents annotate of it. Mentions without a letter, digit or sign are left out.
+
+    Args:
+        kb: the index.
+        documents: with gold spans.
+        types: what each type may be called in the index, as genes serve proteins; another is served by its own names.
+    """
     mentions: dict[str, Counter[str]] = defaultdict(Counter)
     appears: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for number, document in enumerate(documents):
@@ -53,14 +62,18 @@ def forms(kb: KnowledgeBase, documents: Iterable[Document]) -> dict[str, Forms]:
             appears[type].append((text, number))
         for span in document.spans:
             mentions[span.type][span.text] += 1
-    return {type: _forms(kb, type, mentions[type], appears[type]) for type in sorted(mentions)}
+    served = {type: (types[type].names if types and type in types else ()) or (type,) for type in mentions}
+    return {type: _forms(kb, served[type], mentions[type], appears[type]) for type in sorted(mentions)}
 
 
-def _forms(kb: KnowledgeBase, type: str, mentions: Counter[str], appears: list[tuple[str, int]]) -> Forms:
+def _forms(
+    kb: KnowledgeBase, served_by: Sequence[str], mentions: Counter[str], appears: list[tuple[str, int]]
+) -> Forms:
     texts = list(mentions)
     spelt, types = kb.keys_and_types(texts)
+    wanted = kb.mask([type for type in served_by if type in kb.types])
     often = np.array([mentions[text] for text in texts])
-    as_type = types & np.uint64(kb.mask([type]) if type in kb.types else 0) > 0
+    as_type = types & np.uint64(wanted) > 0
     keys, form = np.unique(spelt, return_inverse=True)
 
     def count(of: np.ndarray) -> np.ndarray:
@@ -80,7 +93,7 @@ class Counts:
 
     Attributes:
         forms: distinct normal forms.
-        forms_as_type: those with a mention that the index matches as a name of the mention's type.
+        forms_as_type: those with a mention that the index matches as a name that serves the mention's type.
         forms_as_any: those with a mention that it matches as a name of any type.
         mentions, mentions_as_type, mentions_as_any: the same of all mentions.
     """
@@ -118,14 +131,17 @@ class Coverage:
 
 
 def forms_of_splits(
-    kb: KnowledgeBase, splits: Iterable[tuple[Corpus, str]], data_root: str | os.PathLike | None = None
+    kb: KnowledgeBase,
+    splits: Iterable[tuple[Corpus, str]],
+    data_root: str | os.PathLike | None = None,
+    types: Types | None = None,
 ) -> dict[tuple[str, str], dict[str, Forms]]:
     """The Forms of ``(corpus, split)`` pairs, whose files must be there.
 
     This opens test gold. Hashes of normal forms and counts leave it, and neither text nor annotation.
     """
     return {
-        (corpus.name, split): forms(kb, corpus.documents(split, data_root, on_error="skip"))
+        (corpus.name, split): forms(kb, corpus.documents(split, data_root, on_error="skip"), types)
         for corpus, split in splits
     }
 

@@ -115,7 +115,7 @@ def uneven(kb: KnowledgeBase, annotated: Annotated) -> list[Uneven]:
     has, of, other_has, other_of = [], [], [], []
     for corpus, type, splits in _by_type(annotated):
         rare = _of_one_document(splits)
-        found = {split: kb.in_vocabularies(keys).sum(axis=1) for split, keys in rare.items()}
+        found = {split: kb.vocabularies.having(keys).sum(axis=1) for split, keys in rare.items()}
         for split, other in permutations(rare, 2):
             pairs.append((corpus, type, split, other))
             has.append(found[split])
@@ -130,7 +130,7 @@ def uneven(kb: KnowledgeBase, annotated: Annotated) -> list[Uneven]:
     chance = hypergeom.sf(yes - 1, total + rest, yes + no, total)
     # Where a vocabulary has nothing of both there is nothing to compare.
     chance = np.minimum(chance * max(1, np.count_nonzero(yes + no)), 1)
-    names = [vocabulary["name"] for vocabulary in kb.description["vocabularies"]]
+    names = kb.vocabularies.names
     suspected = [
         Uneven(
             names[v],
@@ -150,12 +150,12 @@ def uneven(kb: KnowledgeBase, annotated: Annotated) -> list[Uneven]:
 
 def made_of(kb: KnowledgeBase, annotated: Annotated) -> list[MadeOf]:
     """Vocabularies of which most names are mentions of one corpus, whatever their types and splits."""
-    names = [vocabulary["name"] for vocabulary in kb.description["vocabularies"]]
-    sizes = kb.vocabulary_sizes()
+    names = kb.vocabularies.names
+    sizes = kb.vocabularies.sizes()
     suspected: list[MadeOf] = []
     for corpus in dict.fromkeys(name for name, _ in annotated):
         keys = [f.keys for (of, _), types in annotated.items() if of == corpus for f in types.values()]
-        found = kb.in_vocabularies(np.unique(np.concatenate(keys))).sum(axis=1) if keys else 0 * sizes
+        found = kb.vocabularies.having(np.unique(np.concatenate(keys))).sum(axis=1) if keys else 0 * sizes
         many = (found >= FEWEST_MENTIONS) & (found >= LEAST_SHARE * sizes)
         suspected += [
             MadeOf(names[v], corpus, int(found[v]), int(sizes[v])) for v in np.flatnonzero(many).tolist()

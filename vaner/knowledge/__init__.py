@@ -5,6 +5,7 @@ normalise   name or text -> normal words with offsets and hashes
 compile     Term ... -> index file                                (store: the file itself)
 index       index file -> KnowledgeBase: lookup, match, related, names of a type
 match       names in texts; similar: names like a mention
+vocabularies  which vocabulary has which names
 linking     spans -> concept ids
 dictionary  texts -> spans, by lookup alone: a Tagger
 shipped     the name of an index -> its path; the shipped vocabulary, compiled once

@@ -11,20 +11,19 @@ from typing import Any
 import numpy as np
 
 from vaner.errors import FormatError, VanerError
-from vaner.knowledge.arrays import ranges
 from vaner.knowledge.compile import LISTED, Compiler
 from vaner.knowledge.match import Finder, Match
 from vaner.knowledge.normalise import NORMAL_FORM, OLDER_FORMS, join, normal_words
 from vaner.knowledge.rules import CAPITALS, LAST, MUTED, Rules
 from vaner.knowledge.similar import Similar
 from vaner.knowledge.store import Store, Strings
+from vaner.knowledge.vocabularies import Vocabularies, concepts_of
 from vaner.report import Report
 from vaner.vocabularies.terms import Term
 
 log = logging.getLogger(__name__)
 
 _NO_NAME = 0xFFFFFFFF
-_CHUNK = 1 << 20  # normal forms looked at together
 
 
 @dataclass(frozen=True)
@@ -86,6 +85,7 @@ class KnowledgeBase:
         types: canonical types, in the order of their bits.
         description: counts, vocabularies with licence and version, rules.
         fingerprint: hash of what the index holds, the same wherever it lies.
+        vocabularies: which of its vocabularies has which names.
     """
 
     def __init__(self, path: str | os.PathLike) -> None:
@@ -112,6 +112,7 @@ class KnowledgeBase:
         self._names = Strings(self.path, arrays["names"], arrays["name_block"], names)
         self._ids = Strings(self.path, arrays["concept_id"], arrays["concept_id_block"], concepts)
         self._finder = Finder(arrays)
+        self.vocabularies = Vocabularies(arrays, self._finder, self._sources)
         self._similar = Similar(arrays, self._names, self._masks_of)
 
     def __reduce__(self) -> tuple[type[KnowledgeBase], tuple[str]]:
@@ -216,27 +217,13 @@ class KnowledgeBase:
     def _masks_of(self, numbers: np.ndarray, *, muted: bool = False) -> np.ndarray:
         """Bits of the types of names, none for muted ones unless these are wanted too; shape of ``numbers``."""
         arrays = self._arrays
-        concepts, count = self._concepts(numbers)
+        concepts, count = concepts_of(arrays, numbers)
         masks = arrays["concept_masks"][arrays["concept_types"][concepts]]
         if len(concepts) > len(numbers):
             masks = np.bitwise_or.reduceat(masks, np.cumsum(count) - count)
         if not muted:
             masks[(arrays["name_flags"][numbers] & MUTED) > 0] = 0
         return masks
-
-    def _concepts(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The concepts of names, one name's after the other's, and how many each has, shape of ``numbers``."""
-        place, more = self._arrays["name_concept"][numbers], self._arrays["more_concepts"]
-        count = np.ones(len(numbers), np.int64)
-        listed = np.flatnonzero(place & np.uint32(LISTED))
-        if not len(listed):
-            return place, count
-        start = (place[listed] & np.uint32(LISTED - 1)).astype(np.int64)
-        count[listed] = more[start]
-        concepts = np.repeat(place, count)
-        first = np.cumsum(count) - count
-        concepts[ranges(first[listed], count[listed])] = more[ranges(start + 1, count[listed])]
-        return concepts, count
 
     def names(self, type: str | None = None) -> Iterator[Name]:
         """The names of a canonical type, muted ones left out; see ``name_numbers``."""
@@ -248,7 +235,7 @@ class KnowledgeBase:
         masks = self._masks_of(np.arange(len(self)))
         return {name: int(np.count_nonzero(masks & np.uint64(1 << bit))) for name, bit in self._bits.items()}
 
-    # --- what its vocabularies have ---
+    # --- texts that are names ---
 
     def keys_and_types(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """The normal form of each text, as a key, and the types that a text made of nothing else matches as.
@@ -267,42 +254,6 @@ class KnowledgeBase:
         capitals = np.minimum(words.uppercase[end[known]] - words.uppercase[first[known]], 2)
         masks[known] = self._arrays["key_masks"][self._arrays["key_types"][slots[known]], capitals]
         return keys, masks
-
-    def in_vocabularies(self, keys: np.ndarray) -> np.ndarray:
-        """Which vocabularies have a name of each normal form that is not muted.
-
-        Args:
-            keys: `key_of` the normal forms, uint64.
-
-        Returns:
-            bool, shape ``(vocabularies, len(keys))``, in the order of ``description["vocabularies"]``.
-        """
-        slots = self._finder.slots(keys)
-        known = np.flatnonzero(slots >= 0)
-        found = np.zeros((len(self._sources), len(keys)), bool)
-        found[:, known] = self._in_vocabularies(self._arrays["key_name"][slots[known]].astype(np.int64))
-        return found
-
-    def vocabulary_sizes(self) -> np.ndarray:
-        """How many normal forms with a name that is not muted each vocabulary has, shape ``(vocabularies,)``."""
-        first = self._arrays["key_name"].astype(np.int64)
-        sizes = np.zeros(len(self._sources), np.int64)
-        for start in range(0, len(first), _CHUNK):
-            sizes += self._in_vocabularies(first[start : start + _CHUNK]).sum(axis=1)
-        return sizes
-
-    def _in_vocabularies(self, first: np.ndarray) -> np.ndarray:
-        """`in_vocabularies` of the normal forms whose first names have these numbers."""
-        flags, source = self._arrays["name_flags"], self._arrays["concept_source"]
-        last = np.flatnonzero(flags & LAST)
-        spellings = last[np.searchsorted(last, first)] + 1 - first
-        numbers = ranges(first, spellings)
-        form = np.repeat(np.arange(len(first)), spellings)
-        kept = (flags[numbers] & MUTED) == 0
-        concepts, count = self._concepts(numbers[kept])
-        found = np.zeros((len(self._sources), len(first)), bool)
-        found[source[concepts], np.repeat(form[kept], count)] = True
-        return found
 
     # --- lookup ---
 

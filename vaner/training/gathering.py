@@ -1,10 +1,11 @@
 """In: corpora's names and splits. Out: training corpora, dev documents, names to train on: all without overlap.
 
-Only train (or the splits asked for) is trained on, and only dev chooses the model. A test split is read in two
+Only train (or the splits asked for) is trained on, and only dev chooses the model. A test split is read in three
 places: to leave out of training what its documents share (`vaner.corpora.overlap.held_out_fingerprints`;
-``--no_drop_overlap`` leaves that out) and, where names of an index are trained on, what only it annotates
-(`vaner.training.leakage.leaks`; ``--kb_leakage off`` leaves that out). For the first its bytes are hashed too, so that
-nothing is read again where nothing changed. ``--no_open_held_out`` opens none at all.
+``--no_drop_overlap`` leaves that out); where names of an index are trained on, for what only it annotates
+(`vaner.training.leakage.leaks`); and where words are looked up in one, to count what it has of it and to see that no
+list in it was made from it (`vaner.training.leakage.gate_lookups`; ``--kb_leakage off`` leaves both out). For the first
+its bytes are hashed too, so that nothing is read again where nothing changed. ``--no_open_held_out`` opens none at all.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from vaner.knowledge.shipped import named_index
 from vaner.progress import progress
 from vaner.report import Report
 from vaner.training.arguments import DataArguments, KnowledgeArguments
-from vaner.training.leakage import Gate, gate
+from vaner.training.leakage import Gate, LookupGate, gate, gate_lookups
 from vaner.training.mixture import TrainingCorpus, temperature_weights
 from vaner.training.names import RelatedNames
 from vaner.training.reading import Wanted, code, described, held_out_described, read
@@ -297,7 +298,7 @@ def gather_lookups(knowledge: KnowledgeArguments, gathered: Gathered, types: Seq
     """What looks words up in ``--kb``, in training and when dev is scored.
 
     As with hints, no name is dropped for being annotated in dev or test: what is looked up in a text of training says
-    nothing of theirs.
+    nothing of theirs. `gate_of_lookups` checks instead that no list in the index came from a corpus.
 
     Args:
         knowledge: the index.
@@ -313,6 +314,34 @@ def gather_lookups(knowledge: KnowledgeArguments, gathered: Gathered, types: Seq
     lookups = Lookups(kb, names, nested=True)
     lookups.check(types)
     return lookups
+
+
+def gate_of_lookups(
+    kb: KnowledgeBase, knowledge: KnowledgeArguments, gathered: Gathered, data: DataArguments
+) -> LookupGate:
+    """What the index of lookups has of dev and test, and that no list in it came from a corpus.
+
+    Args:
+        kb: the index.
+        knowledge: what to do about such a list.
+        gathered: what is trained on, chooses the model and stays unseen.
+        data: where the corpora lie, and whether held-out files may be opened.
+
+    Raises:
+        VanerError: a vocabulary that looks made from a corpus, unless ``--kb_leakage report``.
+    """
+    mode = knowledge.kb_leakage if data.open_held_out else "off"
+    held_back = {name: dev for name, dev in gathered.dev.items() if "dev" not in gathered.corpora[name].files}
+    training = {source.name: source.texts.documents() for source in gathered.sources}
+    return gate_lookups(
+        kb,
+        training,
+        gathered.held_out,
+        data.data_root,
+        mode,
+        held_back=held_back,
+        types=gathered.corpora.types,
+    )
 
 
 def _index(knowledge: KnowledgeArguments, gathered: Gathered) -> KnowledgeBase:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from vaner.corpora.coverage import Coverage, coverage, forms, forms_of_splits
+from vaner.corpora.coverage import Coverage, Types, coverage, forms, forms_of_splits
 from vaner.corpora.origin import Suspect, suspects
 from vaner.corpora.registry import Corpus
 from vaner.document import Document
@@ -252,6 +252,7 @@ def gate_lookups(
     mode: str = "drop",
     *,
     held_back: Mapping[str, Iterable[Document]] | None = None,
+    types: Types | None = None,
 ) -> LookupGate:
     """Count what an index has of what is annotated, and look for vocabularies that were made from a corpus.
 
@@ -262,6 +263,7 @@ def gate_lookups(
         data_root: folder of the corpora.
         mode: one of MODES.
         held_back: corpus's name -> documents that choose the model and are in none of these files.
+        types: of the registry, which say what serves a type.
 
     Raises:
         VanerError: an unknown mode; in mode ``drop``, a vocabulary that looks made from a corpus.
@@ -270,11 +272,11 @@ def gate_lookups(
     if mode == "off":
         return LookupGate()
     present, unread = _present(held_out, data_root)
-    trained = {(name, "train"): forms(kb, documents) for name, documents in training.items()}
+    trained = {(name, "train"): forms(kb, documents, types) for name, documents in training.items()}
     annotated = {
         **trained,
-        **{(name, "dev"): forms(kb, documents) for name, documents in (held_back or {}).items()},
-        **forms_of_splits(kb, present, data_root),
+        **{(name, "dev"): forms(kb, documents, types) for name, documents in (held_back or {}).items()},
+        **forms_of_splits(kb, present, data_root, types),
     }
     suspected = tuple(suspects(kb, annotated))
     if mode == "drop" and suspected:

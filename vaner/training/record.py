@@ -71,9 +71,9 @@ def log_lookups(gate: LookupGate) -> None:
         log.info(line)
 
 
-def lookups_record(knowledge: KnowledgeArguments, gate: LookupGate) -> dict[str, Any]:
-    """What run.json says of lookups."""
-    return {"index": provenance.file_hashes([str(knowledge.kb)]), "leakage": gate.record()}
+def lookups_record(index: Path, gate: LookupGate) -> dict[str, Any]:
+    """What run.json says of lookups in an index."""
+    return {"index": provenance.file_hashes([str(index)]), "leakage": gate.record()}
 
 
 def names_record(

@@ -37,11 +37,26 @@ from vaner.training.clock import Clock
 from vaner.training.continuing import check_same, checkpoint_of, overwritten, remove, settings_of
 from vaner.training.dev import Dev
 from vaner.training.drawing import Drawing
-from vaner.training.gathering import Gathered, gather, gather_hints, gather_lookups, gather_names
+from vaner.training.gathering import (
+    Gathered,
+    gate_of_lookups,
+    gather,
+    gather_hints,
+    gather_lookups,
+    gather_names,
+)
 from vaner.training.generation import Generation
 from vaner.training.generator import Generator
 from vaner.training.mixture import Mixture
-from vaner.training.record import log_changed, log_data, log_names, names_record, run_record
+from vaner.training.record import (
+    log_changed,
+    log_data,
+    log_lookups,
+    log_names,
+    lookups_record,
+    names_record,
+    run_record,
+)
 from vaner.training.rehearsal import Known, compared, log_known, rehearsal, what_it_knows
 from vaner.training.trainer import BEST_FOLDER, VanerTrainer
 from vaner.training.upload import Upload
@@ -101,7 +116,7 @@ def train(asked: Run) -> Path:
     if checkpoint:
         check_same(checkpoint, made_with)
     settings = _settings(asked.model, data, gathered, knows)
-    names = gate = hints = lookups = None
+    names = gate = hints = lookups = lookup_gate = None
     if knowledge.kb_hints:
         hints = gather_hints(knowledge, gathered, settings.types)
         limits = {"notes": knowledge.kb_hint_notes, "tokens": knowledge.kb_hint_tokens}
@@ -111,6 +126,7 @@ def train(asked: Run) -> Path:
     left_out = LeftOut(knowledge.kb_lookup_rows, knowledge.kb_lookup_types, knowledge.kb_lookup_names)
     if knowledge.kb_lookups:
         lookups = gather_lookups(knowledge, gathered, settings.types)
+        lookup_gate = gate_of_lookups(lookups.kb, knowledge, gathered, data)
         settings = replace(settings, lookups=_lookups(lookups, left_out, gathered))
     if knowledge.kb and knowledge.kb_ratio:
         # One process looks for related names, the others read what it found.
@@ -172,7 +188,8 @@ def train(asked: Run) -> Path:
             f"hints of {', '.join(hints.types)}: {mixture.hinted_rows[0]:,} rows of the first epoch have hints of "
             "names in the index; dev is scored with them"
         )
-    if lookups:
+    if lookups and lookup_gate:
+        log_lookups(lookup_gate)
         there = [type for type in settings.types if type in lookups.types]
         log.info(f"lookups of {', '.join(there)} in {lookups.kb.path}; dev is scored with them")
 
@@ -217,7 +234,10 @@ def train(asked: Run) -> Path:
     if trainer.interruption.signal is not None:
         _stopped(trainer)
     kept_names = names_record(knowledge, names, mixture, gate) if names and gate else {}
-    folder = _finish(asked, trainer, gathered, kept_names, started, (kept, before) if kept else None)
+    kept_lookups = lookups_record(lookups.kb.path, lookup_gate) if lookups and lookup_gate else {}
+    folder = _finish(
+        asked, trainer, gathered, kept_names, kept_lookups, started, (kept, before) if kept else None
+    )
     if upload and args.process_index == 0:
         log.info(f"uploaded to {upload.send(folder)}")
     return folder
@@ -362,6 +382,7 @@ def _finish(
     trainer: VanerTrainer,
     gathered: Gathered,
     names: dict[str, Any],
+    lookups: dict[str, Any],
     started: float,
     kept: tuple[Known, dict[str, dict[str, Any]]] | None,
 ) -> Path:
@@ -382,7 +403,7 @@ def _finish(
     after = trainer.score_dev(kept[0].dev) if kept and not (chosen and trainer.is_sharded) else {}
     if args.process_index == 0:
         forgotten = compared(kept[1], after) if kept else {}
-        record = run_record(asked, trainer, gathered, names, scores, time.monotonic() - started)
+        record = run_record(asked, trainer, gathered, names, scores, time.monotonic() - started, lookups)
         if forgotten:
             record["known_before"] = forgotten
         shown = {k: v for k, v in record.items() if k not in ("arguments",)}
