@@ -41,6 +41,8 @@ LIGHT = [
     "knowledge",
     "corpora.registry",
     "corpora.overlap",
+    "corpora.coverage",
+    "corpora.origin",
     "inputs.instructions",
     "inputs.batching",
     "inputs.hints",
