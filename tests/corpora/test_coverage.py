@@ -23,7 +23,7 @@ SAMPLES = ["ncbi-disease-sample", "bc5cdr-sample", "bc2gm-sample", "linnaeus-sam
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory):
-    """Half of what the samples annotate in train and dev as names, some in small letters; and one of two types."""
+    """Half of what the samples annotate in train and dev as names, some in small letters; a quarter as cell lines."""
     registry, texts = read_registry(), defaultdict(set)
     for name, split in product(SAMPLES, ("train", "dev")):
         for document in registry[name].documents(split):
@@ -34,6 +34,12 @@ def index(tmp_path_factory):
         for type, found in texts.items()
         for i, text in enumerate(sorted(found))
         if i % 2
+    ]
+    terms += [
+        Term(f"C{i}", text, ("CellLine",), True)
+        for found in texts.values()
+        for i, text in enumerate(sorted(found))
+        if i % 4 == 0
     ]
     terms.append(Term("X1", "COPDX", ("Disease", "Gene"), True))
     path = tmp_path_factory.mktemp("kb") / "kb.idx"
