@@ -316,11 +316,10 @@ def _coverage(args: argparse.Namespace) -> int:
     from vaner.corpora.origin import suspects
     from vaner.corpora.own import all_corpora, named
     from vaner.files import check_parent, write_text
-    from vaner.knowledge import KnowledgeBase
 
     if args.json:
         check_parent(args.json)
-    kb = KnowledgeBase(args.kb)
+    kb = _index(args.kb)
     known = all_corpora(args.registry)
     corpora = [named(name, known) for name in args.corpus]
     if unknown := [split for split in args.splits if not any(split in corpus.files for corpus in corpora)]:
