@@ -7,7 +7,6 @@ any resumed run draws the same rows.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import InitVar, dataclass, field
 
@@ -22,6 +21,7 @@ from vaner.text.tags import IGNORED, I
 from vaner.text.units import Text, group
 from vaner.training.drawing import Draw, Drawing, Draws, Hinted, NameRows, Units
 from vaner.training.names import Example, RelatedNames
+from vaner.training.schedule import NAMES, TEXT, THROUGHOUT, Order, Schedule
 from vaner.training.texts import Texts
 from vaner.training.tokens import Tokens
 
@@ -74,6 +74,8 @@ class Mixture:
         seed: of everything drawn.
         names: draws rows of knowledge-base names for the units of an epoch, which are added to its rows.
         hints: writes the hints of instructions; none without it.
+        schedule: when rows of names are read. Unless ``throughout``, they have batches of their own, and those of text
+            are, bit for bit and in their order, what they are without names.
 
     Attributes:
         name_rows: how many rows of names each epoch has.
@@ -98,6 +100,7 @@ class Mixture:
         seed: int,
         names: RelatedNames | None = None,
         hints: Hints | None = None,
+        schedule: Schedule | None = None,
     ) -> None:
         self.sources = list(sources)
         self.tokenisation = tokenisation
@@ -110,36 +113,39 @@ class Mixture:
         self._hinted = [Hinted(hints, source.texts) for source in self.sources] if hints else []
         self._tokens = self._tokenised()
         self.shortened = len(frozenset().union(*(tokens.shortened for tokens in self._tokens)))
-        self._planned: tuple[int, Draws, np.ndarray, np.ndarray] | None = None
+        schedule = schedule or Schedule()
+        apart = names is not None and schedule.kind != THROUGHOUT
+        self._streams = (TEXT, NAMES) if apart else (TEXT,)
+        # Of each stream of batches the epoch that is planned, its rows, and which of them each batch has.
+        self._planned: dict[int, tuple[int, Draws, np.ndarray, np.ndarray]] = {}
         self.padding: list[float] = [0.0] * epochs
-        self.name_rows, self.hinted_rows, batches = [0] * epochs, [0] * epochs, [0] * epochs
+        self.name_rows, self.hinted_rows = [0] * epochs, [0] * epochs
+        batches = [[0] * epochs for _ in self._streams]
         self.tokens = 0
         # Planning an epoch takes a while. Its plan is kept until another epoch's is needed, so the first comes last.
         for epoch in reversed(range(epochs)):
-            draws, rows, ends = self._plan(epoch)
+            members: list[np.ndarray] = []
+            for stream in self._streams:
+                draws, rows, ends = self._plan(epoch, stream)
+                batches[stream][epoch] = len(ends)
+                members += np.split(rows, ends[:-1]) if len(ends) else []
             lengths = draws.lengths.astype(np.int64)
             self.tokens += int(lengths.sum())
             self.name_rows[epoch] = len(draws.names)
             self.hinted_rows[epoch] = sum(draws.units.hinted)
-            self.padding[epoch] = (
-                float(padding_share(lengths, np.split(rows, ends[:-1]))) if len(ends) else 0.0
-            )
-            batches[epoch] = len(ends)
-        self._batch_ends: list[int] = np.cumsum(batches).tolist()
+            self.padding[epoch] = float(padding_share(lengths, members))
+        self._order = Order(batches, schedule)
         if not len(self):
             raise VanerError(
                 "no row is left to train on; raise the corpora's weights, --keep_empty or --num_train_epochs"
             )
 
     def __len__(self) -> int:
-        return self._batch_ends[-1] if self._batch_ends else 0
+        return len(self._order)
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        if not 0 <= index < len(self):
-            raise IndexError(f"batch {index} of {len(self)}")
-        epoch = bisect_right(self._batch_ends, index)
-        draws, rows, ends = self._plan(epoch)
-        at = index - (self._batch_ends[epoch - 1] if epoch else 0)
+        stream, epoch, at = self._order[index]
+        draws, rows, ends = self._plan(epoch, stream)
         chosen = rows[ends[at - 1] if at else 0 : ends[at]]
         return self._collated([draws[i] for i in chosen.tolist()])
 
@@ -151,14 +157,24 @@ class Mixture:
         """The tokens of every corpus's words, as far as rows are made of these."""
         return [Tokens.of(source.texts, self.tokenisation) for source in self.sources]
 
-    def _plan(self, epoch: int) -> tuple[Draws, np.ndarray, np.ndarray]:
-        """The rows of an epoch, their numbers batch by batch, and where each batch ends in these."""
-        if self._planned is None or self._planned[0] != epoch:
-            self._planned = None  # so that two are never held
-            draws = self.draws(epoch)
-            order = np.random.default_rng([self.seed, epoch, 1])
-            self._planned = epoch, draws, *shuffled(draws.lengths, self.batch_tokens, order)
-        return self._planned[1:]
+    def _plan(self, epoch: int, stream: int = TEXT) -> tuple[Draws, np.ndarray, np.ndarray]:
+        """The rows of an epoch, the numbers of a stream's batch by batch, and where each batch ends in these."""
+        held = self._planned.get(stream)
+        if held is None or held[0] != epoch:
+            self._planned.pop(stream, None)  # so that two are never held
+            drawn = [draws for of, draws, _, _ in self._planned.values() if of == epoch]
+            draws = drawn[0] if drawn else self.draws(epoch)
+            held = self._planned[stream] = epoch, draws, *self._batched(draws, epoch, stream)
+        return held[1:]
+
+    def _batched(self, draws: Draws, epoch: int, stream: int) -> tuple[np.ndarray, np.ndarray]:
+        begin, end = 0, len(draws)
+        if len(self._streams) > 1:
+            begin, end = (0, len(draws.units)) if stream == TEXT else (len(draws.units), len(draws))
+        # That of text is the same with names in batches of their own and without any.
+        order = np.random.default_rng([self.seed, epoch, 1 if stream == TEXT else 4])
+        rows, ends = shuffled(draws.lengths[begin:end], self.batch_tokens, order)
+        return rows + np.uint32(begin), ends
 
     def draws(self, epoch: int) -> Draws:
         """The rows of one epoch, counted from 0, before batching; those of names come last."""
