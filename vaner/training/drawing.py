@@ -54,6 +54,7 @@ class Drawing:
         absent_types: share kept of the asked types that the unit does not mention; one is asked at least.
         keep_empty: share kept of the units in which nothing is annotated.
         hinted: share of the units whose instruction has hints of the index, where there is one.
+        replaced: share of the rows some of whose mentions are replaced by names of the index, where there is one.
     """
 
     head: str = "typed"
@@ -65,6 +66,7 @@ class Drawing:
     absent_types: float = 1.0
     keep_empty: float = 1.0
     hinted: float = 0.5
+    replaced: float = 0.0
 
 
 class Units:
@@ -73,6 +75,7 @@ class Units:
     Attributes:
         lengths: tokens of each row.
         hinted: 1 where a row's instruction has hints.
+        replaced: 1 where names stand in place of some of a row's mentions.
     """
 
     def __init__(self) -> None:
@@ -80,7 +83,7 @@ class Units:
         self._windows = array("i")  # start, end, keep_start and keep_end of each
         self._types, self._type_ends = array("H"), array("q", [0])
         self._named = array("b")
-        self.hinted, self.lengths = array("b"), array("i")
+        self.hinted, self.replaced, self.lengths = array("b"), array("b"), array("i")
 
     def __len__(self) -> int:
         return len(self._sources)
@@ -104,6 +107,7 @@ class Units:
         self._type_ends.append(len(self._types))
         self._named.append(named)
         self.hinted.append(hinted)
+        self.replaced.append(False)
         self.lengths.append(length)
 
     def __getitem__(self, number: int) -> tuple[int, int, Window, list[int], bool, bool]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import InitVar, dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from vaner.inputs.instructions import Template
 from vaner.text.tags import IGNORED, I
 from vaner.text.units import Text, group
 from vaner.training.drawing import Draw, Drawing, Draws, Hinted, NameRows, Units
+from vaner.training.name_rows import NameDrawing
 from vaner.training.names import Example, RelatedNames
 from vaner.training.schedule import NAMES, TEXT, THROUGHOUT, Order, Schedule
 from vaner.training.texts import Texts
@@ -80,6 +82,8 @@ class Mixture:
     Attributes:
         name_rows: how many rows of names each epoch has.
         hinted_rows: how many of an epoch's rows have hints.
+        replaced_rows: how many of them have names in place of mentions.
+        schedule: when rows of names are read.
         padding: share of each epoch's tokens that are padding.
         shortened: different words that are read by their first tokens only.
         tokens: of all epochs, without padding.
@@ -110,16 +114,17 @@ class Mixture:
         self.seed = seed
         self.names = names
         self.hints = hints
+        self._named = NameDrawing(names, self.sources, tokenisation, template, seed) if names else None
         self._hinted = [Hinted(hints, source.texts) for source in self.sources] if hints else []
         self._tokens = self._tokenised()
         self.shortened = len(frozenset().union(*(tokens.shortened for tokens in self._tokens)))
-        schedule = schedule or Schedule()
-        apart = names is not None and schedule.kind != THROUGHOUT
+        self.schedule = schedule or Schedule()
+        apart = names is not None and self.schedule.kind != THROUGHOUT
         self._streams = (TEXT, NAMES) if apart else (TEXT,)
         # Of each stream of batches the epoch that is planned, its rows, and which of them each batch has.
         self._planned: dict[int, tuple[int, Draws, np.ndarray, np.ndarray]] = {}
         self.padding: list[float] = [0.0] * epochs
-        self.name_rows, self.hinted_rows = [0] * epochs, [0] * epochs
+        self.name_rows, self.hinted_rows, self.replaced_rows = ([0] * epochs for _ in range(3))
         batches = [[0] * epochs for _ in self._streams]
         self.tokens = 0
         # Planning an epoch takes a while. Its plan is kept until another epoch's is needed, so the first comes last.
@@ -133,8 +138,9 @@ class Mixture:
             self.tokens += int(lengths.sum())
             self.name_rows[epoch] = len(draws.names)
             self.hinted_rows[epoch] = sum(draws.units.hinted)
+            self.replaced_rows[epoch] = sum(draws.units.replaced)
             self.padding[epoch] = float(padding_share(lengths, members))
-        self._order = Order(batches, schedule)
+        self._order = Order(batches, self.schedule)
         if not len(self):
             raise VanerError(
                 "no row is left to train on; raise the corpora's weights, --keep_empty or --num_train_epochs"
@@ -142,6 +148,12 @@ class Mixture:
 
     def __len__(self) -> int:
         return len(self._order)
+
+    @property
+    def read_batches(self) -> tuple[int, int]:
+        """Batches that a run reads once, and how many of them are of names alone."""
+        read = min(self.schedule.batches or len(self), len(self))
+        return read, self._order.names_before(read)
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         stream, epoch, at = self._order[index]
@@ -187,9 +199,10 @@ class Mixture:
                 share = min(1.0, source.weight - passing)
                 for number in range(len(source.texts)):
                     self._draw_text(units, rng, coin, index, number, share)
-        # A generator of their own, so that they change nothing of the rows before them.
-        rng = np.random.default_rng([self.seed, epoch, 2])
-        return Draws(units, self._draw_names(rng, units), self._drawn)
+        names = self._named.draw(epoch, units) if self._named else NameRows()
+        if self._named:
+            self._named.replace(epoch, units, self.drawing.replaced)
+        return Draws(units, names, partial(self._drawn, epoch))
 
     def _draw_text(
         self,
@@ -276,54 +289,18 @@ class Mixture:
             )
         return Draw(index, number, window, types, dataset, hints)
 
-    def _draw_names(self, rng: np.random.Generator, units: Units) -> NameRows:
-        """Rows of names for about ``names.ratio`` times as many units, each asked what its unit is asked."""
-        found = NameRows()
-        if self.names is None:
-            return found
-        for unit in range(len(units)):
-            for _ in range(int(self.names.ratio + rng.random())):
-                state = rng.bit_generator.state
-                for number, example in enumerate(self._examples(rng, units, unit)):
-                    found.add(unit, state, number, self.length(example))
-        return found
-
-    def _examples(self, rng: np.random.Generator, units: Units, unit: int) -> list[Example]:
-        """A row of names for a unit, in windows where it is too long; none where no name is related to it."""
-        source, text, window, asked, _, _ = units[unit]
-        start, end = window.keep_start, window.keep_end
-        types = [self.sources[source].types[i] for i in asked]
-        tags = self.sources[source].texts.tags(text)[asked, start:end]
-        example = self.names.example(rng, source, text, start, end, types, tags) if self.names else None
-        return self._fitting(example) if example is not None else []
-
-    def _drawn(self, draws: Draws, number: int) -> Draw | Example:
+    def _drawn(self, epoch: int, draws: Draws, number: int) -> Draw | Example:
         """A row as it was drawn."""
         if number < len(draws.units):
-            return self._draw(*draws.units[number])
-        unit, rng, window = draws.names[number - len(draws.units)]
-        return self._examples(rng, draws.units, unit)[window]
-
-    def _fitting(self, example: Example) -> list[Example]:
-        """The example, in overlapping windows where it is too long for a row."""
-        counts = list(map(len, self.tokenisation.words(example.words)))
-        cut = windows(0, len(counts), counts, self.tokenisation.room(self.template.render(example.types)))
-        if len(cut) == 1:
-            return [example]
-        labels = np.array(example.labels)
-        found = []
-        for w in cut:
-            kept = np.full_like(labels[:, w.start : w.end], IGNORED)
-            inside = slice(w.keep_start - w.start, w.keep_end - w.start)
-            kept[:, inside] = labels[:, w.keep_start : w.keep_end]
-            words = example.words[w.start : w.end]
-            found.append(Example(example.types, words, tuple(map(tuple, kept.tolist()))))
-        return found
+            replaced = self._named.replaced(epoch, draws.units, number) if self._named else None
+            return replaced or self._draw(*draws.units[number])
+        assert self._named
+        return self._named.row(draws.units, draws.names[number - len(draws.units)])
 
     def _around(self, draw: Draw | Example) -> int:
         """Tokens of a row that are not of its words."""
         if isinstance(draw, Example):
-            instruction = self.template.render(draw.types)
+            instruction = self.template.render(draw.types, draw.dataset)
         else:
             instruction = self.template.render(draw.types, draw.dataset, draw.hints)
         return len(self.tokenisation.instruction(instruction)[0]) + len(self.tokenisation.suffix)
@@ -342,7 +319,8 @@ class Mixture:
         """
         if isinstance(draw, Example):
             labels = np.array(draw.labels, dtype=np.int8)
-            return self.tokenisation.row(self.template.render(draw.types), draw.words, labels)
+            instruction = self.template.render(draw.types, draw.dataset)
+            return self.tokenisation.row(instruction, draw.words, labels)
         source, window = self.sources[draw.source], draw.window
         rows = [source.types.index(t) for t in draw.types]
         labels = source.texts.tags(draw.text)[rows, window.start : window.end]

@@ -86,10 +86,14 @@ class Order:
     def __len__(self) -> int:
         return self._total
 
+    def names_before(self, index: int) -> int:
+        """How many batches before that one are of names."""
+        return int(np.searchsorted(self._names, index))
+
     def __getitem__(self, index: int) -> tuple[int, int, int]:
         if not 0 <= index < self._total:
             raise IndexError(f"batch {index} of {self._total}")
-        before = int(np.searchsorted(self._names, index))
+        before = self.names_before(index)
         stream = NAMES if before < len(self._names) and self._names[before] == index else TEXT
         number = before if stream == NAMES else index - before
         ends = self._ends[stream]
