@@ -6,7 +6,7 @@ Both have generators of their own, from the seed and the epoch, so that they cha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
@@ -15,9 +15,15 @@ from vaner.inputs.instructions import Template
 from vaner.text.tags import IGNORED
 from vaner.training.drawing import NameRows, Units
 from vaner.training.names import Example, RelatedNames
+from vaner.training.texts import Texts
 
-if TYPE_CHECKING:
-    from vaner.training.mixture import TrainingCorpus
+
+class Source(Protocol):
+    """What is read here of a corpus of the mix (`vaner.training.mixture.TrainingCorpus`)."""
+
+    dataset: str
+    types: tuple[str, ...]
+    texts: Texts
 
 
 class NameDrawing:
@@ -34,7 +40,7 @@ class NameDrawing:
     def __init__(
         self,
         names: RelatedNames,
-        sources: Sequence[TrainingCorpus],
+        sources: Sequence[Source],
         tokenisation: Tokenisation,
         template: Template,
         seed: int,
