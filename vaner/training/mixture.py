@@ -184,7 +184,7 @@ class Mixture:
         if len(self._streams) > 1:
             begin, end = (0, len(draws.units)) if stream == TEXT else (len(draws.units), len(draws))
         # That of text is the same with names in batches of their own and without any.
-        order = np.random.default_rng([self.seed, epoch, 1 if stream == TEXT else 4])
+        order = np.random.default_rng([self.seed, epoch, 1 if stream == TEXT else 7])
         rows, ends = shuffled(draws.lengths[begin:end], self.batch_tokens, order)
         return rows + np.uint32(begin), ends
 

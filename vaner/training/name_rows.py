@@ -73,7 +73,7 @@ class NameDrawing:
         A row stays as it is where no mention can be replaced, where it would be too long for the model, and where its
         instruction has hints, which would name what is not there.
         """
-        coin = np.random.default_rng([self.seed, epoch, 5])
+        coin = np.random.default_rng([self.seed, epoch, 8])
         for unit in np.flatnonzero(coin.random(len(units)) < share).tolist():
             example = self._replaced(epoch, units, unit)
             if example is None:
@@ -94,7 +94,7 @@ class NameDrawing:
         types = [corpus.types[i] for i in asked]
         tags = corpus.texts.tags(text)[asked, window.start : window.end]
         dataset = corpus.dataset if named else None
-        rng = np.random.default_rng([self.seed, epoch, 6, unit])
+        rng = np.random.default_rng([self.seed, epoch, 9, unit])
         return self.names.replacement(rng, source, text, window, types, tags, dataset)
 
     def _examples(self, rng: np.random.Generator, units: Units, unit: int) -> list[Example]:
