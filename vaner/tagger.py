@@ -15,6 +15,14 @@ from vaner.document import Document
 FAILED = "failed"
 
 
+def can_be_asked(tagger: Tagger, type: str) -> bool:
+    """Whether a tagger may be asked for a type: it knows it, allows new ones, or finds it by its names.
+
+    A tagger that can find types by their names in an index alone has these in an attribute ``listed``.
+    """
+    return type in tagger.types or tagger.allow_new_types or type in getattr(tagger, "listed", ())
+
+
 class Tagger(Protocol):
     """Marks entities in documents."""
 

@@ -27,7 +27,8 @@ from vaner.files import check_parent, replacing_text, write_text
 from vaner.model.catalogue import model_folder
 from vaner.model.config import ModelConfig
 from vaner.report import Report
-from vaner.tagging.loading import load
+from vaner.tagging.identity import of_index
+from vaner.tagging.loading import AllOptions, load
 
 # Documents below which a temperature is likely to be that of the draw.
 _FEW = 50
@@ -39,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--model", required=True, metavar="MODEL", help="model folder, shipped model or hub id")
     add("--adaptive", action="store_true", help="do not tell the model which dataset it reads")
-    add("--kb", metavar="INDEX", help="hints, for a model trained with --kb_hints")
+    add("--kb", metavar="INDEX", help="names that a model looks up or has hints of, as of evaluate")
 
     group = parser.add_argument_group("documents")
     add = group.add_argument
@@ -86,7 +87,8 @@ def run(args: argparse.Namespace) -> None:
     settings = ModelConfig.load(folder)
     sets = _read(args, settings)
     # From the probabilities' own scores, so that calibrating twice is the same as once.
-    tagger = load(args.model, calibrated=False, hints=args.kb)
+    options: AllOptions = {"calibrated": False, **of_index(args.model, args.kb)}
+    tagger = load(args.model, **options)
     tagged: dict[str, list[Document]] = {}
     page = evaluate(
         [one.gold for one in sets],

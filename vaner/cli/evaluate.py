@@ -21,9 +21,11 @@ from vaner.evaluation.lengths import BINNINGS
 from vaner.evaluation.run import Gold, Predicted, evaluate
 from vaner.files import check_parent, sha256, write_text
 from vaner.formats import check_reader, check_writer, detect, format_to_write, read, write
+from vaner.knowledge.shipped import named_index
 from vaner.progress import progress
 from vaner.report import Report
 from vaner.tagger import Tagger
+from vaner.tagging.identity import of_index, reads
 from vaner.tagging.loading import AllOptions, Options, load, options_of
 
 HELP = "score predictions against gold, or a model on a corpus"
@@ -82,7 +84,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max_words", type=int, metavar="N", help="words the model reads at once; 1: sentence by sentence"
     )
     group.add_argument(
-        "--kb", metavar="INDEX", help="hints: tell a model trained with --kb_hints which names the text has"
+        "--kb",
+        metavar="INDEX",
+        help="names that a model looks words up in (default: open, the vocabulary that vaner ships; none: no lookups), "
+        "or reads hints of, as it was trained to",
     )
     group.add_argument("--output", metavar="FILE", help="write what the model predicts")
     group.add_argument("--output_format", metavar="FORMAT", help="default: by the output's extension")
@@ -148,7 +153,7 @@ def run(args: argparse.Namespace) -> None:
     if answered:
         predicted = answered.predicted
     elif args.model:
-        of_model: AllOptions = {**options, "hints": args.kb}
+        of_model: AllOptions = {**options, **of_index(args.model, args.kb)}
         if "on_failed" in options_of(args.model):
             # What a model does not answer is missed, and said; the rest is scored.
             of_model["on_failed"] = "leave"
@@ -187,6 +192,8 @@ def run(args: argparse.Namespace) -> None:
     if answered:
         page.results[0]["answers"] = answered.lost
     roles = {name: vars(args)[name] for name in ("predictions", "model", "kb", "baseline", "compare")}
+    if args.kb:
+        roles["kb"] = named_index(args.kb)
     page.inputs = inputs + [_input(role, path) for role, path in roles.items() if path]
     for path, text in (
         (args.json, page.to_json),
@@ -218,7 +225,7 @@ def _check(args: argparse.Namespace) -> dict[str, str]:
                     f"--{option} is one file, --corpus names {len(args.corpus)}; name one corpus"
                 )
     if args.model and args.model.startswith("kb:") and args.kb:
-        raise VanerError(f"--kb {args.kb} is for hints, and a dictionary reads none; leave it out")
+        raise VanerError(f"--kb {args.kb} is for models, and {args.model} is a dictionary; leave it out")
     if not args.model:
         for option in ("adaptive", "allow_new_types", "batch_tokens", "max_words", "kb", "output"):
             if given[option] and not (args.baseline and option not in ("kb", "output")):
@@ -381,7 +388,9 @@ def _remarks(args: argparse.Namespace) -> list[str]:
             "positives can only hurt length 1; for comparison with figures published so"
         )
     if args.kb:
-        said.append(f"the instruction says which names of {args.kb} the text has (hints)")
+        said.append(f"the model is told which names of {args.kb} the text has (--kb)")
+    elif args.model and reads(args.model)[1]:
+        said.append("the model looks words up in the vocabulary that vaner ships (--kb none: it does not)")
     if args.baseline:
         said.append(f"baseline: {args.baseline}, asked the same types; (baseline) in the tables")
     if args.seen_in or args.train_corpus:

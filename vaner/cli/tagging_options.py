@@ -54,11 +54,16 @@ def add_tagging(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> No
         "best score, or all; default: %(default)s",
     )
     add("--flat", action="store_true", help="of overlapping spans keep only the best-scored")
-    add("--link", action="store_true", help="give every span the ids of concepts that --kb has for it")
+    add(
+        "--link",
+        action="store_true",
+        help="give every span the ids of concepts that --kb has for it; default of that: a kb:INDEX model's, else open",
+    )
     add(
         "--kb",
         metavar="INDEX",
-        help="of --link and --hints (python -m vaner kb build); default of --link: that of a kb:INDEX model",
+        help="names in which models look words up that were trained with --kb_lookups, and of --link and --hints: what "
+        "python -m vaner kb build made; open: the vocabulary that vaner ships, the default; none: no lookups",
     )
     add(
         "--hints",

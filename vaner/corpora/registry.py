@@ -42,6 +42,7 @@ class EntityType:
         other: other wordings.
         definition: one line, without a full stop.
         template: instruction wording for this type alone, None for the usual one.
+        names: types of a knowledge base whose names may be those of this type; none: its own.
     """
 
     name: str
@@ -49,6 +50,7 @@ class EntityType:
     other: tuple[str, ...] = ()
     definition: str = ""
     template: str | None = None
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -305,7 +307,8 @@ def _check_keys(entry: Mapping[str, Any], known: Iterable[str], where: str) -> N
 def _entity_type(name: str, entry: dict[str, Any], where: str) -> EntityType:
     _check_keys(entry, {f.name for f in fields(EntityType)} - {"name"}, where)
     entry = {"plural": f"{name}s", **entry}
-    return EntityType(name, **{**entry, "other": tuple(entry.get("other") or ())})
+    lists = {field: tuple(entry.get(field) or ()) for field in ("other", "names")}
+    return EntityType(name, **{**entry, **lists})
 
 
 def _corpus(name: str, entry: dict[str, Any], path: Path) -> Corpus:

@@ -27,7 +27,7 @@ from vaner.evaluation.mistakes import Mistake, mistakes
 from vaner.evaluation.page import Page
 from vaner.evaluation.pairing import Pairing, pair
 from vaner.progress import progress
-from vaner.tagger import Tagger
+from vaner.tagger import Tagger, can_be_asked
 from vaner.text.tags import encode_tags
 from vaner.text.units import Text
 
@@ -273,15 +273,16 @@ def asked_types(
     if not wanted:
         known = ", ".join(sorted(annotated)) or "none"
         raise VanerError(f"{gold.name}: no type to ask for; the types annotated there: {known}")
-    if tagger.allow_new_types:
-        return wanted
-    asked = [type for type in wanted if type in tagger.types]
+    asked = [type for type in wanted if can_be_asked(tagger, type)]
     new = ", ".join(type for type in wanted if type not in asked)
     if not asked and not baseline:
         raise VanerError(
             f"{gold.name}: the tagger does not know {new}, but {', '.join(tagger.types)}; rename what means the "
             "same (--type_map FROM=TO), or ask a model all the same (--allow_new_types)"
         )
+    by_names = ", ".join(type for type in asked if type in getattr(tagger, "listed", ()))
+    if by_names and not tagger.allow_new_types:
+        remarks.append(f"{gold.name}: training never had {by_names}; asked by the names of the index alone")
     if new:
         who = "the baseline" if baseline else "the tagger"
         remarks.append(

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from vaner.inputs.features import Features
+from vaner.inputs.lookups import FIELDS
 from vaner.text.tags import IGNORED
 
 # Starting a batch counts as much as so many budgets' part of tokens: less, and batches become too small to run
@@ -203,8 +204,9 @@ def collate(
         sequence, from 1 (so 1 everywhere unless packed), and 0 for padding; instruction_mask: int64, 1 for the
         tokens of an instruction that stands before the words; word_positions: int64 ``(rows, words)`` and
         type_positions: int64 ``(rows, types, tokens)``, places in the row's sequence, -1 where a row has fewer;
-        labels: int64 ``(rows, types, words)``, IGNORED where there is none, if the rows have any; if packed,
-        row_sequences: int64 ``(rows,)``, the sequence of each row.
+        labels: int64 ``(rows, types, words)``, IGNORED where there is none, if the rows have any; lookups: uint8
+        ``(rows, types, words, fields)``, zeros where a row has none, if one has; if packed, row_sequences: int64
+        ``(rows,)``, the sequence of each row.
     """
     layout = [[i] for i in range(len(rows))] if sequences is None else sequences
     filled = [sum(len(rows[i]) for i in one) for one in layout]
@@ -221,6 +223,11 @@ def collate(
     labelled = rows[0].labels is not None
     if labelled:
         batch["labels"] = np.full((len(rows), most_types, most_words), IGNORED, dtype=np.int64)
+    looked_up = [row.lookups.shape[0] for row in rows if row.lookups is not None]
+    if looked_up:
+        batch["lookups"] = np.zeros(
+            (len(rows), max(most_types, *looked_up), most_words, len(FIELDS)), dtype=np.uint8
+        )
     if sequences is not None:
         batch["row_sequences"] = np.zeros(len(rows), dtype=np.int64)
     for number, members in enumerate(layout):
@@ -238,6 +245,8 @@ def collate(
             )
             if labelled:
                 batch["labels"][i, :types, :words] = row.labels
+            if row.lookups is not None:
+                batch["lookups"][i, : len(row.lookups), :words] = row.lookups
             if sequences is not None:
                 batch["row_sequences"][i] = number
             start = end

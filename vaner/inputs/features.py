@@ -54,6 +54,8 @@ class Features:
         labels: int8, shape ``(types, words)``, O, B, I, or IGNORED; None when tagging.
         instruction_length: tokens before the first word, special tokens included; 0 where the instruction stands
             after the words.
+        lookups: uint8, shape ``(types, words, fields)``, what an index says (`vaner.inputs.lookups`); None where
+            nothing is looked up.
     """
 
     input_ids: np.ndarray
@@ -61,6 +63,7 @@ class Features:
     type_positions: np.ndarray
     labels: np.ndarray | None = None
     instruction_length: int = 0
+    lookups: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.input_ids)
@@ -72,7 +75,13 @@ class Features:
     def text(self) -> Features:
         """What stands behind the instruction, as a row of its own."""
         cut = self.instruction_length
-        return Features(self.input_ids[cut:], self.word_positions - cut, self.type_positions[:0], self.labels)
+        return Features(
+            self.input_ids[cut:],
+            self.word_positions - cut,
+            self.type_positions[:0],
+            self.labels,
+            lookups=self.lookups,
+        )
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from types import MappingProxyType
+from typing import NamedTuple
 
 from vaner.document import Document, Span
 from vaner.errors import VanerError
@@ -22,6 +23,20 @@ _BATCH = 64  # documents matched at once
 # A short form begins with a letter or digit, and no letter, digit or underscore touches it.
 _SHORT_FORM_BEGINS = re.compile(r"(?<!\w)[^\W_]")
 _IN_WORD = re.compile(r"\w")
+
+
+class Found(NamedTuple):
+    """What a document has of an index's names.
+
+    Attributes:
+        matches: those of one type do not overlap; sorted.
+        held_back: what occurs, but is muted or an acronym in small letters; sorted.
+        short_forms: where abbreviations stand that the document defines, half-open; those of one do not overlap.
+    """
+
+    matches: list[Match]
+    held_back: list[Match]
+    short_forms: list[tuple[int, int]]
 
 
 class DictionaryTagger:
@@ -77,21 +92,48 @@ class DictionaryTagger:
         asked = frozenset(self.kb.types if types is None else types)
         stream = iter(documents)
         while batch := list(islice(stream, _BATCH)):
-            pieces = [blocks(document.text, document.passages) for document in batch]
-            texts = [d.text[a:b] for d, parts in zip(batch, pieces, strict=True) for a, b in parts]
-            matches = iter(self.kb.match(texts, types))
-            for document, parts in zip(batch, pieces, strict=True):
-                found = [
-                    m._replace(start=m.start + a, end=m.end + a) for a, _ in parts for m in next(matches)
-                ]
-                if self._abbreviations:
-                    found = _follow_definitions(document.text, found)
-                readable = Readable(document.text)
-                found = [m for m in found if readable(m.start, m.end)]
-                spans = [document.span(m.start, m.end, m.type, score=1.0) for m in found]
+            for document, found in zip(batch, self.matches(batch, types), strict=True):
+                spans = [document.span(m.start, m.end, m.type, score=1.0) for m in found.matches]
                 tagged = document.with_spans(spans)
                 tagged.types = asked
                 yield tagged
+
+    def matches(
+        self,
+        documents: Sequence[Document],
+        types: Collection[str] | None = None,
+        *,
+        held_back: bool = False,
+    ) -> list[Found]:
+        """The names in each document; its spans are not looked at.
+
+        Args:
+            documents: of which all are matched at once.
+            types: as of `tag_documents`.
+            held_back: whether names are wanted too that the index holds back (`KnowledgeBase.held_back`).
+
+        Raises:
+            VanerError: if the knowledge base has no name of a type asked for.
+        """
+        pieces = [blocks(document.text, document.passages) for document in documents]
+        texts = [d.text[a:b] for d, parts in zip(documents, pieces, strict=True) for a, b in parts]
+        matches = iter(self.kb.match(texts, types))
+        held = iter(self.kb.held_back(texts, types) if held_back else [])
+        found = []
+        for document, parts in zip(documents, pieces, strict=True):
+            here = [m._replace(start=m.start + a, end=m.end + a) for a, _ in parts for m in next(matches)]
+            back = [
+                m._replace(start=m.start + a, end=m.end + a)
+                for a, _ in (parts if held_back else ())
+                for m in next(held)
+            ]
+            short_forms: list[tuple[int, int]] = []
+            if self._abbreviations:
+                here, short_forms = _follow_definitions(document.text, here)
+            readable = Readable(document.text)
+            here = [m for m in here if readable(m.start, m.end)]
+            found.append(Found(here, back, short_forms))
+        return found
 
     def __call__(
         self,
@@ -106,13 +148,17 @@ class DictionaryTagger:
         return (document.spans for document in self.tag_documents(documents, types, dataset))
 
 
-def _follow_definitions(text: str, matches: list[Match]) -> list[Match]:
-    """Give every occurrence of a defined short form the types of its long form, and no others."""
+def _follow_definitions(text: str, matches: list[Match]) -> tuple[list[Match], list[tuple[int, int]]]:
+    """Give every occurrence of a defined short form the types of its long form, and no others.
+
+    Returns:
+        the matches, and where the short forms stand.
+    """
     definitions: dict[str, list[Abbreviation]] = {}
     for definition in find(text):
         definitions.setdefault(definition.short, []).append(definition)
     if not definitions:
-        return matches
+        return matches, []
     by_end: dict[int, list[Match]] = {}
     for match in matches:
         by_end.setdefault(match.end, []).append(match)
@@ -130,7 +176,7 @@ def _follow_definitions(text: str, matches: list[Match]) -> list[Match]:
             followed.keep_only(start, end, types)
             for type_, match in types.items():
                 followed.put(Match(start, end, type_, match.number))
-    return followed.sorted()
+    return followed.sorted(), sorted(place for those in places.values() for place in those)
 
 
 def _places(text: str, shorts: Collection[str]) -> dict[str, list[tuple[int, int]]]:

@@ -212,8 +212,8 @@ class KnowledgeBase:
         mask = np.uint64(self.mask(None if type is None else [type]))
         return np.flatnonzero(self._masks_of(np.arange(len(self))) & mask)
 
-    def _masks_of(self, numbers: np.ndarray) -> np.ndarray:
-        """Bits of the types of names, none for muted ones; shape of ``numbers``."""
+    def _masks_of(self, numbers: np.ndarray, *, muted: bool = False) -> np.ndarray:
+        """Bits of the types of names, none for muted ones unless these are wanted too; shape of ``numbers``."""
         arrays = self._arrays
         by_types, types_of = arrays["concept_masks"], arrays["concept_types"]
         place = arrays["name_concept"][numbers]
@@ -228,7 +228,8 @@ class KnowledgeBase:
             masks[listed] = np.bitwise_or.reduceat(
                 by_types[types_of[more[ranges(start + 1, count)]]], np.cumsum(count) - count
             )
-        masks[(arrays["name_flags"][numbers] & MUTED) > 0] = 0
+        if not muted:
+            masks[(arrays["name_flags"][numbers] & MUTED) > 0] = 0
         return masks
 
     def names(self, type: str | None = None) -> Iterator[Name]:
@@ -281,6 +282,62 @@ class KnowledgeBase:
             VanerError: if the index has no name of a type asked for.
         """
         return self._finder.match(texts, self.mask(types), self.types, all)
+
+    def held_back(self, texts: Sequence[str], types: Collection[str] | None = None) -> list[list[Match]]:
+        """The names that occur in each text but do not match: muted ones, and acronyms in small letters.
+
+        Args:
+            texts, types: as of `match`.
+
+        Returns:
+            for each text the longest ones of each type, sorted by (start, end, type).
+
+        Raises:
+            VanerError: if the index has no name of a type asked for.
+        """
+
+        def all_types(slots: np.ndarray) -> np.ndarray:
+            return self._masks_of(self._arrays["key_name"][slots].astype(np.int64), muted=True)
+
+        return self._finder.match(texts, self.mask(types), self.types, False, all_types)
+
+    def spells(self, number: int, text: str) -> str:
+        """How a text is spelt that matches the names from this number on: ``exact``, ``capitals`` or ``folded``.
+
+        Args:
+            number: of a match.
+            text: what it covers.
+
+        Returns:
+            ``exact`` where one of these names is spelt so, ``capitals`` where one differs by these alone, else
+            ``folded``.
+        """
+        spelling, lower = "folded", text.lower()
+        while True:
+            name = self._names[number]
+            if name == text:
+                return "exact"
+            if name.lower() == lower:
+                spelling = "capitals"
+            if self._arrays["name_flags"][number] & LAST:
+                return spelling
+            number += 1
+
+    def support(self, number: int, type: str) -> int:
+        """How many vocabularies have a matched name as one of a type.
+
+        Args:
+            number: of a match: the first of the names with its normal form.
+            type: canonical type.
+        """
+        wanted, found = self.mask([type]), set()
+        while True:
+            for concept in self.concepts_of(number):
+                if self._concept_mask(concept) & wanted:
+                    found.add(int(self._arrays["concept_source"][concept]))
+            if self._arrays["name_flags"][number] & LAST:
+                return len(found)
+            number += 1
 
     # --- names like a mention ---
 

@@ -14,13 +14,16 @@ compared, not spellings: a table of ten million keys takes a wrong run for a nam
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from vaner.knowledge.arrays import bloom_bits, bloom_block
 from vaner.knowledge.normalise import Words, join, normal_words
+
+#: Slots in the table of keys -> bits of the types of their names.
+TypesOf = Callable[[np.ndarray], np.ndarray]
 
 _WINDOW = 200_000  # code points normalised at once
 _OVERLAP = 2_000  # code points, above the longest name that an index keeps
@@ -78,12 +81,15 @@ class Finder:
         bits = bloom_bits(keys)
         return (self._prefixes[bloom_block(keys, len(self._prefixes))] & bits) == bits
 
-    def runs(self, words: Words, mask: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def runs(
+        self, words: Words, mask: int, held_back: TypesOf | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """All matches among the words, overlapping ones too.
 
         Args:
             words: of one or many texts.
             mask: bits of the types wanted.
+            held_back: gives all types of names; then those are found for which names do not match here.
 
         Returns:
             first word, number of words, slot in the table, bits of the types; each of shape ``(matches,)``.
@@ -103,6 +109,8 @@ class Finder:
             ends, slots = ends[hit], slots[hit]
             capitals = words.uppercase[ends + length] - words.uppercase[ends]
             types = self._masks[self._key_types[slots], np.minimum(capitals, 2)]
+            if held_back is not None:
+                types = held_back(slots) & ~types
             types &= wanted
             kept = types > 0
             found.append((ends[kept], np.full(kept.sum(), length), slots[kept], types[kept]))
@@ -114,19 +122,26 @@ class Finder:
         first, count, slot, types = (np.concatenate(parts) for parts in zip(*found, strict=True))
         return first, count, slot, types
 
-    def match(self, texts: Sequence[str], mask: int, names: Sequence[str], all: bool) -> list[list[Match]]:
-        """See ``KnowledgeBase.match``."""
+    def match(
+        self,
+        texts: Sequence[str],
+        mask: int,
+        names: Sequence[str],
+        all: bool,
+        held_back: TypesOf | None = None,
+    ) -> list[list[Match]]:
+        """See ``KnowledgeBase.match`` and, with ``held_back`` as of `runs`, ``KnowledgeBase.held_back``."""
         found: list[list[Match]] = [[] for _ in texts]
         batch: list[int] = []
         size = 0
         for number, text in enumerate(texts):
             if batch and size + len(text) > _WINDOW:
-                self._match_batch(batch, texts, mask, names, all, found)
+                self._match_batch(batch, texts, mask, names, all, found, held_back)
                 batch, size = [], 0
             batch.append(number)
             size += len(text) + 1
         if batch:
-            self._match_batch(batch, texts, mask, names, all, found)
+            self._match_batch(batch, texts, mask, names, all, found, held_back)
         return found
 
     def _match_batch(
@@ -137,9 +152,10 @@ class Finder:
         names: Sequence[str],
         all: bool,
         found: list[list[Match]],
+        held_back: TypesOf | None,
     ) -> None:
         joined, starts = join([texts[i] for i in batch])
-        start, end, slot, types = self._spans(joined, mask)
+        start, end, slot, types = self._spans(joined, mask, held_back)
         owner = np.searchsorted(starts, start, side="right") - 1
         for bit, name in enumerate(names):
             if not mask >> bit & 1:
@@ -160,7 +176,9 @@ class Finder:
         for i in batch:
             found[i].sort()
 
-    def _spans(self, text: str, mask: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def _spans(
+        self, text: str, mask: int, held_back: TypesOf | None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Starts, ends, slots and types of all matches; a long text is read in windows that overlap."""
         parts = []
         at = 0
@@ -169,7 +187,7 @@ class Finder:
             stop = _word_border(text, at + _WINDOW)
             window = text[at : _word_border(text, stop + _OVERLAP)]
             words = normal_words(window)
-            first, count, slot, types = self.runs(words, mask)
+            first, count, slot, types = self.runs(words, mask, held_back)
             start, end = words.start[first] + at, words.end[first + count - 1] + at
             inside = start < stop
             parts.append((start[inside], end[inside], slot[inside], types[inside]))

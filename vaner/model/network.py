@@ -17,6 +17,7 @@ from vaner.errors import VanerError
 from vaner.model.attention import INSTRUCTION_APART, check_place, check_takes_masks, keeps_keys, make_mask
 from vaner.model.checkpointing import Checkpointed
 from vaner.model.config import ModelConfig
+from vaner.model.heads import TypedHead
 from vaner.model.saving import Saved
 from vaner.text.tags import IGNORED
 
@@ -98,6 +99,7 @@ class VanerModel(Saved, Checkpointed):
         num_items_in_batch: torch.Tensor | int | None = None,
         instruction_mask: torch.Tensor | None = None,
         row_sequences: torch.Tensor | None = None,
+        lookups: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:
         """Score every asked type at every word. The arrays are those of `vaner.inputs.batching.collate`.
 
@@ -112,6 +114,7 @@ class VanerModel(Saved, Checkpointed):
             instruction_mask: ``(batch, tokens)``, 1 for the tokens of an instruction before a text; needed by
                 ``prefix``.
             row_sequences: ``(rows,)``, the sequence in which each row lies, if they are packed.
+            lookups: ``(rows, types, words, fields)``, what an index says; None where nothing is looked up.
 
         Returns:
             ``logits``: float32 ``(rows, types, words, 3)``; ``loss`` if there are labels.
@@ -137,14 +140,23 @@ class VanerModel(Saved, Checkpointed):
         if row_sequences is None:
             row_sequences = torch.arange(len(hidden), device=hidden.device)
         rows = row_sequences[:, None]
-        logits = self.head(
-            hidden[rows, word_positions.clamp(min=0)],
-            _mean(hidden[rows[..., None], type_positions.clamp(min=0)], type_positions),
-        )
+        words = hidden[rows, word_positions.clamp(min=0)]
+        types = _mean(hidden[rows[..., None], type_positions.clamp(min=0)], type_positions)
+        if labels is None or lookups is None or not isinstance(self.head, TypedHead):
+            logits = self.head(words, types, lookups)
+            losses = [logits]
+        else:
+            # Both ways of reading are taught in one pass. What an index says teaches its own part of the head alone:
+            # the rest learns what it would learn without one, and loses nothing when there is none.
+            plain = self.head.without_lookups(words, types)
+            logits = self.head.with_lookups(plain.detach(), types.detach(), lookups)
+            losses = [plain, logits]
         output = {"logits": logits}
         if labels is not None:
-            total = F.cross_entropy(
-                logits.flatten(0, 2), labels.flatten(), ignore_index=IGNORED, reduction="sum"
+            total = sum(
+                F.cross_entropy(one.flatten(0, 2), labels.flatten(), ignore_index=IGNORED, reduction="sum")
+                for one in losses
+                if one.requires_grad or not torch.is_grad_enabled()
             )
             items = (
                 num_items_in_batch
@@ -186,12 +198,13 @@ class VanerModel(Saved, Checkpointed):
         input_ids: torch.Tensor,
         attention_mask: torch.Tensor,
         word_positions: torch.Tensor,
+        lookups: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Score texts that stand behind an instruction: what `forward` gives for both, to rounding.
 
         Args:
             prefix: of `read_instruction`.
-            input_ids, attention_mask, word_positions: as of `forward`, of the texts alone, unpacked.
+            input_ids, attention_mask, word_positions, lookups: as of `forward`, of the texts alone, unpacked.
 
         Returns:
             logits: float32 ``(rows, types, words, 3)``.
@@ -208,7 +221,9 @@ class VanerModel(Saved, Checkpointed):
             use_cache=True,
         ).last_hidden_state
         rows = torch.arange(size, device=hidden.device)[:, None]
-        return self.head(hidden[rows, word_positions.clamp(min=0)], prefix.types.expand(size, -1, -1))
+        return self.head(
+            hidden[rows, word_positions.clamp(min=0)], prefix.types.expand(size, -1, -1), lookups
+        )
 
 
 def _positions(rows: torch.Tensor) -> torch.Tensor:

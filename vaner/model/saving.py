@@ -28,7 +28,7 @@ from vaner.model.adapting import Adapter, adapt, choose_dtype, load_backbone, qu
 from vaner.model.catalogue import backbone_folder
 from vaner.model.config import CONFIG_NAME, ModelConfig
 from vaner.model.hashing import weight_files, weights_hash
-from vaner.model.heads import build_head
+from vaner.model.heads import LookedUp, TypedHead, build_head
 from vaner.model.merging import is_plain, read_config
 from vaner.model.merging import merge as merge_adapter
 
@@ -86,6 +86,25 @@ class Saved(nn.Module):
             self.backbone = self.backbone.merge_and_unload()
         return self
 
+    def read_lookups(self) -> None:
+        """Let a typed head, trained without, read lookups too; until it is trained on, it scores as before.
+
+        Raises:
+            VanerError: another head, which reads none.
+        """
+        if not isinstance(self.head, TypedHead):
+            raise VanerError("a shared head reads no lookups of an index; leave --kb_lookups out")
+        if self.head.lookups is None:
+            self.head.lookups = LookedUp(self.plain_backbone.config.hidden_size).to(
+                next(self.head.parameters()).device
+            )
+
+    def train_lookups_only(self) -> None:
+        """Freeze everything but what reads lookups."""
+        self.requires_grad_(False)
+        if isinstance(self.head, TypedHead) and self.head.lookups is not None:
+            self.head.lookups.requires_grad_(True)
+
     @classmethod
     def build(
         cls,
@@ -124,7 +143,12 @@ class Saved(nn.Module):
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             backbone = adapt(bare, adapter, settings)
-            head = build_head(settings.head, backbone.config.hidden_size, settings.head_rank)
+            head = build_head(
+                settings.head,
+                backbone.config.hidden_size,
+                settings.head_rank,
+                lookups=bool(settings.lookups),
+            )
         return cls(backbone, head, settings)
 
     def save_pretrained(
@@ -249,7 +273,12 @@ class Saved(nn.Module):
         bare = load_backbone(base, settings, choose_dtype(dtype, device), quantization, str(device))
         backbone: Backbone = bare
         with torch.random.fork_rng():
-            head = build_head(settings.head, bare.config.hidden_size, settings.head_rank)
+            head = build_head(
+                settings.head,
+                bare.config.hidden_size,
+                settings.head_rank,
+                lookups=bool(settings.lookups),
+            )
             adapter = folder / ADAPTER_CONFIG
             at_once = (
                 merge and quantization == "none" and adapter.is_file() and is_plain(read_config(adapter))

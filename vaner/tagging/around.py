@@ -39,6 +39,11 @@ class Around:
         return self.tagger.allow_new_types
 
     @property
+    def listed(self) -> Sequence[str]:
+        """Types that the tagger inside finds by their names alone; most find none so."""
+        return getattr(self.tagger, "listed", ())
+
+    @property
     def tokens(self) -> int:
         """That the tagger inside read in its last run; 0 where it reads none."""
         return getattr(self.tagger, "tokens", 0)

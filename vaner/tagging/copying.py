@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from vaner.errors import VanerError
+from vaner.knowledge import KnowledgeBase
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -26,6 +27,7 @@ OPTIONS = (
     "buffer_batches",
     "pack",
     "hints",
+    "kb",
     "calibrated",
 )
 
@@ -58,7 +60,8 @@ class Copied:
             )
         # What was set since is said, and the index by its own path; the rest the machine that loads it chooses.
         now = self._options()
-        changed = {k: v for k, v in now.items() if v is not self._at_first[k] or (k == "hints" and v)}
+        indexes = {k for k, v in now.items() if isinstance(v, KnowledgeBase)}
+        changed = {k: v for k, v in now.items() if v is not self._at_first[k] or k in indexes}
         return _load, (type(self), self._name, {**self._loading, **self._given, **changed})
 
     def __copy__(self) -> Self:

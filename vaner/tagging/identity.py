@@ -11,13 +11,16 @@ from pathlib import Path
 from vaner.document import Document
 from vaner.errors import VanerError
 from vaner.files import sha256
+from vaner.inputs.lookups import Lookups
+from vaner.knowledge import KnowledgeBase
+from vaner.knowledge.shipped import NO_INDEX, named_index
 from vaner.knowledge.store import Store
 from vaner.model.catalogue import model_folder
 from vaner.model.config import CONFIG_NAME, ModelConfig
 from vaner.model.hashing import weights_hash
 from vaner.prompting.fingerprint import fingerprint
 from vaner.prompting.settings import PromptSettings
-from vaner.tagging.loading import is_generator, split
+from vaner.tagging.loading import AllOptions, is_generator, split
 
 _BACKBONE = "backbone"
 _TOKENISERS = ("tokenizer.json", "tokenizer_config.json")
@@ -25,12 +28,14 @@ _TOKENISERS = ("tokenizer.json", "tokenizer_config.json")
 
 @dataclass(frozen=True)
 class Unloaded:
-    """A Tagger that says what it knows and cannot tag yet."""
+    """A Tagger that says what it knows and cannot tag yet; ``looks_up``: whether it can use an index."""
 
     types: Sequence[str]
     datasets: Mapping[str, Sequence[str]] = field(default_factory=dict)
     max_words: int | None = None
     allow_new_types: bool = False
+    listed: Sequence[str] = ()
+    looks_up: bool = False
 
     def tag_documents(
         self, documents: Iterable[Document], types: Sequence[str] | None = None, dataset: str | None = None
@@ -43,10 +48,17 @@ class Unloaded:
         return []
 
 
-def unloaded(name: str, *, allow_new_types: bool = False) -> Unloaded | None:
+def unloaded(
+    name: str, *, allow_new_types: bool = False, kb: str | os.PathLike | None = None
+) -> Unloaded | None:
     """What a model in a folder, a shipped one, a dictionary or a prompted tagger knows; None for others.
 
     Of those only loading can tell.
+
+    Args:
+        name: of the tagger.
+        allow_new_types: as it will be told.
+        kb: path of the index in which it will look words up, if it can.
 
     Raises:
         VanerError: no such model, or a damaged one.
@@ -61,7 +73,50 @@ def unloaded(name: str, *, allow_new_types: bool = False) -> Unloaded | None:
     if not Path(name).is_dir() and name.count("/") == 1 and not name.startswith((".", "/", "~")):
         return None  # a hub id
     settings = ModelConfig.load(model_folder(name))
-    return Unloaded(settings.types, settings.datasets, settings.max_words, allow_new_types)
+    listed: list[str] = []
+    if settings.lookups and kb is not None:
+        known = Lookups(KnowledgeBase(kb), settings.lookups["names"]).types
+        listed = [type for type in known if type not in settings.types]
+    return Unloaded(
+        settings.types,
+        settings.datasets,
+        settings.max_words,
+        allow_new_types,
+        listed,
+        looks_up=bool(settings.lookups),
+    )
+
+
+def reads(name: str) -> tuple[bool, bool]:
+    """Whether a tagger reads hints, and whether it looks words up; a model of the hub is fetched to tell."""
+    if split(name)[0] or is_generator(name):
+        return False, False
+    settings = ModelConfig.load(model_folder(name))
+    return bool(settings.hints), bool(settings.lookups)
+
+
+def of_index(name: str, kb: str | None) -> AllOptions:
+    """Options of a tagger for an index (``--kb``): for its hints, to look words up, or both; as it was trained to.
+
+    Args:
+        name: of the tagger.
+        kb: path of the index, ``open``, ``none``, or None for what the tagger does by itself.
+
+    Raises:
+        VanerError: it reads neither.
+        FileNotFoundError: no such index.
+    """
+    if kb is None:
+        return {}
+    hints, lookups = reads(name)
+    if not hints and not lookups and kb != NO_INDEX:
+        raise VanerError(
+            f"--kb {kb}: {name} was trained with neither hints nor lookups of an index; leave it out, or train with "
+            "--kb_lookups"
+        )
+    index = named_index(kb)
+    options: AllOptions = {"hints": index} if hints and index is not None else {}
+    return options | {"kb": NO_INDEX if index is None else index} if lookups else options
 
 
 def plain_name(name: str) -> str:

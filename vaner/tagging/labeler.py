@@ -24,13 +24,16 @@ from vaner.inputs.batching import collate, plan_packed, plan_rows
 from vaner.inputs.features import Features, Tokenisation, Window, windows
 from vaner.inputs.hints import Hints, Names
 from vaner.inputs.instructions import Instruction
+from vaner.inputs.lookups import Lookups
 from vaner.kernels.fused import to_fused
 from vaner.kernels.int8 import to_int8, would_help
 from vaner.knowledge import KnowledgeBase
+from vaner.knowledge.shipped import NO_INDEX, OPEN, named_index
 from vaner.model.catalogue import model_folder
 from vaner.model.config import DEFAULT_MODEL
 from vaner.model.network import Prefix, VanerModel
 from vaner.model.saving import load_tokenizer
+from vaner.tagger import can_be_asked
 from vaner.tagging import decode
 from vaner.tagging.copying import Copied
 from vaner.tagging.forking import ForkedLock
@@ -93,11 +96,14 @@ class Vaner(Copied):
         pack: put rows one after the other into sequences of up to so many tokens, instead of padding them.
         hints: an index, or its path; the instruction then says which of its names the text has. For models that were
             trained with such hints.
+        kb: an index, or its path, in which a model looks words up that was trained to (``--kb_lookups``); ``open`` for
+            the vocabulary that vaner ships, which is the default of such models, ``none`` for none. Types that training
+            never had can be asked where the index has names of them.
         calibrated: give scores as the model's temperatures make them (`vaner.scores`), where it has some; False gives
             them as its probabilities do.
 
     Raises:
-        VanerError: a wrong option, or an index for a model that was trained without hints.
+        VanerError: a wrong option, or an index for a model that was trained without hints or lookups.
     """
 
     def __init__(
@@ -113,6 +119,7 @@ class Vaner(Copied):
         buffer_batches: int | None = None,
         pack: int | None = None,
         hints: KnowledgeBase | str | PathLike | None = None,
+        kb: KnowledgeBase | str | PathLike | None = None,
         calibrated: bool = True,
     ) -> None:
         if decoding not in ("viterbi", "argmax"):
@@ -140,6 +147,7 @@ class Vaner(Copied):
         self.buffer_batches = buffer_batches or max(16, BUFFER_TOKENS // batch_tokens)
         self.pack = pack
         self.hints = None if hints is None else self._hints(hints)
+        self.lookups = self._lookups(kb)
         self._prefixes: dict[bytes, Prefix] = {}
         self._reading_prefix = ForkedLock()
         # What the last run did; `predict.py` prints it. Threads count together.
@@ -213,6 +221,29 @@ class Vaner(Copied):
                 "(--hints, hints=), or train with --kb_hints"
             )
         return Hints(kb, self.settings.types, most=int(trained["notes"]), tokens=int(trained["tokens"]))
+
+    def _lookups(self, kb: KnowledgeBase | str | PathLike | None) -> Lookups | None:
+        trained = self.settings.lookups
+        if not trained:
+            if kb is None or kb == NO_INDEX:
+                return None
+            raise VanerError(
+                "this model was trained without lookups and cannot use an index; leave it out (--kb, kb=), or train "
+                "with --kb_lookups"
+            )
+        index = kb if isinstance(kb, KnowledgeBase) else named_index(OPEN if kb is None else kb)
+        return None if index is None else Lookups(index, trained["names"])
+
+    @property
+    def kb(self) -> KnowledgeBase | str:
+        """The index in which words are looked up, or ``none``."""
+        return NO_INDEX if self.lookups is None else self.lookups.kb
+
+    @property
+    def listed(self) -> list[str]:
+        """Types that training never had and that are found by their names in the index alone."""
+        known = self.lookups.types if self.lookups else ()
+        return [type for type in known if type not in self.settings.types]
 
     @property
     def types(self) -> list[str]:
@@ -298,12 +329,24 @@ class Vaner(Copied):
         if not asked:
             raise VanerError("no entity type asked; name at least one, such as Disease")
         for kind in asked:
-            if kind not in self.settings.types and not self.allow_new_types:
-                hint = near(kind, self.settings.types) or f"known: {', '.join(self.settings.types)}"
+            if not can_be_asked(self, kind):
+                there = [*self.settings.types, *self.listed]
+                hint = near(kind, there) or f"known: {', '.join(there)}"
                 raise VanerError(
                     f"type {kind!r} was not in training ({hint}); allow_new_types (--allow_new_types) asks it anyway"
                 )
         return asked
+
+    def _questions(self, asked: Sequence[str], dataset: str | None) -> list[tuple[list[str], Instruction]]:
+        """The types that are asked in one row, and how; for each such row of a window."""
+        render = self.settings.template.render
+        by_names = self.listed
+        known = [type for type in asked if type not in by_names]
+        together = [known] if self.settings.head == "typed" else [[type] for type in known]
+        questions = [(types, render(types, dataset)) for types in together if types]
+        # All types that training never had are called the same: only their names tell them apart.
+        listed = [type for type in asked if type in by_names]
+        return questions + [([type], render([self.settings.lookups["listed"]])) for type in listed]
 
     def remarks(self) -> list[str]:
         """What a user should know of the last run: words read only in part, padding."""
@@ -324,31 +367,36 @@ class Vaner(Copied):
                 "the model was trained to read hints of a knowledge base and got none; give it an index "
                 "(--hints, hints=)"
             )
+        if self.settings.lookups and self.lookups is None:
+            found.append(
+                "the model was trained to look words up in an index of names and got none; it finds more with one "
+                "(--kb open, kb='open')"
+            )
         return found
 
     def _prepare(self, texts: Sequence[Text], asked: list[str], dataset: str | None) -> _Buffer:
         pending = [_Pending(t, np.zeros((len(asked), len(t.words), 3), dtype=np.float32), []) for t in texts]
-        questions = [asked] if self.settings.head == "typed" else [[t] for t in asked]
         rows: list[Features] = []
         places: list[tuple[_Pending, list[int], Window]] = []
         names = self.hints.names(texts) if self.hints else [[]] * len(texts)
-        for question in questions:
-            instruction = self.settings.template.render(question, dataset)
+        looked_up = self.lookups.found(texts) if self.lookups else [None] * len(texts)
+        for question, instruction in self._questions(asked, dataset):
             room = self.tokenisation.room(instruction)
             if self.hints:
                 room = self.hints.room(self.tokenisation, instruction)
             type_rows = [asked.index(t) for t in question]
-            for one, named in zip(pending, names, strict=True):
+            for one, named, found in zip(pending, names, looked_up, strict=True):
                 counts = list(map(len, self.tokenisation.words(one.text.words)))
                 for start, end in one.text.units(self.max_words):
                     one.unit_starts.append(start)
                     for window in windows(start, end, counts[start:end], room):
                         words = one.text.words[window.start : window.end]
-                        rows.append(
-                            self.tokenisation.row(
-                                self._hinted(instruction, dataset, one.text, named, window), words
-                            )
+                        row = self.tokenisation.row(
+                            self._hinted(instruction, dataset, one.text, named, window), words
                         )
+                        if self.lookups and found is not None:
+                            row.lookups = self.lookups.codes(found, question, window.start, window.end)
+                        rows.append(row)
                         places.append((one, type_rows, window))
         return _Buffer(pending, rows, places, self._batches(rows))
 
@@ -417,7 +465,11 @@ class Vaner(Copied):
                 prefix = self._prefix(key, rows[0])
                 batch = self._tensors([row.text() for row in rows])
                 logits = self.model.score_texts(
-                    prefix, batch["input_ids"], batch["attention_mask"], batch["word_positions"]
+                    prefix,
+                    batch["input_ids"],
+                    batch["attention_mask"],
+                    batch["word_positions"],
+                    batch.get("lookups"),
                 )
             else:
                 batch = self._tensors(rows, sequences)

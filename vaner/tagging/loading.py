@@ -43,6 +43,7 @@ class Options(TypedDict, total=False):
     max_words: int | None
     allow_new_types: bool | None
     hints: KnowledgeBase | str | PathLike | None
+    kb: KnowledgeBase | str | PathLike | None
     calibrated: bool | None
 
 

@@ -25,7 +25,8 @@ class MinScore(Around):
 
     def __init__(self, tagger: Tagger, least: float | None = None, by_type: Mapping[str, float] = {}) -> None:
         check_scores(least, by_type)
-        check_types(by_type, tagger.types, tagger.allow_new_types)
+        known = [*tagger.types, *getattr(tagger, "listed", ())]
+        check_types(by_type, known, tagger.allow_new_types)
         super().__init__(tagger)
         self.least, self.by_type = least or 0.0, dict(by_type)
         self.below: Counter[str] = Counter()

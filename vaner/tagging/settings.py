@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from vaner.errors import VanerError
 from vaner.knowledge import KnowledgeBase, Linker
+from vaner.knowledge.shipped import NO_INDEX, OPEN, named_index
 from vaner.knowledge.store import Store
 from vaner.model.config import DEFAULT_MODEL, check_keys
 from vaner.provenance import tagged_by
-from vaner.tagger import Tagger
+from vaner.tagger import Tagger, can_be_asked
 from vaner.tagging.existing import Existing, check_existing
 from vaner.tagging.identity import plain_name, tagger_hash, unloaded
 from vaner.tagging.linked import Linked
-from vaner.tagging.loading import AllOptions, load, options_of, split
+from vaner.tagging.loading import AllOptions, is_generator, load, options_of, split
 from vaner.tagging.min_score import MinScore, check_scores, check_types
 from vaner.tagging.recorded import Recorded
 from vaner.tagging.several import Several, check_conflicts
@@ -46,7 +47,9 @@ class TaggingSettings:
         min_score: what a span's score must reach, in [0, 1]; see `vaner.tagging.min_score.MinScore`.
         min_scores: type -> the same for its spans.
         link: give spans the concept ids that ``kb`` has for them.
-        kb: path of the index of ``link`` and ``hints``; of ``link`` by default that of a ``kb:`` model.
+        kb: path of the index in which models look words up that were trained to, and of ``link`` and ``hints``;
+            ``open`` for the vocabulary that vaner ships, ``none`` for no lookups. By default the open one or, of
+            ``link``, that of a ``kb:`` model.
         hints: tell models which names of ``kb`` the text has.
         existing: what becomes of mentions that documents have: ``replace``, ``keep`` or ``merge``
             (`vaner.tagging.existing.Existing`).
@@ -146,7 +149,11 @@ class TaggingSettings:
         before = {}
         for name in self.models:
             options_of(name)
-            before[name] = unloaded(name, allow_new_types=self.allow_new_types)
+            before[name] = unloaded(
+                name,
+                allow_new_types=self.allow_new_types,
+                kb=self._lookup_path,
+            )
         taggers = {name: tagger for name, tagger in before.items() if tagger is not None}
         if len(taggers) == len(self.models):
             Several(taggers).asked(self.types, self.dataset)
@@ -211,8 +218,7 @@ class TaggingSettings:
         return self.flat and (self._scores_matter or len(self.models) > 1)
 
     def _min_scores_of(self, tagger: Tagger) -> dict[str, float]:
-        new = tagger.allow_new_types
-        return {type: score for type, score in self.min_scores.items() if new or type in tagger.types}
+        return {type: score for type, score in self.min_scores.items() if can_be_asked(tagger, type)}
 
     def _options(self, name: str, kb: KnowledgeBase | None) -> AllOptions:
         """The options for a model; beside others, only those that its kind takes."""
@@ -226,6 +232,7 @@ class TaggingSettings:
             "max_words": self.max_words,
             "allow_new_types": self.allow_new_types or None,
             "hints": kb if self.hints else None,
+            "kb": self._lookup_index(name, kb),
             "dry_run": self.dry_run or None,
             "show_prompt": self.show_prompt,
         }
@@ -238,26 +245,65 @@ class TaggingSettings:
                 options.pop(option, None)  # type: ignore[misc]  # the names are those of Options
         return options
 
+    def _lookup_index(self, name: str, kb: KnowledgeBase | None) -> KnowledgeBase | str | None:
+        """The index in which a model looks words up; what cannot be told before it is loaded is left to it."""
+        if split(name)[0] or is_generator(name):
+            return None
+        known = unloaded(name)
+        if known is None:
+            return self.kb
+        if not known.looks_up:
+            return None
+        # By default it takes the open vocabulary, whatever index gives concept ids.
+        return None if self.kb is None else NO_INDEX if kb is None else kb
+
     def _index(self) -> str | None:
-        """Path of the index of ``link`` and ``hints``; what goes with neither is refused."""
+        """Path of the index of ``link``, ``hints`` and lookups; what goes with none of them is refused."""
         if self.hints and all(split(name)[0] == "kb" for name in self.models):
             raise VanerError("--hints is for models; a dictionary reads no instruction, so leave it out")
+        if self.kb == NO_INDEX and (self.hints or self.link):
+            option = "--hints" if self.hints else "--link"
+            raise VanerError(f"{option} needs an index, and --kb none names none; leave one of the two out")
         if self.hints and self.kb is None:
-            raise VanerError("--hints needs an index; name one with --kb (python -m vaner kb build makes it)")
-        if not self.link:
-            if self.kb and not self.hints:
+            raise VanerError(
+                "--hints needs an index; name one with --kb: open, or what python -m vaner kb build makes"
+            )
+        if self.kb is not None:
+            if self.kb != NO_INDEX and not (self.link or self.hints or self._can_look_up):
                 raise VanerError(
-                    f"--kb {self.kb} is for concept ids and for hints; add --link or --hints, or leave it out"
+                    f"--kb {self.kb} is for concept ids, hints, and models trained with --kb_lookups; add --link or "
+                    "--hints, or leave it out"
                 )
-            return self.kb
-        indexes = [rest for prefix, rest in map(split, self.models) if prefix == "kb"]
-        path = self.kb or (indexes[0] if len(indexes) == 1 else None)
-        if path is None:
-            raise VanerError("--link needs an index; name one with --kb (python -m vaner kb build makes it)")
-        return path
+            path = named_index(self.kb)
+            return None if path is None else str(path)
+        if self.link:
+            indexes = [rest for prefix, rest in map(split, self.models) if prefix == "kb"]
+            if len(indexes) == 1:
+                return indexes[0]
+        return str(named_index(OPEN)) if self.link or self._looks_up else None
+
+    @property
+    def _lookup_path(self) -> str | None:
+        """Path of the index in which models look words up."""
+        path = named_index(self.kb or OPEN) if self._looks_up else None
+        return None if path is None else str(path)
+
+    @property
+    def _looks_up(self) -> bool:
+        """Whether a model here was trained to look words up; of one that only loading tells, it is not said."""
+        known = (unloaded(name) for name in self.models if not split(name)[0])
+        return any(one.looks_up for one in known if one is not None)
+
+    @property
+    def _can_look_up(self) -> bool:
+        """Whether a model here was, or may have been."""
+        known = [unloaded(name) for name in self.models if not split(name)[0]]
+        return any(one is None or one.looks_up for one in known)
 
     def _check_min_scores(self, taggers: Mapping[str, Tagger]) -> None:
-        known = [type for tagger in taggers.values() for type in tagger.types]
+        known = [
+            type for tagger in taggers.values() for type in [*tagger.types, *getattr(tagger, "listed", ())]
+        ]
         check_types(self.min_scores, known, self.allow_new_types)
 
 

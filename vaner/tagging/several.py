@@ -17,7 +17,7 @@ from itertools import tee, zip_longest
 
 from vaner.document import Document, Span
 from vaner.errors import VanerError, near
-from vaner.tagger import Tagger
+from vaner.tagger import Tagger, can_be_asked
 from vaner.tagging.overlap import Places
 
 #: How conflicts may be settled.
@@ -75,6 +75,12 @@ class Several:
         return any(tagger.allow_new_types for tagger in self.taggers.values())
 
     @property
+    def listed(self) -> list[str]:
+        """Types that one of them finds by their names alone."""
+        found = (type for tagger in self.taggers.values() for type in getattr(tagger, "listed", ()))
+        return list(dict.fromkeys(found))
+
+    @property
     def tokens(self) -> int:
         """That all of them read in their last runs; 0 where they read none."""
         return sum(getattr(one, "tokens", 0) for one in self.taggers.values())
@@ -130,7 +136,7 @@ class Several:
             types = self.types if dataset is None else self.datasets[dataset]
         wanted = list(dict.fromkeys([types] if isinstance(types, str) else types))
         for type in wanted:
-            if type not in self.types and not self.allow_new_types:
+            if not can_be_asked(self, type):
                 hint = near(type, self.types) or f"known: {', '.join(self.types)}"
                 raise VanerError(
                     f"type {type!r} was not in training of any model ({hint}); --allow_new_types asks it anyway"
@@ -141,8 +147,9 @@ class Several:
             )
         asked = {}
         for name, tagger in self.taggers.items():
-            new = tagger.allow_new_types
-            asked[name] = [t for t in wanted if t in tagger.types or (new and t not in self.types)]
+            asked[name] = [
+                t for t in wanted if t in tagger.types or (t not in self.types and can_be_asked(tagger, t))
+            ]
             if not asked[name]:
                 raise VanerError(
                     f"{name}: knows none of the types asked ({', '.join(wanted)}); leave this model out, or ask for "

@@ -327,8 +327,38 @@ class KnowledgeArguments:
     kb_hint_notes: int = _flag(8, "At most so many hints in a row, the longest names first.")
     kb_hint_tokens: int = _flag(64, "At most so many tokens of a row for hints; --max_tokens includes them.")
 
+    kb_lookups: bool = _flag(
+        False,
+        "Let the head see which names of --kb the words are (of any type that is asked); tagging can then do the same, "
+        "with this index or another, and find types that training never had by their names.",
+    )
+    kb_lookup_rows: float = _flag(
+        0.0,
+        "Share of the training rows in which nothing is looked up. Every row is taught without an index as well.",
+    )
+    kb_lookup_types: float = _flag(0.1, "In the other rows, share of the types that are not looked up.")
+    kb_lookup_names: float = _flag(
+        0.1,
+        "In a row, share of the names that are taken for unknown, as other texts have names that no index has.",
+    )
+    kb_listed: float = _flag(
+        0.1,
+        "Share of the training units of which one type is asked by its names alone, under no name of its own.",
+    )
+    kb_lookups_only: bool = _flag(
+        False,
+        "Train only what reads lookups, and leave the rest of the model as it is: without an index it scores as before.",
+    )
+
     def __post_init__(self) -> None:
         _check(self, 0, 1, "kb_hint_share")
+        if self.kb_lookups_only and not self.kb_lookups:
+            raise VanerError("--kb_lookups_only trains what reads lookups; add --kb_lookups")
+        _check(self, 0, 1, "kb_lookup_rows", "kb_lookup_types", "kb_lookup_names", "kb_listed")
+        if self.kb_lookups and self.kb is None:
+            raise VanerError(
+                "--kb_lookups needs an index; name one with --kb (open is the vocabulary that vaner ships)"
+            )
         _check(self, 1, 1000, "kb_hint_notes", "kb_hint_tokens")
         if self.kb_hints and self.kb is None:
             raise VanerError("--kb_hints needs an index; name one with --kb (python -m vaner kb build)")

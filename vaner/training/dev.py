@@ -13,6 +13,7 @@ from vaner.corpora.registry import Corpus
 from vaner.document import Document
 from vaner.evaluation.run import Gold, evaluate
 from vaner.knowledge import KnowledgeBase
+from vaner.knowledge.shipped import NO_INDEX
 from vaner.model.network import VanerModel
 from vaner.tagger import Tagger
 from vaner.tagging.labeler import Vaner
@@ -34,6 +35,7 @@ class Dev:
         most: documents of each corpus at most; None scores all.
         batch_tokens: tokens in a batch.
         hints: the index whose hints the model reads, if it does.
+        kb: the index in which it looks words up, if it does.
         process, processes: this one's number, and how many there are.
     """
 
@@ -43,6 +45,7 @@ class Dev:
     most: int | None = None
     batch_tokens: int = 2048
     hints: KnowledgeBase | None = None
+    kb: KnowledgeBase | None = None
     process: int = 0
     processes: int = 1
 
@@ -85,7 +88,14 @@ class Dev:
         # A dev corpus may annotate a type that training does not ask: its score is that of a type never seen.
         if isinstance(model, Generator):
             return tagger_of(model, tokenizer)
-        return Vaner(model, tokenizer, batch_tokens=self.batch_tokens, hints=self.hints, allow_new_types=True)
+        return Vaner(
+            model,
+            tokenizer,
+            batch_tokens=self.batch_tokens,
+            hints=self.hints,
+            kb=self.kb or NO_INDEX,
+            allow_new_types=True,
+        )
 
     def _gathered(self, tagged: list[Document]) -> list[Document]:
         """What all processes tagged."""

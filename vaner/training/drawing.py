@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, overload
 
 import numpy as np
 
 from vaner.inputs.features import Window
 from vaner.inputs.hints import Hints, Names
+from vaner.inputs.lookups import LeftOut, Lookups
 from vaner.training.names import Example
 from vaner.training.texts import Texts
 
@@ -30,6 +31,8 @@ class Draw:
         types: the asked types, in the order in which they are named.
         dataset: as the instruction names it, None in adaptive mode.
         hints: sentences for the instruction.
+        listed: whether its one type is asked by its names alone (`vaner.inputs.lookups.LISTED`).
+        noise: what the seed of what its lookups leave out is made of.
     """
 
     source: int
@@ -38,6 +41,8 @@ class Draw:
     types: tuple[str, ...]
     dataset: str | None
     hints: tuple[str, ...] = ()
+    listed: bool = False
+    noise: tuple[int, ...] = ()
 
 
 @dataclass
@@ -54,6 +59,8 @@ class Drawing:
         absent_types: share kept of the asked types that the unit does not mention; one is asked at least.
         keep_empty: share kept of the units in which nothing is annotated.
         hinted: share of the units whose instruction has hints of the index, where there is one.
+        listed: share of the units of which one type is asked by its names alone, where words are looked up.
+        left_out: of lookups.
         replaced: share of the rows some of whose mentions are replaced by names of the index, where there is one.
     """
 
@@ -66,6 +73,8 @@ class Drawing:
     absent_types: float = 1.0
     keep_empty: float = 1.0
     hinted: float = 0.5
+    listed: float = 0.1
+    left_out: LeftOut = field(default_factory=LeftOut)
     replaced: float = 0.0
 
 
@@ -75,6 +84,7 @@ class Units:
     Attributes:
         lengths: tokens of each row.
         hinted: 1 where a row's instruction has hints.
+        listed: 1 where a row's type is asked by its names alone.
         replaced: 1 where names stand in place of some of a row's mentions.
     """
 
@@ -83,7 +93,8 @@ class Units:
         self._windows = array("i")  # start, end, keep_start and keep_end of each
         self._types, self._type_ends = array("H"), array("q", [0])
         self._named = array("b")
-        self.hinted, self.replaced, self.lengths = array("b"), array("b"), array("i")
+        self.hinted, self.listed, self.replaced = array("b"), array("b"), array("b")
+        self.lengths = array("i")
 
     def __len__(self) -> int:
         return len(self._sources)
@@ -97,6 +108,7 @@ class Units:
         *,
         named: bool,
         hinted: bool,
+        listed: bool,
         length: int,
     ) -> None:
         """Add a row; types are places in those of its corpus, ``named`` says whether it names the dataset."""
@@ -107,15 +119,16 @@ class Units:
         self._type_ends.append(len(self._types))
         self._named.append(named)
         self.hinted.append(hinted)
+        self.listed.append(listed)
         self.replaced.append(False)
         self.lengths.append(length)
 
-    def __getitem__(self, number: int) -> tuple[int, int, Window, list[int], bool, bool]:
-        """Source, text, window, types, whether the dataset is named and whether there are hints."""
+    def __getitem__(self, number: int) -> tuple[int, int, Window, list[int], bool, bool, bool]:
+        """Source, text, window, types; whether the dataset is named, there are hints, and it goes by names alone."""
         window = Window(*self._windows[4 * number : 4 * number + 4])
         types = self._types[self._type_ends[number] : self._type_ends[number + 1]].tolist()
-        named, hinted = bool(self._named[number]), bool(self.hinted[number])
-        return self._sources[number], self._texts[number], window, types, named, hinted
+        how = bool(self._named[number]), bool(self.hinted[number]), bool(self.listed[number])
+        return self._sources[number], self._texts[number], window, types, *how
 
 
 class NameRows:
@@ -216,3 +229,20 @@ class Hinted:
         those = slice(self._text_ends[text], self._text_ends[text + 1])
         types = [self._kinds[i] for i in self._types[those]]
         return list(zip(self._starts[those], self._ends[those], types, strict=True))
+
+
+class FoundNames:
+    """What an index has of a corpus's Texts, in columns."""
+
+    def __init__(self, lookups: Lookups, texts: Texts) -> None:
+        self._ends = array("q", [0])
+        parts = []
+        for at in range(0, len(texts), _TEXTS):
+            for found in lookups.found(texts[at : at + _TEXTS]):
+                parts.append(found)
+                self._ends.append(self._ends[-1] + len(found))
+        self._rows = np.concatenate(parts)
+
+    def of(self, text: int) -> np.ndarray:
+        """The names in a text, as `Lookups.found` has them."""
+        return self._rows[self._ends[text] : self._ends[text + 1]]

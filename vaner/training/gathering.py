@@ -27,7 +27,9 @@ from vaner.document import Document
 from vaner.errors import VanerError
 from vaner.files import sha256, shipped
 from vaner.inputs.hints import Hints
+from vaner.inputs.lookups import Lookups
 from vaner.knowledge import KnowledgeBase
+from vaner.knowledge.shipped import named_index
 from vaner.progress import progress
 from vaner.report import Report
 from vaner.training.arguments import DataArguments, KnowledgeArguments
@@ -291,9 +293,35 @@ def gather_hints(knowledge: KnowledgeArguments, gathered: Gathered, types: Seque
     return Hints(kb, types, most=knowledge.kb_hint_notes, tokens=knowledge.kb_hint_tokens)
 
 
+def gather_lookups(knowledge: KnowledgeArguments, gathered: Gathered, types: Sequence[str]) -> Lookups:
+    """What looks words up in ``--kb``, in training and when dev is scored.
+
+    As with hints, no name is dropped for being annotated in dev or test: what is looked up in a text of training says
+    nothing of theirs.
+
+    Args:
+        knowledge: the index.
+        gathered: the index is added to its files.
+        types: those that may be asked.
+
+    Raises:
+        VanerError: no such index, a damaged one, or one without a name of the types.
+    """
+    kb = _index(knowledge, gathered)
+    known = gathered.corpora.types
+    names = {type: list(one.names) for type, one in known.items() if one.names}
+    lookups = Lookups(kb, names, nested=True)
+    lookups.check(types)
+    return lookups
+
+
 def _index(knowledge: KnowledgeArguments, gathered: Gathered) -> KnowledgeBase:
     """The index of ``--kb``, noted as a file that is trained on."""
-    if knowledge.kb is None or not Path(knowledge.kb).is_file():
-        raise VanerError(f"--kb {knowledge.kb}: no such index; make one with python -m vaner kb build")
-    gathered.files.append(knowledge.kb)
-    return KnowledgeBase(knowledge.kb)
+    path = None if knowledge.kb is None else named_index(knowledge.kb)
+    if path is None or not path.is_file():
+        raise VanerError(
+            f"--kb {knowledge.kb}: no such index; make one with python -m vaner kb build, or write open for the "
+            "vocabulary that vaner ships"
+        )
+    gathered.files.append(str(path))
+    return KnowledgeBase(path)

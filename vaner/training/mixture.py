@@ -8,7 +8,7 @@ any resumed run draws the same rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import InitVar, dataclass, field
+from dataclasses import InitVar, dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -17,19 +17,20 @@ from vaner.errors import VanerError
 from vaner.inputs.batching import collate, padding_share, shuffled
 from vaner.inputs.features import Features, Tokenisation, Window, windows
 from vaner.inputs.hints import Hints
-from vaner.inputs.instructions import Template
+from vaner.inputs.instructions import Instruction, Template
+from vaner.inputs.lookups import LISTED, Lookups
 from vaner.text.tags import IGNORED, I
 from vaner.text.units import Text, group
-from vaner.training.drawing import Draw, Drawing, Draws, Hinted, NameRows, Units
+from vaner.training.drawing import Draw, Drawing, Draws, FoundNames, Hinted, NameRows, Units
 from vaner.training.name_rows import NameDrawing
 from vaner.training.names import Example, RelatedNames
 from vaner.training.schedule import NAMES, TEXT, THROUGHOUT, Order, Schedule
 from vaner.training.texts import Texts
 from vaner.training.tokens import Tokens
 
-# A unit's first word and the one past its last, places of the asked types, whether the dataset is named and hints are
-# wanted -> its rows: the window, whether it has hints, how many tokens it has.
-Cutter = Callable[[int, int, Sequence[int], bool, bool], "Iterator[tuple[Window, bool, int]]"]
+# A unit's first word and the one past its last, places of the asked types, whether the dataset is named, hints are
+# wanted, and it goes by names alone -> its rows: the window, whether it has hints, how many tokens it has.
+Cutter = Callable[[int, int, Sequence[int], bool, bool, bool], "Iterator[tuple[Window, bool, int]]"]
 
 
 @dataclass
@@ -76,6 +77,7 @@ class Mixture:
         seed: of everything drawn.
         names: draws rows of knowledge-base names for the units of an epoch, which are added to its rows.
         hints: writes the hints of instructions; none without it.
+        lookups: looks the words of rows up; none without it.
         schedule: when rows of names are read. Unless ``throughout``, they have batches of their own, and those of text
             are, bit for bit and in their order, what they are without names.
 
@@ -104,6 +106,7 @@ class Mixture:
         seed: int,
         names: RelatedNames | None = None,
         hints: Hints | None = None,
+        lookups: Lookups | None = None,
         schedule: Schedule | None = None,
     ) -> None:
         self.sources = list(sources)
@@ -114,8 +117,10 @@ class Mixture:
         self.seed = seed
         self.names = names
         self.hints = hints
+        self.lookups = lookups
         self._named = NameDrawing(names, self.sources, tokenisation, template, seed) if names else None
         self._hinted = [Hinted(hints, source.texts) for source in self.sources] if hints else []
+        self._found = [FoundNames(lookups, source.texts) for source in self.sources] if lookups else []
         self._tokens = self._tokenised()
         self.shortened = len(frozenset().union(*(tokens.shortened for tokens in self._tokens)))
         self.schedule = schedule or Schedule()
@@ -191,6 +196,7 @@ class Mixture:
     def draws(self, epoch: int) -> Draws:
         """The rows of one epoch, counted from 0, before batching; those of names come last."""
         units = Units()
+        by_names = [np.random.default_rng([self.seed, epoch, 4, index]) for index in range(len(self.sources))]
         for index, source in enumerate(self.sources):
             rng = np.random.default_rng([self.seed, epoch, 0, index])
             # One of their own, so that the same units are drawn with hints and without.
@@ -198,7 +204,7 @@ class Mixture:
             for passing in range(int(np.ceil(source.weight))):
                 share = min(1.0, source.weight - passing)
                 for number in range(len(source.texts)):
-                    self._draw_text(units, rng, coin, index, number, share)
+                    self._draw_text(units, rng, coin, by_names[index], index, number, share)
         names = self._named.draw(epoch, units) if self._named else NameRows()
         if self._named:
             self._named.replace(epoch, units, self.drawing.replaced)
@@ -209,6 +215,7 @@ class Mixture:
         units: Units,
         rng: np.random.Generator,
         coin: np.random.Generator,
+        by_names: np.random.Generator,
         index: int,
         number: int,
         share: float,
@@ -250,34 +257,59 @@ class Mixture:
                 # A unit of which nothing would be asked is a negative that `keep_empty` decides on.
                 questions = [asked for asked in kept if asked] or [questions[0][:1]]
             hinted = self.hints is not None and coin.random() < drawing.hinted
+            listed = self.lookups is not None and by_names.random() < drawing.listed
+            if listed:
+                known = [i for i in order if self.lookups and source.types[i] in self.lookups.types]
+                listed = bool(known)
+                if listed:
+                    # As tagging asks a type that training never had: alone, after no dataset's guideline.
+                    questions, named, hinted = [known[:1]], False, False
             for asked in questions:
-                for window, has_hints, length in cut(start, end, asked, named, hinted):
-                    units.add(index, number, window, asked, named=named, hinted=has_hints, length=length)
+                for window, has_hints, length in cut(start, end, asked, named, hinted, listed):
+                    units.add(
+                        index,
+                        number,
+                        window,
+                        asked,
+                        named=named,
+                        hinted=has_hints,
+                        listed=listed,
+                        length=length,
+                    )
 
     def _cutter(self, index: int, number: int) -> Cutter:
         """What cuts the units of a text into rows."""
         counts = self._tokens[index].counts(number)
 
         def cut(
-            start: int, end: int, asked: Sequence[int], named: bool, hinted: bool
+            start: int, end: int, asked: Sequence[int], named: bool, hinted: bool, listed: bool
         ) -> Iterator[tuple[Window, bool, int]]:
-            for window in windows(start, end, counts[start:end], self._room(index, asked, named, hinted)):
-                draw = self._draw(index, number, window, asked, named, hinted)
+            room = self._room(index, asked, named, hinted, listed)
+            for window in windows(start, end, counts[start:end], room):
+                draw = self._draw(index, number, window, asked, named, hinted, listed)
                 inside = counts[window.start : window.end]
                 yield window, bool(draw.hints), self._around(draw) + int(inside.sum())
 
         return cut
 
-    def _room(self, index: int, asked: Sequence[int], named: bool, hinted: bool) -> int:
+    def _room(self, index: int, asked: Sequence[int], named: bool, hinted: bool, listed: bool) -> int:
         source = self.sources[index]
-        types = tuple(source.types[i] for i in asked)
+        types = (LISTED,) if listed else tuple(source.types[i] for i in asked)
         instruction = self.template.render(types, source.dataset if named else None)
         if self.hints and hinted:
             return self.hints.room(self.tokenisation, instruction)
         return self.tokenisation.room(instruction)
 
     def _draw(
-        self, index: int, number: int, window: Window, asked: Sequence[int], named: bool, hinted: bool
+        self,
+        index: int,
+        number: int,
+        window: Window,
+        asked: Sequence[int],
+        named: bool,
+        hinted: bool,
+        listed: bool,
+        noise: tuple[int, ...] = (),
     ) -> Draw:
         source = self.sources[index]
         types, dataset = tuple(source.types[i] for i in asked), source.dataset if named else None
@@ -287,23 +319,25 @@ class Mixture:
             hints = self.hints.of_row(
                 self.tokenisation, self.template, types, dataset, words, names, window.start, window.end
             )
-        return Draw(index, number, window, types, dataset, hints)
+        return Draw(index, number, window, types, dataset, hints, listed, noise)
 
     def _drawn(self, epoch: int, draws: Draws, number: int) -> Draw | Example:
         """A row as it was drawn."""
         if number < len(draws.units):
             replaced = self._named.replaced(epoch, draws.units, number) if self._named else None
-            return replaced or self._draw(*draws.units[number])
+            noise = (self.seed, epoch, 5, number) if self.lookups else ()
+            return replaced or self._draw(*draws.units[number], noise=noise)
         assert self._named
         return self._named.row(draws.units, draws.names[number - len(draws.units)])
 
     def _around(self, draw: Draw | Example) -> int:
         """Tokens of a row that are not of its words."""
+        return len(self.tokenisation.instruction(self._instruction(draw))[0]) + len(self.tokenisation.suffix)
+
+    def _instruction(self, draw: Draw | Example) -> Instruction:
         if isinstance(draw, Example):
-            instruction = self.template.render(draw.types, draw.dataset)
-        else:
-            instruction = self.template.render(draw.types, draw.dataset, draw.hints)
-        return len(self.tokenisation.instruction(instruction)[0]) + len(self.tokenisation.suffix)
+            return self.template.render(draw.types, draw.dataset)
+        return self.template.render((LISTED,) if draw.listed else draw.types, draw.dataset, draw.hints)
 
     def length(self, draw: Draw | Example) -> int:
         """Tokens of a row, without building it."""
@@ -319,8 +353,7 @@ class Mixture:
         """
         if isinstance(draw, Example):
             labels = np.array(draw.labels, dtype=np.int8)
-            instruction = self.template.render(draw.types, draw.dataset)
-            return self.tokenisation.row(instruction, draw.words, labels)
+            return self.tokenisation.row(self._instruction(draw), draw.words, labels)
         source, window = self.sources[draw.source], draw.window
         rows = [source.types.index(t) for t in draw.types]
         labels = source.texts.tags(draw.text)[rows, window.start : window.end]
@@ -333,8 +366,21 @@ class Mixture:
         first = int(counts[: window.start].sum())
         counts = counts[window.start : window.end]
         ids = tokens.ids(draw.text)[first : first + int(counts.sum())]
-        instruction = self.template.render(draw.types, draw.dataset, draw.hints)
-        return self.tokenisation.assembled(instruction, ids, counts, labels)
+        row = self.tokenisation.assembled(self._instruction(draw), ids, counts, labels)
+        if self.lookups:
+            left_out = self.drawing.left_out
+            if draw.listed:
+                # A type that goes by its names alone is nothing without them.
+                left_out = replace(left_out, rows=0.0, types=0.0)
+            row.lookups = self.lookups.codes(
+                self._found[draw.source].of(draw.text),
+                draw.types,
+                window.start,
+                window.end,
+                np.random.default_rng(draw.noise),
+                left_out,
+            )
+        return row
 
 
 def temperature_weights(sizes: Sequence[int], temperature: float) -> list[float]:

@@ -70,8 +70,8 @@ class NameDrawing:
     def replace(self, epoch: int, units: Units, share: float) -> None:
         """Put names in the place of mentions in about that share of the rows of units, and note how long these are.
 
-        A row stays as it is where no mention can be replaced, where it would be too long for the model, and where its
-        instruction has hints, which would name what is not there.
+        A row stays as it is where no mention can be replaced, where it would be too long for the model, where its
+        instruction has hints, which would name what is not there, and where its type is asked by its names alone.
         """
         coin = np.random.default_rng([self.seed, epoch, 8])
         for unit in np.flatnonzero(coin.random(len(units)) < share).tolist():
@@ -87,8 +87,8 @@ class NameDrawing:
         return self._replaced(epoch, units, unit) if units.replaced[unit] else None
 
     def _replaced(self, epoch: int, units: Units, unit: int) -> Example | None:
-        source, text, window, asked, named, hinted = units[unit]
-        if hinted:
+        source, text, window, asked, named, hinted, listed = units[unit]
+        if hinted or listed:
             return None
         corpus = self.sources[source]
         types = [corpus.types[i] for i in asked]
@@ -99,7 +99,7 @@ class NameDrawing:
 
     def _examples(self, rng: np.random.Generator, units: Units, unit: int) -> list[Example]:
         """A row of names for a unit, in windows where it is too long; none where no name is related to it."""
-        source, text, window, asked, _, _ = units[unit]
+        source, text, window, asked, *_ = units[unit]
         start, end = window.keep_start, window.keep_end
         types = [self.sources[source].types[i] for i in asked]
         tags = self.sources[source].texts.tags(text)[asked, start:end]

@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,6 +24,7 @@ from vaner.errors import VanerError
 from vaner.files import cache_folder, write_text
 from vaner.inputs.features import Tokenisation
 from vaner.inputs.instructions import Template
+from vaner.inputs.lookups import LISTED, LeftOut, Lookups
 from vaner.model.adapting import Adapter, choose_dtype
 from vaner.model.catalogue import backbone_folder, model_folder
 from vaner.model.config import CONFIG_NAME, GENERATE, ModelConfig
@@ -36,7 +37,7 @@ from vaner.training.clock import Clock
 from vaner.training.continuing import check_same, checkpoint_of, overwritten, remove, settings_of
 from vaner.training.dev import Dev
 from vaner.training.drawing import Drawing
-from vaner.training.gathering import Gathered, gather, gather_hints, gather_names
+from vaner.training.gathering import Gathered, gather, gather_hints, gather_lookups, gather_names
 from vaner.training.generation import Generation
 from vaner.training.generator import Generator
 from vaner.training.mixture import Mixture
@@ -101,13 +102,17 @@ def train(asked: Run) -> Path:
     if checkpoint:
         check_same(checkpoint, made_with)
     settings = _settings(asked.model, data, gathered, knows)
-    names = gate = hints = None
+    names = gate = hints = lookups = None
     if knowledge.kb_hints:
         hints = gather_hints(knowledge, gathered, settings.types)
         limits = {"notes": knowledge.kb_hint_notes, "tokens": knowledge.kb_hint_tokens}
         settings = replace(settings, hints={**limits, "share": knowledge.kb_hint_share})
     if settings.hints:
         settings = replace(settings, template=settings.template.with_hints())
+    left_out = LeftOut(knowledge.kb_lookup_rows, knowledge.kb_lookup_types, knowledge.kb_lookup_names)
+    if knowledge.kb_lookups:
+        lookups = gather_lookups(knowledge, gathered, settings.types)
+        settings = replace(settings, lookups=_lookups(lookups, left_out, gathered))
     if knowledge.kb and (knowledge.kb_ratio or knowledge.kb_replace):
         # One process looks for related names, the others read what it found.
         with args.main_process_first():
@@ -126,6 +131,8 @@ def train(asked: Run) -> Path:
         keep_empty=data.keep_empty,
         hinted=knowledge.kb_hint_share,
         replaced=knowledge.kb_replace,
+        listed=knowledge.kb_listed,
+        left_out=left_out,
     )
     batching: dict[str, Any] = {"batch_tokens": args.batch_tokens, "epochs": asked.epochs, "seed": args.seed}
     mixture: Mixture
@@ -153,6 +160,7 @@ def train(asked: Run) -> Path:
             drawing,
             names=names,
             hints=hints,
+            lookups=lookups,
             schedule=Schedule(knowledge.kb_schedule, batches if args.max_steps > 0 else None),
             **batching,
         )
@@ -173,8 +181,13 @@ def train(asked: Run) -> Path:
             f"hints of {', '.join(hints.types)}: {mixture.hinted_rows[0]:,} rows of the first epoch have hints of "
             "names in the index; dev is scored with them"
         )
+    if lookups:
+        there = [type for type in settings.types if type in lookups.types]
+        log.info(f"lookups of {', '.join(there)} in {lookups.kb.path}; dev is scored with them")
 
     model = model or _model(asked.model, settings, trained, args)
+    if knowledge.kb_lookups_only and isinstance(model, VanerModel):
+        model.train_lookups_only()
     origin = f"{asked.model.model} on {settings.backbone}" if trained else settings.backbone
     log.info(f"model: {origin}, {settings.attention}, {settings.head} head, {describe(model)}")
 
@@ -194,6 +207,7 @@ def train(asked: Run) -> Path:
             most=data.eval_documents,
             batch_tokens=max(args.batch_tokens, 2048),
             hints=hints.kb if hints else None,
+            kb=lookups.kb if lookups else None,
             process=args.process_index,
             processes=args.world_size,
         ),
@@ -297,6 +311,20 @@ def _settings(
     return replace(before, template=template, types=types, datasets=datasets, temperatures={}, training={})
 
 
+def _lookups(lookups: Lookups, left_out: LeftOut, gathered: Gathered) -> dict[str, Any]:
+    """What the model says of the index that it was trained with; see `vaner.model.config.ModelConfig`."""
+    index = lookups.kb.description
+    names = {type: list(one.names) for type, one in gathered.corpora.types.items() if one.names}
+    return {
+        "listed": LISTED,
+        "names": names,
+        "vocabularies": [{key: one.get(key) for key in ("name", "version")} for one in index["vocabularies"]],
+        "types": list(lookups.types),
+        "fingerprint": lookups.kb.fingerprint,
+        "left_out": asdict(left_out),
+    }
+
+
 def _model(
     model_args: ModelArguments,
     settings: ModelConfig,
@@ -330,6 +358,10 @@ def _model(
         device=device or "cpu",
         quantization=model_args.quantization,
     )
+    if settings.lookups and not model.settings.lookups:
+        with torch.random.fork_rng():
+            torch.manual_seed(args.seed)
+            model.read_lookups()
     model.settings = replace(settings, weights_hash=model.settings.weights_hash)
     return model.train()
 
