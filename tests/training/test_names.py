@@ -442,7 +442,7 @@ def test_an_index_that_has_nothing_related_is_refused(kb):
 
 
 def test_a_wrong_style_is_refused(kb):
-    with pytest.raises(VanerError, match="--kb_style nouns: choose names, replacement, both"):
+    with pytest.raises(VanerError, match="--kb_style nouns: choose names, replacement, both, frames"):
         RelatedNames(kb, [texts_of(*TEXTS)], style="nouns")
 
 

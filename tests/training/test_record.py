@@ -27,6 +27,7 @@ from vaner.training.leakage import Gate, Leak
 from vaner.training.mixture import Mixture, TrainingCorpus
 from vaner.training.names import RelatedNames
 from vaner.training.record import log_data, log_names
+from vaner.training.schedule import Schedule
 from vaner.vocabularies.terms import Term
 
 NAMES = [
@@ -168,6 +169,7 @@ def test_names_and_hints_have_sections_where_there_were_any(full, plain):
     assert not {"knowledge", "hints", "started_from"} & plain.keys()
     names = full["knowledge"]
     assert (names["style"], names["ratio"], names["asked"], names["others"]) == ("names", 0.5, 10, 5)
+    assert (names["schedule"], names["replace"], names["replaced_rows"]) == ("throughout", 0, [0, 0])
     assert names["types_without_names"] == ["Chemical"]
     assert names["names"].keys() <= {"Disease", "Gene"} and names["names"]["Disease"] > 0
     assert 0 <= names["sentences_without_names"] < names["sentences"]
@@ -187,11 +189,9 @@ def test_a_record_holds_no_name_of_the_index_and_no_text(full):
 # --- what is logged ---
 
 
-def mixture(sources, tokenizer, names=None) -> Mixture:
-    tokenisation = Tokenisation(tokenizer, 400)
-    return Mixture(
-        sources, tokenisation, Template(), Drawing(), batch_tokens=900, epochs=2, seed=1, names=names
-    )
+def mixture(sources, tokenizer, names=None, *, schedule=None, **drawing) -> Mixture:
+    options = dict(batch_tokens=900, epochs=2, seed=1, names=names, schedule=schedule)
+    return Mixture(sources, Tokenisation(tokenizer, 400), Template(), Drawing(**drawing), **options)
 
 
 def lines(caplog) -> list[str]:
@@ -252,3 +252,16 @@ def test_what_is_logged_of_names(tiny_tokenizer, tmp_path, logged):
     )
     assert 0 < related < names.sentences and found.name_rows[0] > 0
     assert said[-1] == "the index has no name of type Chemical: not asked in rows of names"
+
+
+def test_what_is_logged_of_a_schedule_and_of_names_in_place_of_mentions(tiny_tokenizer, tmp_path, logged):
+    sources = [corpus("one", ("Disease",), documents=9)]
+    names = RelatedNames(KnowledgeBase(index(tmp_path / "kb.idx")), [s.texts for s in sources], ratio=1)
+    found = mixture(sources, tiny_tokenizer, names, schedule=Schedule("first", 7), replaced=0.5)
+    log_names(names, found, Gate())
+    _, of_names = found.read_batches
+    assert 0 < of_names < 7 < len(found) and found.replaced_rows[0] > 0
+    assert lines(logged)[2:] == [
+        f"--kb_schedule first: of 7 batches that the run reads {of_names} are of names",
+        f"names in place of mentions in {found.replaced_rows[0]} rows of the first epoch",
+    ]

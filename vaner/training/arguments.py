@@ -32,6 +32,7 @@ from vaner.model.config import GENERATE
 from vaner.prompting.settings import ANSWERS
 from vaner.training import flags, leakage
 from vaner.training.names import STYLES
+from vaner.training.schedule import SCHEDULES, THROUGHOUT
 
 #: What a generator's loss is on.
 LOSSES = ("completion", "full")
@@ -294,8 +295,20 @@ class KnowledgeArguments:
     kb_style: str = _flag(
         "names",
         "names: names one after the other. replacement: sentences with names in place of their mentions. "
-        "both: half of each.",
+        "both: half of each. frames: names in short sentences that are no corpus's.",
         STYLES,
+    )
+    kb_schedule: str = _flag(
+        THROUGHOUT,
+        "When rows of names are read. throughout: among those of text. first: before all text. falling: their share "
+        "falls linearly over the run, from twice --kb_ratio to none. The run is --max_steps, or all epochs without it; "
+        "where --max_minutes ends it sooner, it is cut off there.",
+        SCHEDULES,
+    )
+    kb_replace: float = _flag(
+        0.0,
+        "Share of the rows of the corpora in which names of --kb replace some of the mentions; rows of names "
+        "(--kb_ratio) come on top.",
     )
     kb_asked: int = _flag(10, "At most so many names of the asked types in a row.")
     kb_others: int = _flag(5, "At most so many names of other types in a row.")
@@ -349,6 +362,14 @@ class KnowledgeArguments:
         _check(self, 1, 1000, "kb_hint_notes", "kb_hint_tokens")
         if self.kb_hints and self.kb is None:
             raise VanerError("--kb_hints needs an index; name one with --kb (python -m vaner kb build)")
+        _check(self, 0, 1, "kb_replace")
+        if self.kb_replace and self.kb is None:
+            raise VanerError("--kb_replace needs an index; name one with --kb (python -m vaner kb build)")
+        if self.kb_schedule != THROUGHOUT and (self.kb is None or not self.kb_ratio):
+            missing = "--kb INDEX" if self.kb is None else "--kb_ratio above 0"
+            raise VanerError(
+                f"--kb_schedule {self.kb_schedule} is of rows of names, and there are none; add {missing}"
+            )
         _check(self, 0, 100, "kb_ratio")
         _check(self, 1, 1000, "kb_asked")
         _check(self, 0, 1000, "kb_others")

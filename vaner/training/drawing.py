@@ -61,6 +61,7 @@ class Drawing:
         hinted: share of the units whose instruction has hints of the index, where there is one.
         listed: share of the units of which one type is asked by its names alone, where words are looked up.
         left_out: of lookups.
+        replaced: share of the rows some of whose mentions are replaced by names of the index, where there is one.
     """
 
     head: str = "typed"
@@ -74,6 +75,7 @@ class Drawing:
     hinted: float = 0.5
     listed: float = 0.1
     left_out: LeftOut = field(default_factory=LeftOut)
+    replaced: float = 0.0
 
 
 class Units:
@@ -83,6 +85,7 @@ class Units:
         lengths: tokens of each row.
         hinted: 1 where a row's instruction has hints.
         listed: 1 where a row's type is asked by its names alone.
+        replaced: 1 where names stand in place of some of a row's mentions.
     """
 
     def __init__(self) -> None:
@@ -90,7 +93,8 @@ class Units:
         self._windows = array("i")  # start, end, keep_start and keep_end of each
         self._types, self._type_ends = array("H"), array("q", [0])
         self._named = array("b")
-        self.hinted, self.listed, self.lengths = array("b"), array("b"), array("i")
+        self.hinted, self.listed, self.replaced = array("b"), array("b"), array("b")
+        self.lengths = array("i")
 
     def __len__(self) -> int:
         return len(self._sources)
@@ -116,6 +120,7 @@ class Units:
         self._named.append(named)
         self.hinted.append(hinted)
         self.listed.append(listed)
+        self.replaced.append(False)
         self.lengths.append(length)
 
     def __getitem__(self, number: int) -> tuple[int, int, Window, list[int], bool, bool, bool]:

@@ -104,7 +104,7 @@ class Generation(Mixture):
         tokenizer: of the backbone.
         max_tokens: longest row.
         loss_on: ``completion``: the loss is on answers alone; ``full``: on prompts too, as papers did.
-        batching: batch_tokens, epochs and seed, as of `Mixture`.
+        batch_tokens, epochs, seed: as of `Mixture`.
 
     Attributes:
         changed: what was left out or parted, in all epochs -> how often.
@@ -122,7 +122,9 @@ class Generation(Mixture):
         tokenizer: PreTrainedTokenizerBase,
         max_tokens: int,
         loss_on: str = "completion",
-        **batching: int,
+        batch_tokens: int,
+        epochs: int,
+        seed: int,
     ) -> None:
         self.prompter = prompter
         self.encoding = Encoding(tokenizer, prompter.settings.template == "chat")
@@ -134,10 +136,9 @@ class Generation(Mixture):
             Tokenisation(tokenizer, max_tokens),
             Template(),
             drawing,
-            names=None,
-            hints=None,
-            lookups=None,
-            **batching,
+            batch_tokens=batch_tokens,
+            epochs=epochs,
+            seed=seed,
         )
         # Planning an epoch again would count again.
         self.changed = {what: count for what, count in self._counting.items() if count}

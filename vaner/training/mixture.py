@@ -7,7 +7,6 @@ any resumed run draws the same rows.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import InitVar, dataclass, field, replace
 from functools import partial
@@ -23,7 +22,9 @@ from vaner.inputs.lookups import LISTED, Lookups
 from vaner.text.tags import IGNORED, I
 from vaner.text.units import Text, group
 from vaner.training.drawing import Draw, Drawing, Draws, FoundNames, Hinted, NameRows, Units
+from vaner.training.name_rows import NameDrawing
 from vaner.training.names import Example, RelatedNames
+from vaner.training.schedule import NAMES, TEXT, THROUGHOUT, Order, Schedule
 from vaner.training.texts import Texts
 from vaner.training.tokens import Tokens
 
@@ -77,10 +78,14 @@ class Mixture:
         names: draws rows of knowledge-base names for the units of an epoch, which are added to its rows.
         hints: writes the hints of instructions; none without it.
         lookups: looks the words of rows up; none without it.
+        schedule: when rows of names are read. Unless ``throughout``, they have batches of their own, and those of text
+            are, bit for bit and in their order, what they are without names.
 
     Attributes:
         name_rows: how many rows of names each epoch has.
         hinted_rows: how many of an epoch's rows have hints.
+        replaced_rows: how many of them have names in place of mentions.
+        schedule: when rows of names are read.
         padding: share of each epoch's tokens that are padding.
         shortened: different words that are read by their first tokens only.
         tokens: of all epochs, without padding.
@@ -102,6 +107,7 @@ class Mixture:
         names: RelatedNames | None = None,
         hints: Hints | None = None,
         lookups: Lookups | None = None,
+        schedule: Schedule | None = None,
     ) -> None:
         self.sources = list(sources)
         self.tokenisation = tokenisation
@@ -112,40 +118,51 @@ class Mixture:
         self.names = names
         self.hints = hints
         self.lookups = lookups
+        self._named = NameDrawing(names, self.sources, tokenisation, template, seed) if names else None
         self._hinted = [Hinted(hints, source.texts) for source in self.sources] if hints else []
         self._found = [FoundNames(lookups, source.texts) for source in self.sources] if lookups else []
         self._tokens = self._tokenised()
         self.shortened = len(frozenset().union(*(tokens.shortened for tokens in self._tokens)))
-        self._planned: tuple[int, Draws, np.ndarray, np.ndarray] | None = None
+        self.schedule = schedule or Schedule()
+        apart = names is not None and self.schedule.kind != THROUGHOUT
+        self._streams = (TEXT, NAMES) if apart else (TEXT,)
+        # Of each stream of batches the epoch that is planned, its rows, and which of them each batch has.
+        self._planned: dict[int, tuple[int, Draws, np.ndarray, np.ndarray]] = {}
         self.padding: list[float] = [0.0] * epochs
-        self.name_rows, self.hinted_rows, batches = [0] * epochs, [0] * epochs, [0] * epochs
+        self.name_rows, self.hinted_rows, self.replaced_rows = ([0] * epochs for _ in range(3))
+        batches = [[0] * epochs for _ in self._streams]
         self.tokens = 0
         # Planning an epoch takes a while. Its plan is kept until another epoch's is needed, so the first comes last.
         for epoch in reversed(range(epochs)):
-            draws, rows, ends = self._plan(epoch)
+            members: list[np.ndarray] = []
+            for stream in self._streams:
+                draws, rows, ends = self._plan(epoch, stream)
+                batches[stream][epoch] = len(ends)
+                members += np.split(rows, ends[:-1]) if len(ends) else []
             lengths = draws.lengths.astype(np.int64)
             self.tokens += int(lengths.sum())
             self.name_rows[epoch] = len(draws.names)
             self.hinted_rows[epoch] = sum(draws.units.hinted)
-            self.padding[epoch] = (
-                float(padding_share(lengths, np.split(rows, ends[:-1]))) if len(ends) else 0.0
-            )
-            batches[epoch] = len(ends)
-        self._batch_ends: list[int] = np.cumsum(batches).tolist()
+            self.replaced_rows[epoch] = sum(draws.units.replaced)
+            self.padding[epoch] = float(padding_share(lengths, members))
+        self._order = Order(batches, self.schedule)
         if not len(self):
             raise VanerError(
                 "no row is left to train on; raise the corpora's weights, --keep_empty or --num_train_epochs"
             )
 
     def __len__(self) -> int:
-        return self._batch_ends[-1] if self._batch_ends else 0
+        return len(self._order)
+
+    @property
+    def read_batches(self) -> tuple[int, int]:
+        """Batches that a run reads once, and how many of them are of names alone."""
+        read = min(self.schedule.batches or len(self), len(self))
+        return read, self._order.names_before(read)
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        if not 0 <= index < len(self):
-            raise IndexError(f"batch {index} of {len(self)}")
-        epoch = bisect_right(self._batch_ends, index)
-        draws, rows, ends = self._plan(epoch)
-        at = index - (self._batch_ends[epoch - 1] if epoch else 0)
+        stream, epoch, at = self._order[index]
+        draws, rows, ends = self._plan(epoch, stream)
         chosen = rows[ends[at - 1] if at else 0 : ends[at]]
         return self._collated([draws[i] for i in chosen.tolist()])
 
@@ -157,19 +174,29 @@ class Mixture:
         """The tokens of every corpus's words, as far as rows are made of these."""
         return [Tokens.of(source.texts, self.tokenisation) for source in self.sources]
 
-    def _plan(self, epoch: int) -> tuple[Draws, np.ndarray, np.ndarray]:
-        """The rows of an epoch, their numbers batch by batch, and where each batch ends in these."""
-        if self._planned is None or self._planned[0] != epoch:
-            self._planned = None  # so that two are never held
-            draws = self.draws(epoch)
-            order = np.random.default_rng([self.seed, epoch, 1])
-            self._planned = epoch, draws, *shuffled(draws.lengths, self.batch_tokens, order)
-        return self._planned[1:]
+    def _plan(self, epoch: int, stream: int = TEXT) -> tuple[Draws, np.ndarray, np.ndarray]:
+        """The rows of an epoch, the numbers of a stream's batch by batch, and where each batch ends in these."""
+        held = self._planned.get(stream)
+        if held is None or held[0] != epoch:
+            self._planned.pop(stream, None)  # so that two are never held
+            drawn = [draws for of, draws, _, _ in self._planned.values() if of == epoch]
+            draws = drawn[0] if drawn else self.draws(epoch)
+            held = self._planned[stream] = epoch, draws, *self._batched(draws, epoch, stream)
+        return held[1:]
+
+    def _batched(self, draws: Draws, epoch: int, stream: int) -> tuple[np.ndarray, np.ndarray]:
+        begin, end = 0, len(draws)
+        if len(self._streams) > 1:
+            begin, end = (0, len(draws.units)) if stream == TEXT else (len(draws.units), len(draws))
+        # That of text is the same with names in batches of their own and without any.
+        order = np.random.default_rng([self.seed, epoch, 1 if stream == TEXT else 7])
+        rows, ends = shuffled(draws.lengths[begin:end], self.batch_tokens, order)
+        return rows + np.uint32(begin), ends
 
     def draws(self, epoch: int) -> Draws:
         """The rows of one epoch, counted from 0, before batching; those of names come last."""
         units = Units()
-        names = [np.random.default_rng([self.seed, epoch, 4, index]) for index in range(len(self.sources))]
+        by_names = [np.random.default_rng([self.seed, epoch, 4, index]) for index in range(len(self.sources))]
         for index, source in enumerate(self.sources):
             rng = np.random.default_rng([self.seed, epoch, 0, index])
             # One of their own, so that the same units are drawn with hints and without.
@@ -177,10 +204,11 @@ class Mixture:
             for passing in range(int(np.ceil(source.weight))):
                 share = min(1.0, source.weight - passing)
                 for number in range(len(source.texts)):
-                    self._draw_text(units, rng, coin, names[index], index, number, share)
-        # A generator of their own, so that they change nothing of the rows before them.
-        rng = np.random.default_rng([self.seed, epoch, 2])
-        return Draws(units, self._draw_names(rng, units), partial(self._drawn, epoch))
+                    self._draw_text(units, rng, coin, by_names[index], index, number, share)
+        names = self._named.draw(epoch, units) if self._named else NameRows()
+        if self._named:
+            self._named.replace(epoch, units, self.drawing.replaced)
+        return Draws(units, names, partial(self._drawn, epoch))
 
     def _draw_text(
         self,
@@ -293,50 +321,14 @@ class Mixture:
             )
         return Draw(index, number, window, types, dataset, hints, listed, noise)
 
-    def _draw_names(self, rng: np.random.Generator, units: Units) -> NameRows:
-        """Rows of names for about ``names.ratio`` times as many units, each asked what its unit is asked."""
-        found = NameRows()
-        if self.names is None:
-            return found
-        for unit in range(len(units)):
-            for _ in range(int(self.names.ratio + rng.random())):
-                state = rng.bit_generator.state
-                for number, example in enumerate(self._examples(rng, units, unit)):
-                    found.add(unit, state, number, self.length(example))
-        return found
-
-    def _examples(self, rng: np.random.Generator, units: Units, unit: int) -> list[Example]:
-        """A row of names for a unit, in windows where it is too long; none where no name is related to it."""
-        source, text, window, asked, *_ = units[unit]
-        start, end = window.keep_start, window.keep_end
-        types = [self.sources[source].types[i] for i in asked]
-        tags = self.sources[source].texts.tags(text)[asked, start:end]
-        example = self.names.example(rng, source, text, start, end, types, tags) if self.names else None
-        return self._fitting(example) if example is not None else []
-
     def _drawn(self, epoch: int, draws: Draws, number: int) -> Draw | Example:
         """A row as it was drawn."""
         if number < len(draws.units):
+            replaced = self._named.replaced(epoch, draws.units, number) if self._named else None
             noise = (self.seed, epoch, 5, number) if self.lookups else ()
-            return self._draw(*draws.units[number], noise=noise)
-        unit, rng, window = draws.names[number - len(draws.units)]
-        return self._examples(rng, draws.units, unit)[window]
-
-    def _fitting(self, example: Example) -> list[Example]:
-        """The example, in overlapping windows where it is too long for a row."""
-        counts = list(map(len, self.tokenisation.words(example.words)))
-        cut = windows(0, len(counts), counts, self.tokenisation.room(self.template.render(example.types)))
-        if len(cut) == 1:
-            return [example]
-        labels = np.array(example.labels)
-        found = []
-        for w in cut:
-            kept = np.full_like(labels[:, w.start : w.end], IGNORED)
-            inside = slice(w.keep_start - w.start, w.keep_end - w.start)
-            kept[:, inside] = labels[:, w.keep_start : w.keep_end]
-            words = example.words[w.start : w.end]
-            found.append(Example(example.types, words, tuple(map(tuple, kept.tolist()))))
-        return found
+            return replaced or self._draw(*draws.units[number], noise=noise)
+        assert self._named
+        return self._named.row(draws.units, draws.names[number - len(draws.units)])
 
     def _around(self, draw: Draw | Example) -> int:
         """Tokens of a row that are not of its words."""
@@ -344,7 +336,7 @@ class Mixture:
 
     def _instruction(self, draw: Draw | Example) -> Instruction:
         if isinstance(draw, Example):
-            return self.template.render(draw.types)
+            return self.template.render(draw.types, draw.dataset)
         return self.template.render((LISTED,) if draw.listed else draw.types, draw.dataset, draw.hints)
 
     def length(self, draw: Draw | Example) -> int:

@@ -8,6 +8,9 @@ is not named in these rows.
     names      Tamoxifen  Breast Neoplasms  carcinoma of the breast  toremifene
                O          B      I          B         I  I   I       O
 
+    frames     Tamoxifen inhibits ESR1 . Two had a history of carcinoma of the breast .
+               O         O        O    O O   O   O O       O  B         I  I   I      O
+
     replaced   ... a woman with carcinoma of the breast was given tamoxifen ...
                                 B         I  I   I
 
@@ -16,59 +19,49 @@ Which names are related to a sentence is found once; which of them make up a row
 
 from __future__ import annotations
 
-import hashlib
-import logging
-from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, zip_longest
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
 from vaner.document import Document
 from vaner.errors import VanerError
-from vaner.files import replacing
+from vaner.inputs.features import Window
 from vaner.knowledge import KnowledgeBase
 from vaner.knowledge.rules import turned
 from vaner.progress import progress
 from vaner.text.segment import words
 from vaner.text.tags import IGNORED, B, I, O
 from vaner.text.units import Text
+from vaner.training.frames import Frames, read_frames
 from vaner.training.leakage import keys_by_type, keys_of
+from vaner.training.related import related_names
 from vaner.training.texts import Texts
 
-log = logging.getLogger(__name__)
+STYLES = ("names", "replacement", "both", "frames")
 
-STYLES = ("names", "replacement", "both")
 
-# Names related to one mention that a sentence's pool takes in: of the mention's type, and of other types.
-_ALIKE = 20
-_UNLIKE = 10
-
-# Goes up whenever other names are found for the same index and texts.
-_VERSION = 1
-
-# How many are looked up together: what names have in common is then read once.
-_MENTIONS = 1000
-_TEXTS = 500
+_NOTHING = np.uint64(0)
 
 
 @dataclass(frozen=True)
 class Example:
-    """A row with words of its own, asked without a dataset's name.
+    """A row with words of its own.
 
     Attributes:
         types: the asked types.
         words: at least one.
         labels: for each asked type O, B, I or IGNORED of every word.
+        dataset: as the instruction names it; None in rows of names.
     """
 
     types: tuple[str, ...]
     words: tuple[str, ...]
     labels: tuple[tuple[int, ...], ...]
+    dataset: str | None = None
 
 
 class RelatedNames:
@@ -82,7 +75,7 @@ class RelatedNames:
         texts: of every source the training Texts.
         dropped: keys of names that must not be drawn (`vaner.training.leakage`).
         style: ``names`` (names one after the other), ``replacement`` (a unit whose gold mentions are replaced by
-            names of their type), or ``both``, half of each.
+            names of their type), ``both``, half of each, or ``frames`` (names in sentences of `vaner.training.frames`).
         ratio: rows for every real row.
         asked: at most so many names of the asked types in a row, shared out evenly among the types.
         others: at most so many names of other types.
@@ -126,9 +119,11 @@ class RelatedNames:
                 f"{kb.path}: it has no name of any type of the mix ({', '.join(sorted(annotated))}); it has "
                 f"{', '.join(kb.types)}; build an index with vocabularies of these types"
             )
-        found, ends = _remembered(kb, self._texts, cache) if cache else _related_names(kb, self._texts)
+        found, ends = related_names(kb, self._texts, cache)
         numbers = np.unique(found)
-        kept = self._read_names(kb, numbers, keys_by_type(self._documents()))
+        trained = keys_by_type(self._documents())
+        kept = self._read_names(kb, numbers, trained)
+        self._frames = Frames(read_frames(), self._bits, kb, trained) if style == "frames" else None
         # "Abdomen, Acute" is the name that text has as "acute abdomen".
         for keys in (self._keys, keys_of([turned(name) or name for name in self._names])):
             kept &= ~np.isin(keys, np.fromiter(dropped, np.uint64, len(dropped)))
@@ -219,69 +214,150 @@ class RelatedNames:
         replaces = self.style == "replacement" or (self.style == "both" and bool(rng.random() < 0.5))
         known = [i for i, type in enumerate(types) if type in self._bits]
         types = tuple(types[i] for i in known)
-        starts = self._texts[source].sentence_starts(text)
-        first = int(self._first_sentences[source][text])
-        begin, stop = first + bisect_right(starts, start) - 1, first + bisect_left(starts, end)
-        ids = np.unique(self._pool[self._borders[begin] : self._borders[stop]])
+        ids = self._related(source, text, start, end)
         if not types or not len(ids):
             return None
         if replaces:
-            gold = self._texts[source].words(text, start, end)
-            return self._replaced(rng, gold, tags[known], types, ids)
-        return self._concatenated(rng, types, ids)
+            gold, tags = self._texts[source].words(text, start, end), tags[known]
+            replaced = self._replaceable(rng, tags, types, ids)
+            return self._replaced(gold, tags, types, replaced) if replaced else None
+        chosen = self._chosen(rng, types, ids)
+        return self._framed(rng, types, chosen) if self._frames else self._concatenated(types, chosen)
 
-    def _concatenated(
-        self, rng: np.random.Generator, types: tuple[str, ...], ids: np.ndarray
+    def replacement(
+        self,
+        rng: np.random.Generator,
+        source: int,
+        text: int,
+        window: Window,
+        types: Sequence[str],
+        tags: np.ndarray,
+        dataset: str | None,
     ) -> Example | None:
+        """A row of a corpus with names in place of some of its mentions, asked what it was asked.
+
+        Each mention of an asked type that no other overlaps, and that has labels as a whole, is replaced with a
+        probability of one half; one is at least. Nothing is said of types that the index has no name of where a name
+        was put.
+
+        Args:
+            rng: what is drawn depends on its state and the row alone.
+            source, text, window: the row.
+            types: the asked types.
+            tags: gold of the window, shape ``(len(types), window.end - window.start)``.
+            dataset: as the instruction names it.
+
+        Returns:
+            the row; None where no mention of it can be replaced.
+        """
+        kept = slice(window.keep_start - window.start, window.keep_end - window.start)
+        # Found in all of the window, so that none is a mention that the end of what is kept cuts.
+        ids = self._related(source, text, window.keep_start, window.keep_end)
+        found = [
+            one
+            for one in sorted(self._replaceable(rng, tags, types, ids).items())
+            if kept.start <= one[0] and one[1][0] <= kept.stop
+        ]
+        if not found:
+            return None
+        put = rng.random(len(found)) < 0.5
+        put[rng.integers(len(found))] |= not put.any()
+        labels = np.full_like(tags, IGNORED)
+        labels[:, kept] = tags[:, kept]
+        words = self._texts[source].words(text, window.start, window.end)
+        replaced = dict(one for one, chosen in zip(found, put.tolist(), strict=True) if chosen)
+        return self._replaced(words, labels, tuple(types), replaced, dataset)
+
+    def _related(self, source: int, text: int, start: int, end: int) -> np.ndarray:
+        """Names of the sentences that a range of words reaches into, ascending."""
+        starts = self._texts[source].sentence_starts(text)
+        first = int(self._first_sentences[source][text])
+        begin, stop = first + bisect_right(starts, start) - 1, first + bisect_left(starts, end)
+        return np.unique(self._pool[self._borders[begin] : self._borders[stop]])
+
+    def _chosen(self, rng: np.random.Generator, types: tuple[str, ...], ids: np.ndarray) -> list[int]:
+        """Names of the asked types and of others, in any order."""
         asked = np.bitwise_or.reduce([self._bits[type] for type in types])
         of_type = [rng.permutation(ids[(self._types[ids] & self._bits[t]) > 0])[: self.asked] for t in types]
         in_turn = [int(n) for turn in zip_longest(*of_type) for n in turn if n is not None]
         negative = rng.permutation(ids[(self._holds[ids] & asked) == 0])
         chosen = [*self._distinct(in_turn)[: self.asked], *self._distinct(negative.tolist())[: self.others]]
-        row: list[str] = []
-        labels: list[list[int]] = [[] for _ in types]
-        for name in rng.permutation(chosen).tolist() if chosen else ():
-            pieces = self._words(name)
-            if row and len(row) + len(pieces) > self.max_words:
-                break
-            row += pieces
-            for line, type in zip(labels, types, strict=True):
-                line += self._labels(name, type, len(pieces))
-        return Example(types, tuple(row), tuple(map(tuple, labels))) if row else None
+        return rng.permutation(chosen).tolist() if chosen else []
 
-    def _replaced(
-        self,
-        rng: np.random.Generator,
-        gold: Sequence[str],
-        tags: np.ndarray,
-        types: tuple[str, ...],
-        ids: np.ndarray,
+    def _concatenated(self, types: tuple[str, ...], chosen: Sequence[int]) -> Example | None:
+        row = _Row(types)
+        for name in chosen:
+            pieces = self._words(name)
+            if row.words and len(row.words) + len(pieces) > self.max_words:
+                break
+            row.add(pieces, self._labels_of(name, types, len(pieces)))
+        return row.example()
+
+    def _framed(
+        self, rng: np.random.Generator, types: tuple[str, ...], chosen: Sequence[int]
     ) -> Example | None:
-        """The unit with every mention that no other overlaps replaced, if there is a name for it."""
-        tags = tags.copy()
-        # The rest of a mention that began in the unit before carries no label: no legal tags say that.
-        tags[np.logical_and.accumulate(tags == I, axis=1)] = IGNORED
-        replaced: dict[int, tuple[int, int]] = {}
+        """Names in sentences: as many of these as fit into a number of words that is drawn, as for a unit."""
+        assert self._frames
+        row = _Row(types)
+        most = int(rng.integers(1, self.max_words + 1))
+        left = list(chosen)
+        while left and (drawn := self._frames.draw(rng, left, self._types)):
+            number, put = drawn
+            named = [self._words(name) for name in put]
+            around = self._frames[number].words
+            size = sum(map(len, around)) + sum(map(len, named))
+            if row.words and len(row.words) + size > most:
+                break
+            for at, (piece, held) in enumerate(zip(around, self._frames.holds[number], strict=True)):
+                row.add(piece, [np.where(held & self._bits[t], IGNORED, O).tolist() for t in types])
+                if at < len(put):
+                    row.add(named[at], self._labels_of(put[at], types, len(named[at])))
+            left = [name for name in left if name not in put]
+        return row.example()
+
+    def _replaceable(
+        self, rng: np.random.Generator, tags: np.ndarray, types: Sequence[str], ids: np.ndarray
+    ) -> dict[int, tuple[int, int]]:
+        """Mentions that no other overlaps and there is a name for: first word -> the one past its last, the name."""
+        found: dict[int, tuple[int, int]] = {}
+        # The rest of a mention that began in the unit before overlaps others, and is none itself.
         for line, type in zip(tags, types, strict=True):
-            names = ids[(self._types[ids] & self._bits[type]) > 0]
+            names = ids[(self._types[ids] & self._bits.get(type, _NOTHING)) > 0]
             for start in np.flatnonzero(line == B).tolist() if len(names) else ():
                 inside = line[start + 1 :] == I
                 end = start + 1 + (len(inside) if inside.all() else int(inside.argmin()))
                 if np.count_nonzero(tags[:, start:end]) == end - start:
-                    replaced[start] = end, int(rng.choice(names))
-        if not replaced:
-            return None
-        row: list[str] = []
-        labels: list[list[int]] = [[] for _ in types]
-        at = 0
-        for start, (end, name) in [*sorted(replaced.items()), (len(gold), (len(gold), -1))]:
-            pieces = self._words(name) if name >= 0 else []
-            row += [*gold[at:start], *pieces]
-            for line, tag, type in zip(labels, tags, types, strict=True):
-                line += tag[at:start].tolist()
-                line += self._labels(name, type, len(pieces)) if pieces else []
+                    found[start] = end, int(rng.choice(names))
+        return found
+
+    def _replaced(
+        self,
+        gold: Sequence[str],
+        labels: np.ndarray,
+        types: tuple[str, ...],
+        replaced: Mapping[int, tuple[int, int]],
+        dataset: str | None = None,
+    ) -> Example | None:
+        """Words with names in place of mentions.
+
+        Args:
+            gold: the words.
+            labels: of the asked types, shape ``(types, words)``.
+            types: the asked ones.
+            replaced: first word of a mention -> the one past its last, the name.
+            dataset: that the row names.
+        """
+        labels = labels.copy()
+        # The rest of a mention that began in the unit before carries no label: no legal tags say that.
+        labels[np.logical_and.accumulate(labels == I, axis=1)] = IGNORED
+        row, at = _Row(types), 0
+        for start, (end, name) in sorted(replaced.items()):
+            row.add(gold[at:start], labels[:, at:start].tolist())
+            pieces = self._words(name)
+            row.add(pieces, self._labels_of(name, types, len(pieces)))
             at = end
-        return Example(types, tuple(row), tuple(map(tuple, labels)))
+        row.add(gold[at:], labels[:, at:].tolist())
+        return row.example(dataset)
 
     def _distinct(self, ids: Sequence[int]) -> list[int]:
         """The ids without those of a normal form that an earlier one has."""
@@ -294,102 +370,33 @@ class RelatedNames:
         text = self._names[name]
         return [text[a:b] for a, b in words(text)]
 
+    def _labels_of(self, name: int, types: Sequence[str], count: int) -> list[list[int]]:
+        """What a name of so many words is labelled, a line for each asked type."""
+        return [self._labels(name, type, count) for type in types]
+
     def _labels(self, name: int, type: str, count: int) -> list[int]:
-        """What a name of so many words is labelled where a type is asked."""
-        if self._types[name] & self._bits[type]:
+        bit = self._bits.get(type)
+        if bit is not None and self._types[name] & bit:
             return [B, *[I] * (count - 1)]
-        return [IGNORED if self._holds[name] & self._bits[type] else O] * count
+        return [IGNORED if bit is None or self._holds[name] & bit else O] * count
 
 
-def _remembered(kb: KnowledgeBase, texts: Sequence[Texts], cache: Path) -> tuple[np.ndarray, np.ndarray]:
-    """`_related_names`, read from the folder where they were found before."""
-    path = cache / f"{_fingerprint(kb, texts)}.npz"
-    if path.is_file():
-        try:
-            with np.load(path) as kept:
-                numbers, ends = kept["numbers"], np.cumsum(kept["sizes"], dtype=np.int64)
-            if ends[-1] == len(numbers):
-                return numbers, ends
-            raise ValueError("sizes and numbers differ")
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile, IndexError) as error:
-            log.warning("%s: %s; names are looked for anew", path, error)
-    numbers, ends = _related_names(kb, texts)
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as file:
-            np.savez(file, numbers=numbers, sizes=np.diff(ends, prepend=0).astype(np.uint32))
-    except OSError as error:
-        log.warning("%s: %s; names are looked for anew next time", path, error.strerror)
-    return numbers, ends
+class _Row:
+    """An Example as it grows."""
 
+    def __init__(self, types: tuple[str, ...]) -> None:
+        self.types = types
+        self.words: list[str] = []
+        self._labels: list[list[int]] = [[] for _ in types]
 
-def _fingerprint(kb: KnowledgeBase, texts: Sequence[Texts]) -> str:
-    """Hash of all that `_related_names` depends on."""
-    digest = hashlib.sha256(f"{_VERSION} {kb.fingerprint} {_ALIKE} {_UNLIKE}".encode())
-    for source in texts:
-        for text in source:
-            ends = [text.offsets[b - 1][1] for _, b in text.sentence_ranges()]
-            spans = [span.key for span in text.document.spans]
-            read = (text.document.text, [text.offsets[a][0] for a in text.sentence_starts], ends, spans)
-            digest.update(repr(read).encode())
-        digest.update(b"next")
-    return digest.hexdigest()
+    def add(self, words: Sequence[str], labels: Sequence[Sequence[int]]) -> None:
+        """Add words and, for each type, their labels."""
+        self.words += words
+        for line, more in zip(self._labels, labels, strict=True):
+            line += more
 
-
-def _related_names(kb: KnowledgeBase, texts: Sequence[Texts]) -> tuple[np.ndarray, np.ndarray]:
-    """Names related to each sentence of all Texts.
-
-    Returns:
-        numbers: uint32, of the names, sentence by sentence; ends: int64, where each sentence's end in them.
-    """
-    mentions: dict[tuple[str, str], None] = {}
-    for document in chain.from_iterable(source.documents() for source in texts):
-        mentions.update(((span.type, span.text), None) for span in document.spans if span.type in kb.types)
-    said = list(dict.fromkeys(text for _, text in mentions))
-    keys = dict(zip(said, keys_of(said).tolist(), strict=True))
-    first: dict[tuple[str, int], str] = {}
-    for type, text in mentions:
-        first.setdefault((type, keys[text]), text)
-    like = _names_like(kb, first)
-
-    def in_sentences(some: Sequence[Text]) -> Iterator[list[int]]:
-        ranges = [
-            [(text.offsets[a][0], text.offsets[b - 1][1]) for a, b in text.sentence_ranges()] for text in some
-        ]
-        matches = iter(
-            kb.match([t.document.text[a:b] for t, of in zip(some, ranges, strict=True) for a, b in of])
-        )
-        for text, of in zip(some, ranges, strict=True):
-            for start, end in of:
-                numbers = {m.number for m in next(matches)}
-                for span in text.document.spans:
-                    if start <= span.start < end and span.type in kb.types:
-                        numbers.update(like[span.type, keys[span.text]])
-                yield sorted(numbers)
-
-    found, ends = array("I"), array("q")
-    for source in texts:
-        for at in progress(range(0, len(source), _TEXTS), "finding names in sentences"):
-            for numbers in in_sentences(source[at : at + _TEXTS]):
-                found.extend(numbers)
-                ends.append(len(found))
-    return np.array(found, dtype=np.uint32), np.array(ends, dtype=np.int64)
-
-
-def _names_like(
-    kb: KnowledgeBase, mentions: Mapping[tuple[str, int], str]
-) -> dict[tuple[str, int], list[int]]:
-    """Numbers of the names like each mention, for ``(type, key of its normal form)``."""
-    found: dict[tuple[str, int], list[int]] = {}
-    for type in sorted({type for type, _ in mentions}):
-        places = [place for place in mentions if place[0] == type]
-        rest = [t for t in kb.types if t != type]
-        wanted = [([type], _ALIKE), *([(rest, _UNLIKE)] if rest else [])]
-        for at in progress(range(0, len(places), _MENTIONS), f"finding names like those of {type}"):
-            some = places[at : at + _MENTIONS]
-            related = kb.related_all([mentions[place] for place in some], wanted)
-            found |= {
-                place: [number for part in parts for number, _ in part]
-                for place, parts in zip(some, related, strict=True)
-            }
-    return found
+    def example(self, dataset: str | None = None) -> Example | None:
+        """The row; None without a word."""
+        if not self.words:
+            return None
+        return Example(self.types, tuple(self.words), tuple(map(tuple, self._labels)), dataset)

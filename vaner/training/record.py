@@ -17,6 +17,7 @@ from vaner.training.generation import Generation
 from vaner.training.leakage import Gate, LookupGate
 from vaner.training.mixture import Mixture
 from vaner.training.names import RelatedNames
+from vaner.training.schedule import THROUGHOUT
 from vaner.training.trainer import VanerTrainer
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,13 @@ def log_names(names: RelatedNames, mixture: Mixture, gate: Gate) -> None:
         f"names to draw: {counts}, related to {names.sentences - names.without_candidates:,} of "
         f"{names.sentences:,} sentences; {mixture.name_rows[0]:,} rows of them in the first epoch"
     )
+    if mixture.schedule.kind != THROUGHOUT:
+        read, of_names = mixture.read_batches
+        log.info(
+            f"--kb_schedule {mixture.schedule.kind}: of {read:,} batches that the run reads {of_names:,} are of names"
+        )
+    if any(mixture.replaced_rows):
+        log.info(f"names in place of mentions in {mixture.replaced_rows[0]:,} rows of the first epoch")
     if names.without_names:
         log.info(
             f"the index has no name of type {', '.join(names.without_names)}: not asked in rows of names"
@@ -84,6 +92,8 @@ def names_record(
         "index": provenance.file_hashes([str(knowledge.kb)]),
         "style": knowledge.kb_style,
         "ratio": knowledge.kb_ratio,
+        "schedule": knowledge.kb_schedule,
+        "replace": knowledge.kb_replace,
         "asked": knowledge.kb_asked,
         "others": knowledge.kb_others,
         "names": names.counts(),
@@ -91,6 +101,7 @@ def names_record(
         "sentences": names.sentences,
         "sentences_without_names": names.without_candidates,
         "rows": mixture.name_rows,
+        "replaced_rows": mixture.replaced_rows,
         "leakage": gate.record(),
     }
 

@@ -58,6 +58,7 @@ from vaner.training.record import (
     run_record,
 )
 from vaner.training.rehearsal import Known, compared, log_known, rehearsal, what_it_knows
+from vaner.training.schedule import THROUGHOUT, Schedule
 from vaner.training.trainer import BEST_FOLDER, VanerTrainer
 from vaner.training.upload import Upload
 
@@ -128,7 +129,7 @@ def train(asked: Run) -> Path:
         lookups = gather_lookups(knowledge, gathered, settings.types)
         lookup_gate = gate_of_lookups(lookups.kb, knowledge, gathered, data)
         settings = replace(settings, lookups=_lookups(lookups, left_out, gathered))
-    if knowledge.kb and knowledge.kb_ratio:
+    if knowledge.kb and (knowledge.kb_ratio or knowledge.kb_replace):
         # One process looks for related names, the others read what it found.
         with args.main_process_first():
             names, gate = gather_names(
@@ -145,10 +146,11 @@ def train(asked: Run) -> Path:
         absent_types=data.absent_types,
         keep_empty=data.keep_empty,
         hinted=knowledge.kb_hint_share,
+        replaced=knowledge.kb_replace,
         listed=knowledge.kb_listed,
         left_out=left_out,
     )
-    batching = {"batch_tokens": args.batch_tokens, "epochs": asked.epochs, "seed": args.seed}
+    batching: dict[str, Any] = {"batch_tokens": args.batch_tokens, "epochs": asked.epochs, "seed": args.seed}
     mixture: Mixture
     model = None
     if settings.head == GENERATE:
@@ -166,6 +168,7 @@ def train(asked: Run) -> Path:
         )
     else:
         tokenisation = Tokenisation(tokenizer, settings.max_tokens)
+        batches = args.max_steps * args.world_size * args.gradient_accumulation_steps
         mixture = Mixture(
             gathered.sources,
             tokenisation,
@@ -174,6 +177,7 @@ def train(asked: Run) -> Path:
             names=names,
             hints=hints,
             lookups=lookups,
+            schedule=Schedule(knowledge.kb_schedule, batches if args.max_steps > 0 else None),
             **batching,
         )
     log_data(gathered, mixture)
@@ -183,6 +187,11 @@ def train(asked: Run) -> Path:
         log.info(f"dev asks what training does not: {', '.join(sorted(unseen))}; scored as types never seen")
     if names and gate:
         log_names(names, mixture, gate)
+        if knowledge.kb_schedule != THROUGHOUT and args.max_minutes and args.max_steps <= 0:
+            log.warning(
+                f"--kb_schedule {knowledge.kb_schedule} spans all {asked.epochs} epochs, and --max_minutes may end the "
+                "run before text has its share; say with --max_steps how many updates fit"
+            )
     if hints:
         log.info(
             f"hints of {', '.join(hints.types)}: {mixture.hinted_rows[0]:,} rows of the first epoch have hints of "
