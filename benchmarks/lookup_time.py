@@ -1,4 +1,4 @@
-"""In: an index, abstracts. Out: seconds of tagging with lookups and without, in turn, and the share that is matching."""
+"""In: an index, abstracts. Out: time of tagging with lookups and without, in turn, and the share that is matching."""
 
 from __future__ import annotations
 
@@ -48,8 +48,7 @@ def timed(kb: KnowledgeBase, data_root: str | None, *, rounds: int) -> dict[str,
 
     Returns:
         ``speed``: seconds, CPU seconds and tokens of each round, by way; ``ratio`` of CPU seconds with lookups to those
-        without, and ``matching``, the share that looking up has of the former, medians of the rounds with the lowest and
-        the highest.
+        without, and ``matching``, the share that looking up has of the former: median, lowest and highest round.
 
     Raises:
         VanerError: an untrained part changes a mention.
@@ -116,6 +115,6 @@ def table(page: dict[str, Any]) -> str:
             f"{speed['documents']} abstracts, {len(speed['types'])} types, median of {len(speed['rounds']['with'])} "
             f"rounds. CPU seconds with lookups over those without: {ratio['median']:.3f} ({ratio['lowest']:.3f} to "
             f"{ratio['highest']:.3f}). Matching and codes are {100 * matching['median']:.1f} % "
-            f"({100 * matching['lowest']:.1f} to {100 * matching['highest']:.1f}) of the CPU seconds of tagging with them.",
+            f"({100 * matching['lowest']:.1f} to {100 * matching['highest']:.1f}) of tagging's CPU seconds.",
         ]
     )

@@ -1,4 +1,4 @@
-"""In: trained models, an index of names, corpora. Out: what the index is worth to them: F1 of all and of unseen mentions.
+"""In: trained models, an index of names, corpora. Out: what the index is worth: F1 of all and of unseen mentions.
 
     python benchmarks/lookups.py --config configs/compare-lookups.yaml --kb names.idx --data_root CORPORA \\
         --runs runs/lookups --scores runs/lookups-scores --json out.json --markdown out.md --seeds 1 2 3 \\
@@ -8,8 +8,8 @@ Each variant is trained with each seed, as in compare.py; without --variant the 
 NAME-SEED. A model is asked in several ways (WAYS). What was scored is kept in --scores and not tagged again, so that a
 comparison which was cut off goes on, and tables are made anew as runs are added.
 
-A backbone sees nothing of an index, so it reads each batch once for all ways; before anything is counted, a few documents
-are read anew for each, and must give the same mentions and scores (`reread`).
+A backbone sees nothing of an index, so it reads each batch once for all ways; before anything is counted, a few
+documents are read anew for each, and must give the same mentions and scores (`reread`).
 """
 
 from __future__ import annotations

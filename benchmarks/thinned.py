@@ -72,8 +72,10 @@ def thinned(kb: KnowledgeBase, keep: np.ndarray, path: str | os.PathLike) -> Kno
 
 def _terms(kb: KnowledgeBase, numbers: list[int]) -> Iterator[tuple[str, Term]]:
     """The terms of names, each with its vocabulary."""
+    # In their own order, which is many times faster than in that of the names.
+    entries = [kb.entry(number) for number in range(kb.description["concepts"])]
     for number in numbers:
-        name = kb.name(number)
-        for concept in name.concepts:
-            preferred = name.text == concept.preferred_name
-            yield concept.source, Term(concept.id, name.text, concept.types, preferred)
+        text = kb.text(number)
+        for concept in kb.concepts_of(number):
+            entry = entries[concept]
+            yield entry.source, Term(entry.id, text, entry.types, text == entry.preferred_name)
