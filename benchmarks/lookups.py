@@ -70,7 +70,6 @@ LISTED = [
     ("s800", "Species"),
 ]
 DICTIONARY = "dictionary"
-SPLIT = "dev"
 _CHECKED = 2
 
 
@@ -187,7 +186,7 @@ def main() -> None:
         asked = questions(registry, args.data_root, args.documents, args.questions)
         seen = _mentions(registry, mix, args.data_root)
         runs = _runs(args)
-        gold = [one for name in ASKED for one in registry[name].documents(SPLIT, args.data_root)]
+        gold = [one for name in ASKED for one in registry[name].documents("dev", args.data_root)]
         indexes = _indexes(kb, Path(args.scores), gold, seen)
         page |= {"mix": mix, "questions": {one.name: _described(one, seen) for one in asked}}
         counts = score_all(runs, asked, indexes, seen, registry, Path(args.scores))
@@ -218,7 +217,7 @@ def questions(
         name = f"{corpus} {types[0]}" if listed else corpus
         if names is not None and name not in names and corpus not in names:
             continue
-        documents = list(registry[corpus].documents(SPLIT, data_root))
+        documents = list(registry[corpus].documents("dev", data_root))
         some = sample(documents, most.get(corpus, most[""]), seed=0)
         dataset = None if listed else registry[corpus].instruction_name
         found.append(Question(name, types, dataset, some, listed))

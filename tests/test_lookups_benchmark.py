@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from tests.conftest import ROOT, SAMPLES
+from tests.conftest import ROOT
 from tests.model.test_network import build
+from vaner.corpora.registry import read_registry
 from vaner.document import Document
 from vaner.errors import VanerError
-from vaner.formats import read
 from vaner.inputs.lookups import LISTED
 from vaner.knowledge import DictionaryTagger
 from vaner.tagging.labeler import Vaner
@@ -39,7 +39,7 @@ def benchmark():
 
 @pytest.fixture
 def documents() -> list[Document]:
-    return list(read(SAMPLES / "abstracts.pubtator"))[:6]
+    return list(read_registry()["bc5cdr-sample"].documents("dev"))
 
 
 @pytest.fixture
@@ -226,8 +226,6 @@ def test_runs_are_scored_once_and_compared(
         (runs / name / "run.json").write_text(json.dumps({"name": name}))
     monkeypatch.setattr(script, "ASKED", {"bc5cdr-sample": ["Chemical", "Disease"]})
     monkeypatch.setattr(script, "LISTED", [("bc2gm-sample", "Gene")])
-    # The samples have no dev split.
-    monkeypatch.setattr(script, "SPLIT", "train")
     config = tmp_path / "mix.yaml"
     config.write_text("mix: {bc2gm-sample: 1}\n")
     out = tmp_path / "out.json"
