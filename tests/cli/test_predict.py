@@ -438,7 +438,11 @@ def test_wrong_ways_to_tag_many_files(folder, tmp_path, capsys):
     ("flag", "value", "said"),
     [
         ("--types", "@", "error: --types @: no file is named; write @FILE"),
-        ("--model", "kb:", "error: kb: names no index; write kb:open, or kb:PATH (python -m vaner kb build makes one)"),
+        (
+            "--model",
+            "kb:",
+            "error: kb: names no index; write kb:open, or kb:PATH (python -m vaner kb build makes one)",
+        ),
         ("--input", "", "error: an empty name: no such file; check the path"),
         ("--input", "hf:", "error: hf: names no dataset; write hf:NAME as the hub has it"),
     ],

@@ -77,10 +77,7 @@ def reference(kb: KnowledgeBase, text: Text, types: list[str], start: int, end: 
 
     asked = {t for type in types for t in serving(type)}
     spans = [(*words_of(s.start, s.end), s) for s in tagged.spans]
-    back = [
-        (*words_of(match.start, match.end), match.type, match)
-        for match in held_back(kb, text.document)
-    ]
+    back = [(*words_of(match.start, match.end), match.type, match) for match in held_back(kb, text.document)]
     for row, type in enumerate(types):
         mine = serving(type)
         if not mine:
@@ -147,7 +144,10 @@ def defined(text: Text, shorts: set[str]):
     for short in shorts:
         at = 0
         while (at := document.find(short, at)) >= 0:
-            before, after = document[at - 1 : at] if at else "", document[at + len(short) : at + len(short) + 1]
+            before, after = (
+                document[at - 1 : at] if at else "",
+                document[at + len(short) : at + len(short) + 1],
+            )
             if not (before.isalnum() or before == "_" or after.isalnum() or after == "_"):
                 yield short, (at, at + len(short))
                 at += len(short)
@@ -161,7 +161,13 @@ def test_codes_are_those_of_a_slow_reference(index, document):
     lookups = Lookups(index, NAMES)
     (found,) = lookups.found([text])
     size = len(text.words)
-    rows = {(0, size), (0, size // 2), (size // 2, size), (1, size), *((i, i + 3) for i in range(max(size - 2, 0)))}
+    rows = {
+        (0, size),
+        (0, size // 2),
+        (size // 2, size),
+        (1, size),
+        *((i, i + 3) for i in range(max(size - 2, 0))),
+    }
     for start, end in sorted(rows):
         if start >= end:
             continue
@@ -220,7 +226,9 @@ def codes_of(lookups, text, types, left_out, seed):
 def test_rows_types_and_names_are_left_out_as_often_as_said(index):
     lookups = Lookups(index, nested=True)
     text = Text.of(Document("a", "tamoxifen , insulin and CAT , tamoxifen"))
-    draws = [codes_of(lookups, text, ["Chemical", "Gene"], LeftOut(0.3, 0.2, 0.1), [seed]) for seed in range(3000)]
+    draws = [
+        codes_of(lookups, text, ["Chemical", "Gene"], LeftOut(0.3, 0.2, 0.1), [seed]) for seed in range(3000)
+    ]
     whole = [codes.any() for codes in draws]
     assert abs(1 - np.mean(whole) - (0.3 + 0.7 * 0.2 * 0.2)) < 0.03
     rows = [codes for codes in draws if codes.any()]

@@ -213,7 +213,7 @@ def test_what_is_made_of_each_original(maker, files, parts, tmp_path):
     assert not {"MESH:C000005", "MESH:C000006", "MESH:C000007", "MESH:C000003"} & set(mesh)
     assert made["disease-ontology"] == {
         "DOID:4": ("Disease", ["top"]),
-        "DOID:2841": ("Disease", ["asthma", "bronchial hyperreactivity", "exercise induced asthma"])
+        "DOID:2841": ("Disease", ["asthma", "bronchial hyperreactivity", "exercise induced asthma"]),
     }
     assert made["mondo"]["MONDO:0004979"] == ("Disease", ["asthma", "asthmatic disorder"]), "AS is too short"
     assert not {"MONDO:0021125", "MONDO:0021152", "MONDO:0021153"} & set(made["mondo"])

@@ -37,6 +37,7 @@ LISTED = "Listed"
 #:   sure        a match; or held back, because the name is muted or an acronym in small letters
 #:   shared      the same words are a name of no other type; of another asked type; of one that is not asked
 #:   short_form  an abbreviation that the document defines, as a name of the type; or not as one
+#:   alone       the type is asked by its names alone, and what the model thinks itself does not count
 #:   elsewhere   no name of the type, but one of another begins, or goes on, here
 FIELDS = {
     "place": 6,
@@ -47,10 +48,13 @@ FIELDS = {
     "shared": 4,
     "short_form": 3,
     "elsewhere": 3,
+    "alone": 2,
 }
+# Which of them says that.
+ALONE = list(FIELDS).index("alone")
 
 _OUT, _SINGLE, _BEGINS, _INSIDE, _ENDS = range(1, 6)
-_PLACE, _LENGTH, _SPELLING, _SUPPORT, _SURE, _SHARED, _SHORT_FORM, _ELSEWHERE = range(len(FIELDS))
+_PLACE, _LENGTH, _SPELLING, _SUPPORT, _SURE, _SHARED, _SHORT_FORM, _ELSEWHERE, _ALONE = range(len(FIELDS))
 _SPELLINGS = {"exact": 1, "capitals": 2, "folded": 3}
 # Columns of `Lookups.found`.
 _FIRST, _LAST, _TYPE, _KIND, _SPELT, _KNOWN, _NAME = range(7)
@@ -174,6 +178,8 @@ class Lookups:
         end: int,
         rng: np.random.Generator | None = None,
         left_out: LeftOut | None = None,
+        *,
+        alone: bool = False,
     ) -> np.ndarray:
         """What is said of each asked type at each word of a row.
 
@@ -183,6 +189,8 @@ class Lookups:
             start, end: word range of the row.
             rng: for training: draws what is left out.
             left_out: shares of that.
+            alone: whether the types are asked by their names alone. How many vocabularies have a name is not told then:
+                what that says hangs on how many the type has.
 
         Returns:
             uint8 ``(types, words, fields)``, in the order of FIELDS.
@@ -205,6 +213,8 @@ class Lookups:
         for i in asked:
             mine = self._served[types[i]]
             self._say(codes[i], names, short, mine, all_asked, start, end)
+            if alone:
+                codes[i, :, _SUPPORT], codes[i, :, _ALONE] = 0, 1
         return codes
 
     @staticmethod

@@ -153,11 +153,7 @@ class VanerModel(Saved, Checkpointed):
             losses = [plain, logits]
         output = {"logits": logits}
         if labels is not None:
-            total = sum(
-                F.cross_entropy(one.flatten(0, 2), labels.flatten(), ignore_index=IGNORED, reduction="sum")
-                for one in losses
-                if one.requires_grad or not torch.is_grad_enabled()
-            )
+            total = sum(_loss(one, labels) for one in losses)
             items = (
                 num_items_in_batch
                 if num_items_in_batch is not None
@@ -224,6 +220,11 @@ class VanerModel(Saved, Checkpointed):
         return self.head(
             hidden[rows, word_positions.clamp(min=0)], prefix.types.expand(size, -1, -1), lookups
         )
+
+
+def _loss(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy, summed over the labels that count."""
+    return F.cross_entropy(scores.flatten(0, 2), labels.flatten(), ignore_index=IGNORED, reduction="sum")
 
 
 def _positions(rows: torch.Tensor) -> torch.Tensor:

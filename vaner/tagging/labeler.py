@@ -395,7 +395,10 @@ class Vaner(Copied):
                             self._hinted(instruction, dataset, one.text, named, window), words
                         )
                         if self.lookups and found is not None:
-                            row.lookups = self.lookups.codes(found, question, window.start, window.end)
+                            alone = instruction.types == (self.settings.lookups["listed"],)
+                            row.lookups = self.lookups.codes(
+                                found, question, window.start, window.end, alone=alone
+                            )
                         rows.append(row)
                         places.append((one, type_rows, window))
         return _Buffer(pending, rows, places, self._batches(rows))

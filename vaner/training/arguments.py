@@ -347,7 +347,7 @@ class KnowledgeArguments:
     )
     kb_lookups_only: bool = _flag(
         False,
-        "Train only what reads lookups; the rest of the model stays as it is, and without an index it scores as before.",
+        "Train only what reads lookups; the rest of the model stays as it is: without an index it scores as before.",
     )
 
     def __post_init__(self) -> None:

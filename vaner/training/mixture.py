@@ -379,6 +379,7 @@ class Mixture:
                 window.end,
                 np.random.default_rng(draw.noise),
                 left_out,
+                alone=draw.listed,
             )
         return row
 
