@@ -8,7 +8,7 @@ import pytest
 from vaner.document import Document, Passage
 from vaner.errors import VanerError
 from vaner.files import shipped
-from vaner.inputs.lookups import FIELDS, LeftOut, Lookups
+from vaner.inputs.lookups import ALONE, FIELDS, LeftOut, Lookups
 from vaner.knowledge import DictionaryTagger, KnowledgeBase, Rules, build
 from vaner.report import Report
 from vaner.text.abbreviations import find
@@ -42,7 +42,9 @@ HARD = [
     Document("held back", "The cat was with CAT; WAS was not. CAT CAT cat."),
     Document("abbreviations", "Familial adenomatous polyposis (FAP) and calcium (Ca). FAP, Ca, FAPs; Ca2+ FAP."),
     Document("not a name", "The Committee Against Torture (CAT) met. CAT and CAT left insulin."),
-    Document("markup", "breast <i>cancer</i> of TNF-&#945; &amp; insulin, in<sup>3</sup>sulin\tcancer\nbreast\n\ncancer"),
+    Document(
+        "markup", "breast <i>cancer</i> of TNF-&#945; &amp; insulin, in<sup>3</sup>sulin\tcancer\nbreast\n\ncancer"
+    ),
     Document("passages", "breast cancer cancer", passages=[Passage(0, 6, "title"), Passage(7, 20, "abstract")]),
     Document("invisible", "breast​ cancer, in­sulin, tamoxifen®, cancer​"),
     Document("empty", "   "),
@@ -111,7 +113,7 @@ def reference(kb: KnowledgeBase, text: Text, types: list[str], start: int, end: 
                 others = [(a, b) for a, b, s in spans if s.type not in mine and a <= word < b]
                 if others:
                     code["elsewhere"] = 1 if any(a == word for a, _ in others) else 2
-            for short, (a, b) in defined(text, definitions):
+            for _, (a, b) in defined(text, definitions):
                 if words_of(a, b)[0] <= word < words_of(a, b)[1]:
                     code["short_form"] = 1 if code["sure"] == 1 else 2
             for name, value in code.items():
@@ -186,7 +188,19 @@ def test_hard_texts_reach_every_value_of_every_field(index):
             codes = lookups.codes(found, types, 0, len(text.words))
             for i, name in enumerate(FIELDS):
                 seen[name] |= set(codes[..., i].ravel().tolist())
-    assert seen == {name: set(range(size)) for name, size in FIELDS.items()}
+    assert seen == {name: set(range(size if name != "alone" else 1)) for name, size in FIELDS.items()}
+
+
+def test_a_type_asked_by_its_names_alone_is_not_told_how_many_vocabularies_have_them(index):
+    lookups = Lookups(index, NAMES)
+    text = Text.of(HARD[0])
+    (found,) = lookups.found([text])
+    told, alone = (lookups.codes(found, TYPES, 0, len(text.words), alone=alone) for alone in (False, True))
+    support = list(FIELDS).index("support")
+    assert told[..., support].any() and not alone[..., support].any()
+    assert (alone[..., ALONE] == (told[..., 0] > 0)).all() and not told[..., ALONE].any()
+    rest = [i for i in range(len(FIELDS)) if i not in (support, ALONE)]
+    assert (told[..., rest] == alone[..., rest]).all()
 
 
 def test_texts_are_looked_up_alike_alone_and_together(index):

@@ -8,10 +8,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from tests.inputs.test_hints import GOLD, TERMS, TYPES, abstracts, texts
 from tests.training.test_mixture import same
-from tests.training.test_run import GOING_ON, MIX, train
+from tests.training.test_run import GOING_ON, MIX, train, weights
 from vaner.errors import VanerError
 from vaner.files import shipped
 from vaner.inputs.features import Tokenisation
@@ -204,3 +205,17 @@ def test_a_run_that_was_cut_off_ends_as_one_that_was_not(tiny_backbones, made, t
     assert one.keys() == two.keys() and any("lookups" in name for name in one)
     for name in one:
         np.testing.assert_allclose(one[name].numpy(), two[name].numpy(), atol=1e-6)
+
+
+def test_a_finished_model_stays_as_it_is_where_only_lookups_are_trained(tiny_backbones, made, tmp_path):
+    before = train(tiny_backbones["llama"], tmp_path / "plain")
+    after = training.run(
+        [*MIX, "--model", str(before), "--output_dir", str(tmp_path / "after"), *GOING_ON, *flags(made)]
+        + ["--kb_lookups_only", "true"]
+    )
+    one, two = weights(before), weights(after)
+    own = two.keys() - one.keys()
+    assert own and all(name.startswith("lookups.") for name in own)
+    assert all(torch.equal(two[name], tensor) for name, tensor in one.items())
+    with pytest.raises(VanerError, match="--kb_lookups_only trains what reads lookups; add --kb_lookups"):
+        KnowledgeArguments(kb_lookups_only=True)
