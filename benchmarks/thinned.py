@@ -31,9 +31,9 @@ def normal_forms(kb: KnowledgeBase) -> list[str]:
 
 def at_random(forms: Collection[str], share: float, seed: int) -> np.ndarray:
     """Whether each name is kept: bool ``(names,)``; of the normal forms a share is, the same for the same seed."""
-    distinct = np.unique(np.array(list(forms)))
-    count = round(share * len(distinct))
-    kept = set(np.random.default_rng(seed).permutation(distinct)[:count].tolist())
+    distinct = sorted(set(forms))
+    drawn = np.random.default_rng(seed).permutation(len(distinct))[: round(share * len(distinct))]
+    kept = {distinct[number] for number in drawn.tolist()}
     return np.array([form in kept for form in forms], dtype=bool)
 
 
