@@ -14,7 +14,7 @@ from tabulate import tabulate
 from vaner.corpora.registry import read_registry
 from vaner.document import Document
 from vaner.errors import VanerError
-from vaner.inputs.lookups import LISTED, Lookups
+from vaner.inputs.lookups import Lookups
 from vaner.knowledge import KnowledgeBase
 from vaner.knowledge.shipped import NO_INDEX
 from vaner.model.config import DEFAULT_MODEL
@@ -59,7 +59,7 @@ def timed(kb: KnowledgeBase, data_root: str | None, *, rounds: int) -> dict[str,
     if not trained:
         plain.model.read_lookups()
         plain.model.eval()
-        plain.model.settings = dataclasses.replace(plain.settings, lookups={"listed": LISTED, "names": names})
+        plain.model.settings = dataclasses.replace(plain.settings, lookups={"names": names})
     tokenizer = plain.tokenisation.tokenizer
     taggers = {"without": plain, "with": Vaner(plain.model, tokenizer, kb=kb)}
     clocked = taggers["with"].lookups = _Clocked(kb, plain.model.settings.lookups["names"])

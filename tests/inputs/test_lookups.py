@@ -8,7 +8,7 @@ import pytest
 from vaner.document import Document, Passage
 from vaner.errors import VanerError
 from vaner.files import shipped
-from vaner.inputs.lookups import ALONE, FIELDS, LeftOut, Lookups
+from vaner.inputs.lookups import FIELDS, TRUST, LeftOut, Lookups
 from vaner.knowledge import DictionaryTagger, KnowledgeBase, Rules, build
 from vaner.report import Report
 from vaner.text.abbreviations import find
@@ -188,19 +188,21 @@ def test_hard_texts_reach_every_value_of_every_field(index):
             codes = lookups.codes(found, types, 0, len(text.words))
             for i, name in enumerate(FIELDS):
                 seen[name] |= set(codes[..., i].ravel().tolist())
-    assert seen == {name: set(range(size if name != "alone" else 1)) for name, size in FIELDS.items()}
+    assert seen == {name: set(range(size)) for name, size in FIELDS.items()}
 
 
-def test_a_type_asked_by_its_names_alone_is_not_told_how_many_vocabularies_have_them(index):
+def test_what_is_a_name_is_a_mention_where_a_type_goes_by_names(index):
     lookups = Lookups(index, NAMES)
-    text = Text.of(HARD[0])
+    text = Text.of(Document("a", "The cat has breast cancer , tamoxifen and CAT"))
     (found,) = lookups.found([text])
-    told, alone = (lookups.codes(found, TYPES, 0, len(text.words), alone=alone) for alone in (False, True))
-    support = list(FIELDS).index("support")
-    assert told[..., support].any() and not alone[..., support].any()
-    assert (alone[..., ALONE] == (told[..., 0] > 0)).all() and not told[..., ALONE].any()
-    rest = [i for i in range(len(FIELDS)) if i not in (support, ALONE)]
-    assert (told[..., rest] == alone[..., rest]).all()
+    tags = {type: lookups.by_names(found, type, len(text.words)).argmax(-1).tolist() for type in TYPES}
+    assert tags["Disease"] == [0, 0, 0, 1, 2, 0, 0, 0, 0]
+    assert tags["Chemical"] == [0, 0, 0, 0, 0, 0, 1, 0, 0]
+    # What is held back is none.
+    assert tags["Gene"] == tags["protein"] == [0, 0, 0, 0, 0, 0, 0, 0, 1]
+    assert not any(tags["Rock"])
+    scores = np.exp(lookups.by_names(found, "Disease", len(text.words)))
+    assert np.allclose(scores.sum(-1), 1) and np.allclose(scores.max(-1), TRUST)
 
 
 def test_texts_are_looked_up_alike_alone_and_together(index):

@@ -10,7 +10,7 @@ from tests.model.test_network import build, rows, tensors
 from vaner.errors import VanerError
 from vaner.inputs.batching import collate
 from vaner.inputs.features import Features
-from vaner.inputs.lookups import ALONE, FIELDS, LISTED
+from vaner.inputs.lookups import FIELDS
 from vaner.model.heads import TypedHead, build_head
 
 
@@ -33,7 +33,6 @@ def some_codes(seed: int = 0, shape=(2, 3, 9)) -> torch.Tensor:
     rng = np.random.default_rng(seed)
     codes = np.stack([rng.integers(0, size, shape) for size in FIELDS.values()], axis=-1)
     codes[..., 0] = rng.integers(1, FIELDS["place"], shape)
-    codes[..., ALONE] = 0
     return torch.from_numpy(codes.astype(np.uint8))
 
 
@@ -61,14 +60,6 @@ def test_a_type_that_is_not_looked_up_is_left_alone_beside_others(head, states):
     codes = some_codes()
     codes[:, 2] = 0
     assert torch.equal(head(*states, codes)[:, 2], head(*states)[:, 2])
-
-
-def test_a_type_that_goes_by_its_names_alone_does_not_hear_the_model(head, states):
-    words, types = states
-    codes = some_codes()
-    codes[:, 1, :, ALONE] = 1
-    one, two = head(words, types, codes), head(torch.randn(2, 9, 24), types, codes)
-    assert torch.equal(one[:, 1], two[:, 1]) and not torch.allclose(one[:, 0], two[:, 0])
 
 
 def test_which_other_type_has_a_name_there_is_told(head, states):
@@ -128,14 +119,14 @@ def test_a_shared_head_reads_none():
 def test_all_of_it_learns(head, states):
     head(*states, some_codes()).logsumexp(-1).sum().backward()
     without = {name for name, p in head.named_parameters() if p.grad is None or not p.grad.any()}
-    assert without == {"lookups.codes.alone.weight"}  # no code here says it
+    assert not without
 
 
 def test_what_an_index_says_teaches_its_own_part_alone(tiny_backbones, tiny_tokenizer):
     """Else a model that reads lookups would be worse without an index than one that never read any."""
 
     def gradients(codes):
-        model = build(tiny_backbones["llama"], lookups={"listed": LISTED, "names": {}}).train()
+        model = build(tiny_backbones["llama"], lookups={"names": {}}).train()
         with torch.no_grad():
             torch.manual_seed(2)
             model.head.lookups.out.weight.normal_()
@@ -157,7 +148,7 @@ def test_what_an_index_says_teaches_its_own_part_alone(tiny_backbones, tiny_toke
 
 
 def test_only_what_reads_lookups_is_trained_where_asked(tiny_backbones):
-    model = build(tiny_backbones["llama"], lookups={"listed": LISTED, "names": {}})
+    model = build(tiny_backbones["llama"], lookups={"names": {}})
     model.train_lookups_only()
     trained = {name for name, p in model.named_parameters() if p.requires_grad}
     assert trained and all(name.startswith("head.lookups.") for name in trained)

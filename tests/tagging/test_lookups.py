@@ -15,8 +15,8 @@ from tests.tagging.conftest import keys
 from vaner.document import Document
 from vaner.errors import VanerError
 from vaner.inputs.batching import SHARED_BY
-from vaner.inputs.lookups import LISTED
-from vaner.knowledge import KnowledgeBase
+from vaner.inputs.lookups import TRUST
+from vaner.knowledge import DictionaryTagger, KnowledgeBase
 from vaner.knowledge.shipped import NO_INDEX
 from vaner.tagging.identity import of_index, unloaded
 from vaner.tagging.labeler import Vaner
@@ -50,7 +50,7 @@ def looking_up(model, strength: float = 3.0):
     names = {"protein": ["Disease"]}
     model.settings = dataclasses.replace(
         model.settings,
-        lookups={"listed": LISTED, "names": names, "vocabularies": [], "types": [], "left_out": {}},
+        lookups={"names": names, "vocabularies": [], "types": [], "left_out": {}},
     )
     torch.manual_seed(1)
     model.read_lookups()
@@ -92,7 +92,7 @@ def test_scores_without_an_index_are_those_of_a_model_that_reads_none(
     assert scored(Vaner(looking_up(plain), tiny_tokenizer, kb=NO_INDEX), documents) == before
 
 
-@pytest.mark.parametrize("types", [None, ["Disease"], ["Anatomy", "Chemical", "protein"]])
+@pytest.mark.parametrize("types", [None, ["Chemical", "Disease"], ["Anatomy", "Chemical", "protein"]])
 def test_spans_depend_neither_on_batches_nor_on_threads(model, tiny_tokenizer, documents, index, types):
     documents = documents * (1 + SHARED_BY // len(documents))
 
@@ -130,19 +130,22 @@ def _text(document):
     return Text.of(document)
 
 
-def test_types_that_training_never_had_are_asked_by_their_names(model, tiny_tokenizer, index):
+def test_types_that_training_never_had_go_by_their_names(model, tiny_tokenizer, index, documents):
     tagger = Vaner(model, tiny_tokenizer, kb=index)
     assert tagger.types == ["Disease", "Chemical"] and tagger.listed == ["Anatomy", "protein"]
-    asked = tagger._questions(["Anatomy", "Disease", "protein", "Chemical"], "bc5cdr")
-    assert [types for types, _ in asked] == [["Disease", "Chemical"], ["Anatomy"], ["protein"]]
-    assert [instruction.types for _, instruction in asked] == [("Disease", "Chemical"), (LISTED,), (LISTED,)]
-    assert "bc5cdr" in asked[0][1].text and "bc5cdr" not in asked[1][1].text
-    text = "The kidney and the heart of patients with renal failure."
-    assert {s.type for s in tagger(text, ["Anatomy", "protein"])} <= {"Anatomy", "protein"}
-    # Both are called the same: their names alone tell them apart.
-    assert keys(tagger(text, ["Anatomy", "protein"])) == sorted(
-        keys(tagger(text, ["Anatomy"])) + keys(tagger(text, ["protein"]))
-    )
+    text = "The kidney and the heart of patients with renal failure. Kidneys of the hearts."
+    found = tagger(text, ["protein", "Anatomy", "Disease"])
+    by_names = [s for s in found if s.type != "Disease"]
+    expected = [(s.start, s.end, s.type) for s in DictionaryTagger(index)(text, ["Anatomy", "Disease"])]
+    assert keys(by_names) == sorted((a, b, {"Disease": "protein"}.get(t, t)) for a, b, t in expected)
+    assert {round(s.score, 3) for s in by_names} <= {round(TRUST**n, 3) for n in (1, 2)} | {TRUST}
+    # The model's own types are found as without them, and its rows are the same.
+    for document in documents:
+        both, alone = (
+            list(tagger.tag_documents([document], t)) for t in (["Disease", "Anatomy"], ["Disease"])
+        )
+        assert keys(s for s in both[0].spans if s.type == "Disease") == keys(alone[0].spans)
+    assert tagger("", ["Anatomy"]) == []
     with pytest.raises(
         VanerError, match="type 'Rock' was not in training .*known: Disease, Chemical, Anatomy"
     ):

@@ -17,7 +17,7 @@ from vaner.errors import VanerError
 from vaner.files import shipped
 from vaner.inputs.features import Tokenisation
 from vaner.inputs.instructions import Template
-from vaner.inputs.lookups import LISTED, LeftOut, Lookups
+from vaner.inputs.lookups import LeftOut, Lookups
 from vaner.knowledge import Rules, build
 from vaner.model.config import CONFIG_NAME, ModelConfig
 from vaner.model.network import VanerModel
@@ -41,12 +41,12 @@ def words(tiny_tokenizer):
     return Tokenisation(tiny_tokenizer, 400)
 
 
-def mixture(words, index, *, listed=0.0, left_out=None, seed=3, gold=GOLD, types=TYPES) -> Mixture:
+def mixture(words, index, *, left_out=None, seed=3, gold=GOLD, types=TYPES) -> Mixture:
     return Mixture(
         [TrainingCorpus("x", "x", texts(gold), types)],
         words,
         Template(),
-        Drawing(listed=listed, left_out=left_out or LeftOut()),
+        Drawing(left_out=left_out or LeftOut()),
         batch_tokens=900,
         epochs=2,
         seed=seed,
@@ -97,32 +97,6 @@ def test_what_is_left_out_hangs_on_seed_and_epoch_and_row_alone(words, index):
     assert len({str(codes) for codes in codes[0]}) > 8
 
 
-def test_some_units_ask_a_type_by_its_names_alone(words, index):
-    one = mixture(words, index, listed=0.4, left_out=LeftOut(1.0, 1.0, 0.0))
-    drawn = [draw for epoch in range(2) for draw in one.draws(epoch)]
-    listed = [draw for draw in drawn if draw.listed]
-    assert 0.2 < len(listed) / len(drawn) < 0.6
-    for draw in listed:
-        assert len(draw.types) == 1 and draw.dataset is None
-        row = one.row(draw)
-        assert len(row) == one.length(draw)
-        shown = words.tokenizer.decode(row.input_ids)
-        assert f"any {LISTED} entity" in shown and not any(type in shown for type in TYPES)
-        source = one.sources[draw.source]
-        gold = source.texts.tags(draw.text)[source.types.index(draw.types[0])]
-        assert (row.labels[0] == gold[draw.window.start : draw.window.end]).all() or (row.labels < 0).any()
-        # A type that goes by its names alone is always looked up.
-        assert (row.lookups[..., 0] > 0).all()
-    assert not any(one.row(draw).lookups.any() for draw in drawn if not draw.listed)
-
-
-def test_a_type_without_names_is_not_asked_by_them(words, tmp_path):
-    terms = [Term("D1", "breast cancer", ("Disease",), True)]
-    path = build(tmp_path / "kb.idx", [({"name": "made"}, terms)], Rules.load(shipped("kb")), Report())
-    one = mixture(words, path, listed=1.0)
-    assert {draw.types for draw in one.draws(0) if draw.listed} == {("Disease",)}
-
-
 def test_gold_has_no_part(words, index):
     other = [{"years": "Disease", "He": "Chemical"}, {}]
     one, two = mixture(words, index), mixture(words, index, gold=other)
@@ -133,15 +107,15 @@ def test_gold_has_no_part(words, index):
 def test_flags():
     with pytest.raises(VanerError, match="--kb_lookups needs an index; name one with --kb"):
         KnowledgeArguments(kb_lookups=True)
-    for name in ("kb_lookup_rows", "kb_lookup_types", "kb_lookup_names", "kb_listed"):
+    for name in ("kb_lookup_rows", "kb_lookup_types", "kb_lookup_names"):
         with pytest.raises(VanerError, match=f"--{name} is 1.5; choose 0 to 1"):
             KnowledgeArguments(**{name: 1.5})
 
 
 def test_a_damaged_setting_is_named(tmp_path):
     for lookups, said in (
-        ({"listed": 8, "names": {}}, "listed must be a text"),
-        ({"lister": "x"}, "did you mean"),
+        ({"names": 8}, "names must be an object"),
+        ({"nams": {}}, "did you mean names"),
     ):
         ModelConfig(lookups=lookups).save(tmp_path)
         with pytest.raises(VanerError, match=said):
@@ -162,7 +136,7 @@ def made(tmp_path_factory):
 
 
 def flags(made):
-    return ("--kb", str(made / "kb.idx"), "--kb_ratio", "0", "--kb_lookups", "--kb_listed", "0.3")
+    return ("--kb", str(made / "kb.idx"), "--kb_ratio", "0", "--kb_lookups")
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +146,7 @@ def trained(tiny_backbones, made):
 
 def test_a_model_says_what_it_was_trained_with(trained, made):
     saved = json.loads((trained / CONFIG_NAME).read_text())["lookups"]
-    assert saved["listed"] == LISTED and saved["vocabularies"] == [{"name": "made", "version": "7"}]
+    assert saved["vocabularies"] == [{"name": "made", "version": "7"}]
     assert saved["names"]["protein"] == ["protein", "Gene"] and "Anatomy" in saved["types"]
     assert saved["left_out"] == {"rows": 0.0, "types": 0.1, "names": 0.1} and saved["fingerprint"]
     assert str(made) not in json.dumps(saved)

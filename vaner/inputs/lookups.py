@@ -24,10 +24,8 @@ from vaner.errors import VanerError
 from vaner.inputs.remembered import Remembered
 from vaner.knowledge import DictionaryTagger, KnowledgeBase
 from vaner.knowledge.match import Match
+from vaner.text.tags import B, I, O
 from vaner.text.units import Text
-
-#: What stands for a type that training never had, so that it is asked by its names alone.
-LISTED = "Listed"
 
 #: What is said of a (type, word), and how many values each has, 0 among them: nothing.
 #:   place       out, single, begins, inside, ends: where the word is in a name of the type
@@ -37,7 +35,6 @@ LISTED = "Listed"
 #:   sure        a match; or held back, because the name is muted or an acronym in small letters
 #:   shared      the same words are a name of no other type; of another asked type; of one that is not asked
 #:   short_form  an abbreviation that the document defines, as a name of the type; or not as one
-#:   alone       the type is asked by its names alone, and what the model thinks itself does not count
 #:   elsewhere   no name of the type, but one of another begins, or goes on, here
 FIELDS = {
     "place": 6,
@@ -48,19 +45,19 @@ FIELDS = {
     "shared": 4,
     "short_form": 3,
     "elsewhere": 3,
-    "alone": 2,
 }
-# Which of them says that.
-ALONE = list(FIELDS).index("alone")
 
 _OUT, _SINGLE, _BEGINS, _INSIDE, _ENDS = range(1, 6)
-_PLACE, _LENGTH, _SPELLING, _SUPPORT, _SURE, _SHARED, _SHORT_FORM, _ELSEWHERE, _ALONE = range(len(FIELDS))
+_PLACE, _LENGTH, _SPELLING, _SUPPORT, _SURE, _SHARED, _SHORT_FORM, _ELSEWHERE = range(len(FIELDS))
 _SPELLINGS = {"exact": 1, "capitals": 2, "folded": 3}
 # Columns of `Lookups.found`.
 _FIRST, _LAST, _TYPE, _KIND, _SPELT, _KNOWN, _NAME = range(7)
 # Kinds of its rows.
 _MATCH, _NESTED, _HELD_BACK, _SHORT = range(4)
 _REMEMBERED = 200_000
+
+#: Score of a mention that goes by its name alone.
+TRUST = 0.9
 
 
 @dataclass(frozen=True)
@@ -178,8 +175,6 @@ class Lookups:
         end: int,
         rng: np.random.Generator | None = None,
         left_out: LeftOut | None = None,
-        *,
-        alone: bool = False,
     ) -> np.ndarray:
         """What is said of each asked type at each word of a row.
 
@@ -189,8 +184,6 @@ class Lookups:
             start, end: word range of the row.
             rng: for training: draws what is left out.
             left_out: shares of that.
-            alone: whether the types are asked by their names alone. How many vocabularies have a name is not told then:
-                what that says hangs on how many the type has.
 
         Returns:
             uint8 ``(types, words, fields)``, in the order of FIELDS.
@@ -213,9 +206,25 @@ class Lookups:
         for i in asked:
             mine = self._served[types[i]]
             self._say(codes[i], names, short, mine, all_asked, start, end)
-            if alone:
-                codes[i, :, _SUPPORT], codes[i, :, _ALONE] = 0, 1
         return codes
+
+    def by_names(self, found: np.ndarray, type: str, words: int) -> np.ndarray:
+        """Log-probabilities for a type that the model does not know: what is a name of it is a mention of it.
+
+        Args:
+            found: of a text.
+            type: the asked one.
+            words: of the text.
+
+        Returns:
+            float32 ``(words, 3)`` for O, B, I; a name's tags have the probability TRUST.
+        """
+        codes = self.codes(found, [type], 0, words)[0]
+        place = np.where(codes[:, _SURE] == 1, codes[:, _PLACE], _OUT)
+        tags = np.select([np.isin(place, (_SINGLE, _BEGINS)), np.isin(place, (_INSIDE, _ENDS))], [B, I], O)
+        scores = np.full((words, 3), np.log((1 - TRUST) / 2), dtype=np.float32)
+        scores[np.arange(words), tags] = np.log(TRUST)
+        return scores
 
     @staticmethod
     def _say(

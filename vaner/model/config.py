@@ -26,7 +26,7 @@ GENERATE = "generate"
 GENERATOR_NAME = "generator.yaml"
 
 _HINTS = ("notes", "tokens", "share")
-_LOOKUPS = ("listed", "names", "vocabularies", "types", "fingerprint", "left_out")
+_LOOKUPS = ("names", "vocabularies", "types", "fingerprint", "left_out")
 _KINDS = {str: "a text", int: "a whole number", list: "a list", dict: "an object"}
 
 
@@ -50,10 +50,9 @@ class ModelConfig:
         max_words: a unit is as many whole sentences as fit into this many words; 1 means single sentences.
         hints: how it was trained to read knowledge-base hints: ``notes`` and ``tokens`` a row at most, ``share`` of
             the training rows that had them; empty if it was not.
-        lookups: where its head reads lookups of an index (`vaner.inputs.lookups`): ``listed``, what stands for a type
-            that training never had; ``names``, type -> types of an index whose names serve it; and of the index that it
-            was trained with ``vocabularies`` (name, version), ``types`` and ``fingerprint``; ``left_out`` of it in
-            training. Empty if it reads none.
+        lookups: where its head reads lookups of an index (`vaner.inputs.lookups`): ``names``, type -> types of an index
+            whose names serve it; and of the index that it was trained with ``vocabularies`` (name, version), ``types``
+            and ``fingerprint``; ``left_out`` of it in training. Empty if it reads none.
         temperatures: type -> temperature of its spans' scores (`vaner.scores`), as ``python -m vaner calibrate`` fits
             them; a type that it does not have has 1.
         labels: the tags, in the order of the head's scores.
@@ -135,10 +134,8 @@ class ModelConfig:
                     )
         if lookups := values.get("lookups"):
             check_keys(lookups, _LOOKUPS, f"{path}: lookups")
-            if not isinstance(lookups.get("listed"), str) or not isinstance(lookups.get("names"), dict):
-                raise VanerError(
-                    f"{path}: lookups: listed must be a text and names an object; copy the model again"
-                )
+            if not isinstance(lookups.get("names"), dict):
+                raise VanerError(f"{path}: lookups: names must be an object; copy the model again")
         for kind, temperature in (values.get("temperatures") or {}).items():
             if type(temperature) not in (int, float) or not 0 < temperature < math.inf:
                 raise VanerError(

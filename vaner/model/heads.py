@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from vaner.errors import VanerError
-from vaner.inputs.lookups import ALONE, FIELDS
+from vaner.inputs.lookups import FIELDS
 from vaner.model.config import GENERATE
 
 
@@ -48,13 +48,9 @@ class TypedHead(nn.Module):
         return scores if lookups is None else self.with_lookups(scores, types, lookups)
 
     def with_lookups(self, scores: torch.Tensor, types: torch.Tensor, lookups: torch.Tensor) -> torch.Tensor:
-        """The scores of `without_lookups` with what an index says; arguments as of `forward`.
-
-        Of a type that is asked by its names alone the model knows nothing: training taught it that nothing is one.
-        """
+        """The scores of `without_lookups` with what an index says; arguments as of `forward`."""
         if self.lookups is None:
             return scores
-        scores = scores.masked_fill(lookups[..., ALONE, None] > 0, 0.0)
         return scores + self.lookups(scores, _unit_scale(types), lookups)
 
     def without_lookups(self, words: torch.Tensor, types: torch.Tensor) -> torch.Tensor:

@@ -52,6 +52,7 @@ ACCELERATOR_BATCH_TOKENS = 4096
 BUFFER_TOKENS = 65_536
 # Tokens of a run that is long enough to tell how the next could be faster.
 LONG = 5_000
+_NOTHING = np.zeros((0, 0), dtype=np.int32)
 
 
 @dataclass
@@ -339,14 +340,9 @@ class Vaner(Copied):
 
     def _questions(self, asked: Sequence[str], dataset: str | None) -> list[tuple[list[str], Instruction]]:
         """The types that are asked in one row, and how; for each such row of a window."""
-        render = self.settings.template.render
-        by_names = self.listed
-        known = [type for type in asked if type not in by_names]
+        known = [type for type in asked if type not in self.listed]
         together = [known] if self.settings.head == "typed" else [[type] for type in known]
-        questions = [(types, render(types, dataset)) for types in together if types]
-        # All types that training never had are called the same: only their names tell them apart.
-        listed = [type for type in asked if type in by_names]
-        return questions + [([type], render([self.settings.lookups["listed"]])) for type in listed]
+        return [(types, self.settings.template.render(types, dataset)) for types in together if types]
 
     def remarks(self) -> list[str]:
         """What a user should know of the last run: words read only in part, padding."""
@@ -379,7 +375,11 @@ class Vaner(Copied):
         rows: list[Features] = []
         places: list[tuple[_Pending, list[int], Window]] = []
         names = self.hints.names(texts) if self.hints else [[]] * len(texts)
-        looked_up = self.lookups.found(texts) if self.lookups else [None] * len(texts)
+        looked_up = self.lookups.found(texts) if self.lookups else [_NOTHING] * len(texts)
+        for i, type in enumerate(asked):
+            if self.lookups and type in self.listed:
+                for one, found in zip(pending, looked_up, strict=True):
+                    one.log_probs[i] = self.lookups.by_names(found, type, len(one.text.words))
         for question, instruction in self._questions(asked, dataset):
             room = self.tokenisation.room(instruction)
             if self.hints:
@@ -394,11 +394,8 @@ class Vaner(Copied):
                         row = self.tokenisation.row(
                             self._hinted(instruction, dataset, one.text, named, window), words
                         )
-                        if self.lookups and found is not None:
-                            alone = instruction.types == (self.settings.lookups["listed"],)
-                            row.lookups = self.lookups.codes(
-                                found, question, window.start, window.end, alone=alone
-                            )
+                        if self.lookups:
+                            row.lookups = self.lookups.codes(found, question, window.start, window.end)
                         rows.append(row)
                         places.append((one, type_rows, window))
         return _Buffer(pending, rows, places, self._batches(rows))

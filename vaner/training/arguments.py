@@ -341,10 +341,6 @@ class KnowledgeArguments:
         0.1,
         "In a row, share of the names that are taken for unknown, as other texts have names that no index has.",
     )
-    kb_listed: float = _flag(
-        0.1,
-        "Share of the training units of which one type is asked by its names alone, under no name of its own.",
-    )
     kb_lookups_only: bool = _flag(
         False,
         "Train only what reads lookups; the rest of the model stays as it is: without an index it scores as before.",
@@ -354,7 +350,7 @@ class KnowledgeArguments:
         _check(self, 0, 1, "kb_hint_share")
         if self.kb_lookups_only and not self.kb_lookups:
             raise VanerError("--kb_lookups_only trains what reads lookups; add --kb_lookups")
-        _check(self, 0, 1, "kb_lookup_rows", "kb_lookup_types", "kb_lookup_names", "kb_listed")
+        _check(self, 0, 1, "kb_lookup_rows", "kb_lookup_types", "kb_lookup_names")
         if self.kb_lookups and self.kb is None:
             raise VanerError(
                 "--kb_lookups needs an index; name one with --kb (open is the vocabulary that vaner ships)"

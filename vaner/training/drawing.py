@@ -31,7 +31,6 @@ class Draw:
         types: the asked types, in the order in which they are named.
         dataset: as the instruction names it, None in adaptive mode.
         hints: sentences for the instruction.
-        listed: whether its one type is asked by its names alone (`vaner.inputs.lookups.LISTED`).
         noise: what the seed of what its lookups leave out is made of.
     """
 
@@ -41,7 +40,6 @@ class Draw:
     types: tuple[str, ...]
     dataset: str | None
     hints: tuple[str, ...] = ()
-    listed: bool = False
     noise: tuple[int, ...] = ()
 
 
@@ -59,7 +57,6 @@ class Drawing:
         absent_types: share kept of the asked types that the unit does not mention; one is asked at least.
         keep_empty: share kept of the units in which nothing is annotated.
         hinted: share of the units whose instruction has hints of the index, where there is one.
-        listed: share of the units of which one type is asked by its names alone, where words are looked up.
         left_out: of lookups.
         replaced: share of the rows some of whose mentions are replaced by names of the index, where there is one.
     """
@@ -73,7 +70,6 @@ class Drawing:
     absent_types: float = 1.0
     keep_empty: float = 1.0
     hinted: float = 0.5
-    listed: float = 0.1
     left_out: LeftOut = field(default_factory=LeftOut)
     replaced: float = 0.0
 
@@ -84,7 +80,6 @@ class Units:
     Attributes:
         lengths: tokens of each row.
         hinted: 1 where a row's instruction has hints.
-        listed: 1 where a row's type is asked by its names alone.
         replaced: 1 where names stand in place of some of a row's mentions.
     """
 
@@ -93,7 +88,7 @@ class Units:
         self._windows = array("i")  # start, end, keep_start and keep_end of each
         self._types, self._type_ends = array("H"), array("q", [0])
         self._named = array("b")
-        self.hinted, self.listed, self.replaced = array("b"), array("b"), array("b")
+        self.hinted, self.replaced = array("b"), array("b")
         self.lengths = array("i")
 
     def __len__(self) -> int:
@@ -108,7 +103,6 @@ class Units:
         *,
         named: bool,
         hinted: bool,
-        listed: bool,
         length: int,
     ) -> None:
         """Add a row; types are places in those of its corpus, ``named`` says whether it names the dataset."""
@@ -119,15 +113,14 @@ class Units:
         self._type_ends.append(len(self._types))
         self._named.append(named)
         self.hinted.append(hinted)
-        self.listed.append(listed)
         self.replaced.append(False)
         self.lengths.append(length)
 
-    def __getitem__(self, number: int) -> tuple[int, int, Window, list[int], bool, bool, bool]:
-        """Source, text, window, types; whether the dataset is named, there are hints, and it goes by names alone."""
+    def __getitem__(self, number: int) -> tuple[int, int, Window, list[int], bool, bool]:
+        """Source, text, window, types; whether the dataset is named, and there are hints."""
         window = Window(*self._windows[4 * number : 4 * number + 4])
         types = self._types[self._type_ends[number] : self._type_ends[number + 1]].tolist()
-        how = bool(self._named[number]), bool(self.hinted[number]), bool(self.listed[number])
+        how = bool(self._named[number]), bool(self.hinted[number])
         return self._sources[number], self._texts[number], window, types, *how
 
 

@@ -153,7 +153,7 @@ class Generation(Mixture):
         inside = (tags == I).any(axis=0)  # where no cut may be
 
         def cut(
-            start: int, end: int, asked: Sequence[int], named: bool, hinted: bool, listed: bool
+            start: int, end: int, asked: Sequence[int], named: bool, hinted: bool
         ) -> Iterator[tuple[Window, bool, int]]:
             if (tags[asked, start] == I).any():
                 self._counting[CONTINUES] += 1
@@ -174,8 +174,8 @@ class Generation(Mixture):
                 self._counting[TOO_LONG] += 1
                 return
             self._counting[PARTED] += 1
-            yield from cut(start, at, asked, named, hinted, listed)
-            yield from cut(at, end, asked, named, hinted, listed)
+            yield from cut(start, at, asked, named, hinted)
+            yield from cut(at, end, asked, named, hinted)
 
         return cut
 

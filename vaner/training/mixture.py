@@ -8,7 +8,7 @@ any resumed run draws the same rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import InitVar, dataclass, field, replace
+from dataclasses import InitVar, dataclass, field
 from functools import partial
 
 import numpy as np
@@ -18,7 +18,7 @@ from vaner.inputs.batching import collate, padding_share, shuffled
 from vaner.inputs.features import Features, Tokenisation, Window, windows
 from vaner.inputs.hints import Hints
 from vaner.inputs.instructions import Instruction, Template
-from vaner.inputs.lookups import LISTED, Lookups
+from vaner.inputs.lookups import Lookups
 from vaner.text.tags import IGNORED, I
 from vaner.text.units import Text, group
 from vaner.training.drawing import Draw, Drawing, Draws, FoundNames, Hinted, NameRows, Units
@@ -28,9 +28,9 @@ from vaner.training.schedule import NAMES, TEXT, THROUGHOUT, Order, Schedule
 from vaner.training.texts import Texts
 from vaner.training.tokens import Tokens
 
-# A unit's first word and the one past its last, places of the asked types, whether the dataset is named, hints are
-# wanted, and it goes by names alone -> its rows: the window, whether it has hints, how many tokens it has.
-Cutter = Callable[[int, int, Sequence[int], bool, bool, bool], "Iterator[tuple[Window, bool, int]]"]
+# A unit's first word and the one past its last, places of the asked types, whether the dataset is named, and hints
+# are wanted -> its rows: the window, whether it has hints, how many tokens it has.
+Cutter = Callable[[int, int, Sequence[int], bool, bool], "Iterator[tuple[Window, bool, int]]"]
 
 
 @dataclass
@@ -196,7 +196,6 @@ class Mixture:
     def draws(self, epoch: int) -> Draws:
         """The rows of one epoch, counted from 0, before batching; those of names come last."""
         units = Units()
-        by_names = [np.random.default_rng([self.seed, epoch, 4, index]) for index in range(len(self.sources))]
         for index, source in enumerate(self.sources):
             rng = np.random.default_rng([self.seed, epoch, 0, index])
             # One of their own, so that the same units are drawn with hints and without.
@@ -204,7 +203,7 @@ class Mixture:
             for passing in range(int(np.ceil(source.weight))):
                 share = min(1.0, source.weight - passing)
                 for number in range(len(source.texts)):
-                    self._draw_text(units, rng, coin, by_names[index], index, number, share)
+                    self._draw_text(units, rng, coin, index, number, share)
         names = self._named.draw(epoch, units) if self._named else NameRows()
         if self._named:
             self._named.replace(epoch, units, self.drawing.replaced)
@@ -215,7 +214,6 @@ class Mixture:
         units: Units,
         rng: np.random.Generator,
         coin: np.random.Generator,
-        by_names: np.random.Generator,
         index: int,
         number: int,
         share: float,
@@ -257,15 +255,8 @@ class Mixture:
                 # A unit of which nothing would be asked is a negative that `keep_empty` decides on.
                 questions = [asked for asked in kept if asked] or [questions[0][:1]]
             hinted = self.hints is not None and coin.random() < drawing.hinted
-            listed = self.lookups is not None and by_names.random() < drawing.listed
-            if listed:
-                known = [i for i in order if self.lookups and source.types[i] in self.lookups.types]
-                listed = bool(known)
-                if listed:
-                    # As tagging asks a type that training never had: alone, after no dataset's guideline.
-                    questions, named, hinted = [known[:1]], False, False
             for asked in questions:
-                for window, has_hints, length in cut(start, end, asked, named, hinted, listed):
+                for window, has_hints, length in cut(start, end, asked, named, hinted):
                     units.add(
                         index,
                         number,
@@ -273,7 +264,6 @@ class Mixture:
                         asked,
                         named=named,
                         hinted=has_hints,
-                        listed=listed,
                         length=length,
                     )
 
@@ -282,19 +272,19 @@ class Mixture:
         counts = self._tokens[index].counts(number)
 
         def cut(
-            start: int, end: int, asked: Sequence[int], named: bool, hinted: bool, listed: bool
+            start: int, end: int, asked: Sequence[int], named: bool, hinted: bool
         ) -> Iterator[tuple[Window, bool, int]]:
-            room = self._room(index, asked, named, hinted, listed)
+            room = self._room(index, asked, named, hinted)
             for window in windows(start, end, counts[start:end], room):
-                draw = self._draw(index, number, window, asked, named, hinted, listed)
+                draw = self._draw(index, number, window, asked, named, hinted)
                 inside = counts[window.start : window.end]
                 yield window, bool(draw.hints), self._around(draw) + int(inside.sum())
 
         return cut
 
-    def _room(self, index: int, asked: Sequence[int], named: bool, hinted: bool, listed: bool) -> int:
+    def _room(self, index: int, asked: Sequence[int], named: bool, hinted: bool) -> int:
         source = self.sources[index]
-        types = (LISTED,) if listed else tuple(source.types[i] for i in asked)
+        types = tuple(source.types[i] for i in asked)
         instruction = self.template.render(types, source.dataset if named else None)
         if self.hints and hinted:
             return self.hints.room(self.tokenisation, instruction)
@@ -308,7 +298,6 @@ class Mixture:
         asked: Sequence[int],
         named: bool,
         hinted: bool,
-        listed: bool,
         noise: tuple[int, ...] = (),
     ) -> Draw:
         source = self.sources[index]
@@ -319,7 +308,7 @@ class Mixture:
             hints = self.hints.of_row(
                 self.tokenisation, self.template, types, dataset, words, names, window.start, window.end
             )
-        return Draw(index, number, window, types, dataset, hints, listed, noise)
+        return Draw(index, number, window, types, dataset, hints, noise)
 
     def _drawn(self, epoch: int, draws: Draws, number: int) -> Draw | Example:
         """A row as it was drawn."""
@@ -337,7 +326,7 @@ class Mixture:
     def _instruction(self, draw: Draw | Example) -> Instruction:
         if isinstance(draw, Example):
             return self.template.render(draw.types, draw.dataset)
-        return self.template.render((LISTED,) if draw.listed else draw.types, draw.dataset, draw.hints)
+        return self.template.render(draw.types, draw.dataset, draw.hints)
 
     def length(self, draw: Draw | Example) -> int:
         """Tokens of a row, without building it."""
@@ -368,18 +357,13 @@ class Mixture:
         ids = tokens.ids(draw.text)[first : first + int(counts.sum())]
         row = self.tokenisation.assembled(self._instruction(draw), ids, counts, labels)
         if self.lookups:
-            left_out = self.drawing.left_out
-            if draw.listed:
-                # A type that goes by its names alone is nothing without them.
-                left_out = replace(left_out, rows=0.0, types=0.0)
             row.lookups = self.lookups.codes(
                 self._found[draw.source].of(draw.text),
                 draw.types,
                 window.start,
                 window.end,
                 np.random.default_rng(draw.noise),
-                left_out,
-                alone=draw.listed,
+                self.drawing.left_out,
             )
         return row
 

@@ -87,8 +87,8 @@ class NameDrawing:
         return self._replaced(epoch, units, unit) if units.replaced[unit] else None
 
     def _replaced(self, epoch: int, units: Units, unit: int) -> Example | None:
-        source, text, window, asked, named, hinted, listed = units[unit]
-        if hinted or listed:
+        source, text, window, asked, named, hinted = units[unit]
+        if hinted:
             return None
         corpus = self.sources[source]
         types = [corpus.types[i] for i in asked]

@@ -24,7 +24,7 @@ from vaner.errors import VanerError
 from vaner.files import cache_folder, write_text
 from vaner.inputs.features import Tokenisation
 from vaner.inputs.instructions import Template
-from vaner.inputs.lookups import LISTED, LeftOut, Lookups
+from vaner.inputs.lookups import LeftOut, Lookups
 from vaner.model.adapting import Adapter, choose_dtype
 from vaner.model.catalogue import backbone_folder, model_folder
 from vaner.model.config import CONFIG_NAME, GENERATE, ModelConfig
@@ -147,7 +147,6 @@ def train(asked: Run) -> Path:
         keep_empty=data.keep_empty,
         hinted=knowledge.kb_hint_share,
         replaced=knowledge.kb_replace,
-        listed=knowledge.kb_listed,
         left_out=left_out,
     )
     batching: dict[str, Any] = {"batch_tokens": args.batch_tokens, "epochs": asked.epochs, "seed": args.seed}
@@ -336,7 +335,6 @@ def _lookups(lookups: Lookups, left_out: LeftOut, gathered: Gathered) -> dict[st
     index = lookups.kb.description
     names = {type: list(one.names) for type, one in gathered.corpora.types.items() if one.names}
     return {
-        "listed": LISTED,
         "names": names,
         "vocabularies": [{key: one.get(key) for key in ("name", "version")} for one in index["vocabularies"]],
         "types": list(lookups.types),
