@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vaner.cli import kb_label
 from vaner.cli.options import say
 from vaner.errors import VanerError
 
@@ -98,6 +99,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--map", nargs="*", default=[], metavar="LABEL=TYPE", help="corpus type -> canonical type"
     )
 
+    kb_label.add_arguments(actions.add_parser("label", help=kb_label.HELP, description=kb_label.DESCRIPTION))
+
     sources = actions.add_parser("sources", help="the registered vocabularies")
     sources.add_argument("--registry", metavar="YAML", help="another registry than kb/sources.yaml")
     sources.add_argument("--kb_root", metavar="FOLDER", help="where their files are (default: $VANER_KB)")
@@ -110,6 +113,7 @@ def run(args: argparse.Namespace) -> int | None:
         "stats": _stats,
         "match": _match,
         "link": _link,
+        "label": kb_label.run,
         "sources": _sources,
     }[args.action](args)
 

@@ -38,7 +38,7 @@ class TrainingCorpus:
 
     Attributes:
         name: its name in the registry.
-        dataset: its name in the instruction.
+        dataset: its name in the instruction; None where no guideline made its labels, and no row names one.
         texts: training documents, segmented; a list of Texts is taken into columns in memory.
         types: what it annotates; only these are asked of it. A document may annotate fewer.
         weight: how many times its units are drawn per epoch, relative to one pass; 0.5 draws each unit with
@@ -46,7 +46,7 @@ class TrainingCorpus:
     """
 
     name: str
-    dataset: str
+    dataset: str | None
     given: InitVar[Sequence[Text]]
     types: tuple[str, ...]
     weight: float = 1.0
@@ -210,7 +210,7 @@ class Mixture:
             unit_tags = tags[:, start:end]
             if not unit_tags.any() and drawing.keep_empty < 1 and rng.random() >= drawing.keep_empty:
                 continue
-            named = rng.random() >= drawing.drop_dataset
+            named = rng.random() >= drawing.drop_dataset and source.dataset is not None
             order = [annotated[i] for i in rng.permutation(len(annotated))]
             if drawing.head == "shared":
                 questions = [[t] for t in order]
