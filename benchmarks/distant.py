@@ -57,7 +57,7 @@ def compared(
         start = sentence.metadata[DISTANT]["start"]
         end = start + len(sentence.text)
         of_document = by_id[sentence.metadata[DISTANT]["document"]].spans
-        for type in sentence.types or ():
+        for type in counts.keys() & (sentence.types or ()):
             taught = {(s.start + start, s.end + start) for s in sentence.spans if s.type == type}
             right = {
                 (s.start, s.end) for s in of_document if s.type == type and s.start < end and s.end > start
