@@ -106,11 +106,25 @@ def test_each_sentence_is_its_own_document_with_its_place_and_origin():
     assert found.counts == {"documents": 1, "sentences": 4, "written": 3}
 
 
-def test_a_mention_that_leaves_its_sentence_takes_its_type_out_of_both():
+@pytest.mark.parametrize("rule", [ALL, Rule(sure=0.9, negatives=1.0)])
+def test_a_mention_that_leaves_its_sentence_takes_its_type_out_of_both(rule):
     text = "It was seen in mice. Then breast cancer came. Nothing else was."
-    crossing = {"mice. Then": ("Disease", 0.99)}
-    made = labels(CANCER, crossing | CANCER).sentences([Document("d", text)], "raw")
+    known = CANCER | {"mice. Then": ("Disease", 0.99)}
+    made = labels(known, known, rule).sentences([Document("d", text)], "raw")
     assert [m.text for m in made] == ["Nothing else was."]
+
+
+@pytest.mark.parametrize("rule", [ALL, Rule(sure=0.9, negatives=1.0)])
+def test_a_mention_in_several_pieces_is_not_agreed_on(rule):
+    class InPieces(Words):
+        def tag_documents(self, documents, types=None, dataset=None):
+            for document in documents:
+                yield document.with_spans(
+                    [document.span(0, 13, "Disease", score=1.0, fragments=((0, 6), (8, 13)))]
+                )
+
+    found = DistantLabels(Words({"breast cancer": "Disease"}), InPieces(CANCER), {}, rule=rule)
+    assert list(found.sentences([Document("d", "breast cancer was seen")], "raw")) == []
 
 
 def test_a_share_of_the_sentences_teaches_what_is_absent():
