@@ -8,8 +8,8 @@ every mention with its borders and its type:
 
 precision      of the mentions that are taught, how many are gold
 reached        of the gold mentions, how many are taught
-denied         of the gold mentions, how many lie in a sentence that teaches their type, and are taught there as O or with
-               other borders
+denied         of the gold mentions, how many lie in a sentence that teaches their type, and are taught as O there or
+               with other borders
 absent         sentences that teach that there is no mention of the type
 absent_wrong   the share of these that has one
 

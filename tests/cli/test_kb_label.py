@@ -45,9 +45,16 @@ TEXTS = [
 
 @pytest.fixture
 def confirming(monkeypatch):
-    """Makes ``words:`` the name of a model that knows these words."""
+    """Makes ``words:`` the name of a model that knows these words; the indexes that it was to look words up in."""
+    given = []
+
+    def words(name, batch_tokens=None, kb=None):
+        given.append(kb)
+        return Words(KNOWN, ahead=2)
+
     monkeypatch.setattr(loading, "_LOADERS", dict(loading._LOADERS))
-    loading.register("words", lambda _, batch_tokens=None: Words(KNOWN, ahead=2))
+    loading.register("words", words)
+    return given
 
 
 @pytest.fixture
@@ -110,6 +117,10 @@ def test_the_same_command_writes_the_same_bytes(label, tmp_path):
     assert label("--negatives", "0.5", "--seed", "3") == 0
     assert label("--negatives", "0.5", "--seed", "3", output="again.jsonl") == 0
     assert (tmp_path / "distant.jsonl").read_bytes() == (tmp_path / "again.jsonl").read_bytes()
+
+
+def test_a_model_that_can_look_names_up_confirms_without(label, confirming):
+    assert label() == 0 and confirming == ["none"]
 
 
 def test_several_files_have_ids_of_their_own(label, raw, tmp_path, capsys):

@@ -22,6 +22,7 @@ from vaner.document import Document
 from vaner.errors import VanerError
 from vaner.files import stem
 from vaner.formats import jsonl, read
+from vaner.knowledge.shipped import NO_INDEX
 from vaner.model.config import DEFAULT_MODEL
 from vaner.provenance import tagged_by
 from vaner.report import Report
@@ -101,7 +102,7 @@ def run(args: argparse.Namespace) -> None:
     from vaner.corpora.registry import read_registry
     from vaner.tagging.distant import DistantLabels, Rule
     from vaner.tagging.identity import plain_name, tagger_hash
-    from vaner.tagging.loading import load
+    from vaner.tagging.loading import load, options_of
 
     _check(args)
     rule = Rule(args.least, args.sure, args.negatives, args.seed)
@@ -114,7 +115,9 @@ def run(args: argparse.Namespace) -> None:
             )
     index = f"kb:{args.kb}"
     dictionary = load(index)
-    model = load(args.model, batch_tokens=args.batch_tokens, device=args.device)
+    # What looks names up itself would confirm the dictionary with the dictionary.
+    lookups = NO_INDEX if "kb" in options_of(args.model) else None
+    model = load(args.model, batch_tokens=args.batch_tokens, device=args.device, kb=lookups)
     settings = {name: str(value) for name, value in vars(rule).items() if value is not None}
     record = tagged_by({plain_name(name): tagger_hash(name) for name in (args.model, index)}, **settings)
     left_out = held_out_fingerprints(held_out, args.data_root) if held_out else None

@@ -210,7 +210,7 @@ class Mixture:
             unit_tags = tags[:, start:end]
             if not unit_tags.any() and drawing.keep_empty < 1 and rng.random() >= drawing.keep_empty:
                 continue
-            named = rng.random() >= drawing.drop_dataset and source.dataset is not None
+            named = rng.random() >= drawing.drop_dataset
             order = [annotated[i] for i in rng.permutation(len(annotated))]
             if drawing.head == "shared":
                 questions = [[t] for t in order]
