@@ -117,6 +117,8 @@ def test_the_same_command_writes_the_same_bytes(label, tmp_path):
     assert label("--negatives", "0.5", "--seed", "3") == 0
     assert label("--negatives", "0.5", "--seed", "3", output="again.jsonl") == 0
     assert (tmp_path / "distant.jsonl").read_bytes() == (tmp_path / "again.jsonl").read_bytes()
+    assert label("--negatives", "0.5", "--seed", "4", output="other.jsonl") == 0
+    assert (tmp_path / "distant.jsonl").read_bytes() != (tmp_path / "other.jsonl").read_bytes()
 
 
 def test_a_model_that_can_look_names_up_confirms_without(label, confirming):
