@@ -98,6 +98,8 @@ def test_the_corpus_has_sentences_types_and_origin(label, tmp_path, capsys):
     assert len(told[TAGGED_BY]["model_hash"].split(" + ")[1]) == 16
     err = capsys.readouterr().err
     assert "note: the index has no name of Variant; nothing is taught of them" in err
+    told = "of Chemical only absence is taught; leave out with --types, or by train.py --type_map Chemical=\n"
+    assert f"note: {told}" in err
     assert "3 documents, 5 sentences, of which 5 teach something" in err
 
 

@@ -144,6 +144,14 @@ def run(args: argparse.Namespace) -> None:
     notes(f"{count:,} {what}" for what, count in counts.items() if what.startswith("documents "))
     if unasked := [type for type in model.types if type not in dictionary.types]:
         notes([f"the index has no name of {', '.join(unasked)}; nothing is taught of them"])
+    if absent := labels.only_absent:
+        without = " ".join(f"{type}=" for type in absent)
+        names = ", ".join(absent)
+        notes(
+            [
+                f"of {names} only absence is taught; leave out with --types, or by train.py --type_map {without}"
+            ]
+        )
     notes(model.remarks())
     print(
         f"{counts['documents']:,} documents, {counts['sentences']:,} sentences, of which {counts['written']:,} teach "

@@ -230,6 +230,11 @@ class DistantLabels:
             metadata=told,
         )
 
+    @property
+    def only_absent(self) -> list[str]:
+        """Types of which sentences teach that none is there, and never a mention."""
+        return [type for type, counts in self._by_type.items() if counts["without"] and not counts["taught"]]
+
     def table(self) -> str:
         """Of each type, what was found and taught, and why sentences teach nothing of it."""
         heads = [
