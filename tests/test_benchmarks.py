@@ -534,3 +534,22 @@ def test_what_is_read_otherwise_than_written_is_not_measured(benchmark, tmp_path
     monkeypatch.setattr(script, "read", lambda path, report: iter([Document("1", "other")]))
     with pytest.raises(VanerError, match="JATS: document .* is not read as it was written"):
         script.check(tmp_path, "JATS")
+
+
+def test_distant_labels_are_compared_with_gold(benchmark):
+    from tests.tagging.words import Words
+    from vaner.tagging.distant import DistantLabels, Rule
+
+    text = "A stroke came. A gout came. A rash came. So did breast cancer."
+    document = Document("d", text)
+    gold = document.with_spans(
+        document.span(text.index(word), text.index(word) + len(word), "Disease")
+        for word in ("stroke", "rash", "cancer")
+    )
+    # Right; not gold; found by neither; other borders than gold.
+    found = Words({word: ("Disease", 0.9) for word in ("stroke", "gout", "breast cancer")})
+    labels = DistantLabels(found, found, {}, rule=Rule(negatives=1.0))
+    (row,) = benchmark("distant").compared([gold], labels, ["Disease", "Gene"])
+    assert (row["type"], row["gold"], row["taught"]) == ("Disease", 3, 3)
+    assert row["precision"] == row["reached"] == pytest.approx(100 / 3)
+    assert row["denied"] == pytest.approx(200 / 3) and (row["absent"], row["absent_wrong"]) == (1, 100)

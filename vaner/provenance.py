@@ -61,6 +61,10 @@ def file_hashes(paths: Iterable[str]) -> dict[str, str]:
     return found
 
 
+#: Where a sentence that a dictionary and a model labelled (`vaner.tagging.distant`) says, in its ``metadata``, which
+#: document it is from.
+DISTANT = "distant"
+
 #: Where a document says what tagged it, in its ``metadata``; a dictionary as `tagged_by` gives it.
 TAGGED_BY = "tagged_by"
 

@@ -13,6 +13,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vaner.cli import kb_label
 from vaner.cli.options import add_data_root, add_registry, notes, say
 from vaner.errors import VanerError
 
@@ -120,6 +121,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     coverage.add_argument("--markdown", action="store_true", help="print Markdown")
     add_data_root(coverage)
     add_registry(coverage)
+    kb_label.add_arguments(actions.add_parser("label", help=kb_label.HELP, description=kb_label.DESCRIPTION))
 
     sources = actions.add_parser("sources", help="the registered vocabularies")
     sources.add_argument("--registry", metavar="YAML", help="another registry than kb/sources.yaml")
@@ -134,6 +136,7 @@ def run(args: argparse.Namespace) -> int | None:
         "match": _match,
         "link": _link,
         "coverage": _coverage,
+        "label": kb_label.run,
         "sources": _sources,
     }[args.action](args)
 

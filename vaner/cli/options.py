@@ -20,6 +20,17 @@ def add_formats(parser: argparse.ArgumentParser, *, many: bool = False) -> None:
         many: the command also takes many files at once, and then skips bad documents unless told otherwise:
             ``on_error`` is None where nothing was said.
     """
+    add_input_format(parser)
+    parser.add_argument(
+        "--output_format",
+        metavar="FORMAT",
+        help=f"{', '.join(WRITERS)}; options may follow, as in conll:scheme=iobes; default: by the output's extension",
+    )
+    add_on_error(parser, many=many)
+
+
+def add_input_format(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """``--input_format``, ``--text_column``, ``--id_column``; `input_format` reads them."""
     parser.add_argument(
         "--input_format",
         default="auto",
@@ -38,12 +49,6 @@ def add_formats(parser: argparse.ArgumentParser, *, many: bool = False) -> None:
         metavar="NAME",
         help="the column or key with the documents' ids; none: number the rows; default: id, where there is one",
     )
-    parser.add_argument(
-        "--output_format",
-        metavar="FORMAT",
-        help=f"{', '.join(WRITERS)}; options may follow, as in conll:scheme=iobes; default: by the output's extension",
-    )
-    add_on_error(parser, many=many)
 
 
 def input_format(args: argparse.Namespace) -> str:

@@ -3,6 +3,7 @@
 --registry own.yaml         its corpora, beside those of data/corpora.yaml
 --mix notes.jsonl           a corpus of that file: its types are those that it annotates
 --mix notes/                brat, BioC, ...; folders train/, dev/ and test/ in it are its splits
+--mix labels.jsonl          what `kb label` wrote: no instruction names it, and none of it chooses the model
 --mix hf:notes              a dataset, see vaner.corpora.hub
 --type_map Dish=Food        what the types of such corpora are called
 """
@@ -19,6 +20,7 @@ from vaner.corpora.hub import PREFIX, SPLITS, corpus_of_dataset
 from vaner.corpora.registry import Corpus, Registry, read_registry
 from vaner.errors import VanerError
 from vaner.formats import detect, read
+from vaner.provenance import DISTANT
 from vaner.report import Report
 
 
@@ -105,11 +107,12 @@ def corpus_of(path: str | os.PathLike[str], on_error: str = "raise") -> Corpus:
             )
     format = detect(splits["train"])
     types: Counter[str] = Counter()
-    documents = 0
+    documents = distant = 0
     for split in ("train", "dev"):
         if split in splits:
             for document in read(splits[split], format, on_error=on_error, report=Report()):
                 documents += 1
+                distant += DISTANT in document.metadata
                 types.update(span.type for span in document.spans)
                 types.update(dict.fromkeys(document.types or (), 0))
     if not documents:
@@ -118,6 +121,11 @@ def corpus_of(path: str | os.PathLike[str], on_error: str = "raise") -> Corpus:
         raise VanerError(
             f"{path}: none of its {documents:,} documents annotates anything; is it the annotated file, and its format "
             f"({format}) right?"
+        )
+    if 0 < distant < documents:
+        raise VanerError(
+            f"{path}: {distant:,} of its {documents:,} documents have distant labels, the others do not say who made "
+            "theirs; keep them in two files or folders"
         )
     name = path.name.removesuffix(".gz").partition(".")[0] or path.name
     return Corpus(
@@ -133,6 +141,7 @@ def corpus_of(path: str | os.PathLike[str], on_error: str = "raise") -> Corpus:
         # It lies where it was named, wherever the data root is.
         shipped=True,
         instruction_name=name,
+        distant=distant > 0,
     )
 
 

@@ -62,6 +62,8 @@ class Corpus:
         files: split -> alternatives, each a tuple of paths that are read one after the other.
         types: label in the files -> canonical type, or None where its mentions are left out.
         instruction_name: what instructions call the corpus.
+        distant: a dictionary and a model made its labels: no instruction of training names it, none of it chooses a
+            model.
         folder: where corpora.yaml lies; shipped files are relative to it.
     """
 
@@ -81,6 +83,7 @@ class Corpus:
     instruction_name: str = ""
     template: str | None = None
     pmid: str = ""
+    distant: bool = False
     notes: str = ""
 
     @property

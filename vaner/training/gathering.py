@@ -140,6 +140,8 @@ def gather(data: DataArguments, seed: int) -> Gathered:
     for name in weights:
         gathered.files += [str(p) for s in data.train_splits for p in corpora[name].paths(s, data.data_root)]
         holds_back = _is_own(corpora[name]) and not wanted_dev and "dev" not in corpora[name].files
+        # A model is chosen by what people annotated.
+        holds_back = holds_back and not corpora[name].distant
         share = data.dev_share if holds_back else 0.0
         wanted.append(Wanted(corpora[name], tuple(data.train_splits), types[name], share))
     found, repaired = read(wanted, held_out, _held_out_from(gathered, data), data, seed)
@@ -148,7 +150,8 @@ def gather(data: DataArguments, seed: int) -> Gathered:
             gathered.dev[one.corpus.name] = got.dev
         if got.dropped is not None:
             gathered.dropped[one.corpus.name] = got.dropped
-        source = TrainingCorpus(one.corpus.name, one.corpus.instruction_name, got.texts, one.types, weight)
+        dataset = None if one.corpus.distant else one.corpus.instruction_name
+        source = TrainingCorpus(one.corpus.name, dataset, got.texts, one.types, weight)
         gathered.sources.append(source)
     sizes = [source.texts.sizes.words for source in gathered.sources]
     for source, factor in zip(

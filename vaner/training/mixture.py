@@ -39,7 +39,7 @@ class TrainingCorpus:
 
     Attributes:
         name: its name in the registry.
-        dataset: its name in the instruction.
+        dataset: its name in the instruction; None where no guideline made its labels, and no row names one.
         texts: training documents, segmented; a list of Texts is taken into columns in memory.
         types: what it annotates; only these are asked of it. A document may annotate fewer.
         weight: how many times its units are drawn per epoch, relative to one pass; 0.5 draws each unit with
@@ -47,7 +47,7 @@ class TrainingCorpus:
     """
 
     name: str
-    dataset: str
+    dataset: str | None
     given: InitVar[Sequence[Text]]
     types: tuple[str, ...]
     weight: float = 1.0

@@ -310,9 +310,11 @@ def _settings(
             )
     datasets = {name: list(types) for name, types in before.datasets.items()}
     for source in gathered.sources:
-        asked = dict.fromkeys([*datasets.get(source.dataset, []), *source.types])
-        datasets[source.dataset] = list(asked)
-    types = list(dict.fromkeys([*before.types, *(t for types in datasets.values() for t in types)]))
+        if source.dataset is not None:
+            asked = dict.fromkeys([*datasets.get(source.dataset, []), *source.types])
+            datasets[source.dataset] = list(asked)
+    trained_on = [*datasets.values(), *(source.types for source in gathered.sources)]
+    types = list(dict.fromkeys([*before.types, *(t for types in trained_on for t in types)]))
     # Dev may ask types that were not trained on; their definitions are then said too.
     asked = dict.fromkeys([*types, *(t for name in gathered.dev for t in sorted(corpora[name].annotated))])
     described = {t: corpora.types[t] for t in asked if t in corpora.types}
