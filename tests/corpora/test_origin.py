@@ -192,7 +192,7 @@ def test_test_only_mentions_of_a_sample_are_caught(shipped_index, tmp_path, amon
     known = {text for s in ("train", "dev") for text in normalise_all(mentions(corpus.documents(s)))}
     planted = sorted(set(normalise_all(mentions(corpus.documents("test")))) - known)
     if among:
-        numbers = random.Random(1).sample(shipped_index.name_numbers("Disease").tolist(), 20_000)
+        numbers = random.Random(1).sample(shipped_index.name_numbers("Disease").tolist(), 15_000)
         planted += [shipped_index.text(number) for number in numbers]
     kb = index_of(tmp_path, planted=planted)
     found = suspects(kb, forms_of_splits(kb, [(corpus, split) for split in SPLITS]))
