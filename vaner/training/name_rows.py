@@ -21,7 +21,7 @@ from vaner.training.texts import Texts
 class Source(Protocol):
     """What is read here of a corpus of the mix (`vaner.training.mixture.TrainingCorpus`)."""
 
-    dataset: str
+    dataset: str | None
     types: tuple[str, ...]
     texts: Texts
 
