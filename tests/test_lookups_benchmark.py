@@ -83,7 +83,9 @@ def test_what_is_remembered_of_a_backbone_is_what_it_reads(
 
     plain = tag()
     assert plain["none"] != plain["index"]
+    assert model.reuses_instructions
     with reread.ReadOnce(model) as once:
+        assert model.reuses_instructions, "read by the same path as always"
         assert tag() == plain
         assert once.passes and once.saved == once.passes, "the second tagger read nothing"
         reread.check(once, ways, documents[:2], types, None)
