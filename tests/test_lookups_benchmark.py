@@ -17,7 +17,6 @@ from tests.model.test_network import build
 from vaner.corpora.registry import read_registry
 from vaner.document import Document
 from vaner.errors import VanerError
-from vaner.inputs.lookups import LISTED
 from vaner.knowledge import DictionaryTagger
 from vaner.tagging.labeler import Vaner
 from vaner.vocabularies.terms import Term
@@ -56,7 +55,7 @@ def model(tiny_backbones):
     """A random model that reads lookups and marks about as much as a trained one."""
     model = build(tiny_backbones["llama"], attention="prefix", max_words=40)
     model.settings = dataclasses.replace(
-        model.settings, datasets={"bc5cdr": ["Chemical", "Disease"]}, lookups={"listed": LISTED, "names": {}}
+        model.settings, datasets={"bc5cdr": ["Chemical", "Disease"]}, lookups={"names": {}}
     )
     model.read_lookups()
     with torch.no_grad():
