@@ -92,7 +92,12 @@ def tables(page: Mapping[str, Any], base: str) -> str:
     parts = [
         "What is asked. Seen: a mention of that surface and type is in the train split of a corpus of the mix "
         f"({', '.join(page['mix'])}).",
-        tabulate(gold, ["question", "types", "documents", "gold", "seen", "unseen"], tablefmt="github"),
+        tabulate(
+            gold,
+            ["question", "types", "documents", "gold", "seen", "unseen"],
+            tablefmt="github",
+            disable_numparse=True,
+        ),
         "Strict scores in percent, means over the corpora and seeds, with 95 % t-intervals over the seeds.",
         _table(means, {name: lambda one, m=m: _score(one["scores"][m]) for name, m in _MEANS.items()}),
         f"Difference to arm {base} (percentage points): mean over the corpora and seeds; in brackets 95 % t-intervals "
@@ -121,7 +126,7 @@ def _table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, Any], compar
         for one in rows
         if not compared or one.get("difference")
     ]
-    return tabulate(lines, ["arm", "index", "seeds", *columns], tablefmt="github")
+    return tabulate(lines, ["arm", "index", "seeds", *columns], tablefmt="github", disable_numparse=True)
 
 
 def _by_question(
@@ -132,7 +137,7 @@ def _by_question(
         if one["question"] in questions and (not compared or one.get("difference")):
             found.setdefault((one["arm"], one["way"]), {})[one["question"]] = cell(one)
     lines = [[*who, *(cells.get(name, "") for name in questions)] for who, cells in found.items()]
-    return tabulate(lines, ["arm", "index", *questions], tablefmt="github")
+    return tabulate(lines, ["arm", "index", *questions], tablefmt="github", disable_numparse=True)
 
 
 def _score(one: Mapping[str, Any]) -> str:

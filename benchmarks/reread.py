@@ -6,6 +6,7 @@ batches whatever their index; a batch that was read before is not read again, an
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -40,6 +41,8 @@ class ReadOnce:
     def __enter__(self) -> ReadOnce:
         compute = self._backbone.forward
 
+        # Whoever looks at the signature, to see what the backbone takes, must see the same.
+        @functools.wraps(compute)
         def forward(**given: Any) -> Any:
             cache = given.get("past_key_values")
             if isinstance(cache, DynamicCache) and not cache.get_seq_length():

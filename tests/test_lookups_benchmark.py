@@ -17,7 +17,6 @@ from tests.model.test_network import build
 from vaner.corpora.registry import read_registry
 from vaner.document import Document
 from vaner.errors import VanerError
-from vaner.inputs.lookups import LISTED
 from vaner.knowledge import DictionaryTagger
 from vaner.tagging.labeler import Vaner
 from vaner.vocabularies.terms import Term
@@ -56,13 +55,14 @@ def model(tiny_backbones):
     """A random model that reads lookups and marks about as much as a trained one."""
     model = build(tiny_backbones["llama"], attention="prefix", max_words=40)
     model.settings = dataclasses.replace(
-        model.settings, datasets={"bc5cdr": ["Chemical", "Disease"]}, lookups={"listed": LISTED, "names": {}}
+        model.settings, datasets={"bc5cdr": ["Chemical", "Disease"]}, lookups={"names": {}}
     )
     model.read_lookups()
     with torch.no_grad():
         model.head.word_bias.bias.copy_(torch.tensor([0.6, 0.0, 0.0]))
         model.head.lookups.out.weight.normal_(generator=torch.Generator().manual_seed(1))
-    return model.eval()
+    # Merged, as it is loaded for tagging.
+    return model.merge().eval()
 
 
 # --- a backbone that reads once ---
@@ -83,7 +83,9 @@ def test_what_is_remembered_of_a_backbone_is_what_it_reads(
 
     plain = tag()
     assert plain["none"] != plain["index"]
+    assert model.reuses_instructions
     with reread.ReadOnce(model) as once:
+        assert model.reuses_instructions, "read by the same path as always"
         assert tag() == plain
         assert once.passes and once.saved == once.passes, "the second tagger read nothing"
         reread.check(once, ways, documents[:2], types, None)
@@ -100,7 +102,8 @@ def test_another_instruction_is_read_again(benchmark, model, tiny_tokenizer, doc
     def tag(types, dataset=None):
         return [one.spans for one in tagger.tag_documents(reread.bare(documents), types, dataset)]
 
-    asked = [(["Disease"], None), (["Disease"], "bc5cdr"), (["Chemical", "Disease"], None)]
+    # The last two have as many tokens, so nothing but the instruction itself tells their texts apart.
+    asked = [(["Disease"], "bc5cdr"), (["Chemical", "Disease"], None), (["Disease", "Chemical"], None)]
     plain = [tag(*one) for one in asked]
     with reread.ReadOnce(model):
         assert [tag(*one) for one in asked] == plain
@@ -182,6 +185,17 @@ def test_means_and_differences_of_a_case_by_hand(benchmark):
     low, high = less["drawn"]
     assert 0 <= low < less["mean"] < high <= 1 / 2 + 1e-9
     assert paired.difference(ours, ours, 50)["f1"]["drawn"] == [0, 0]
+
+
+def test_what_two_have_in_common_is_no_part_of_the_interval(benchmark):
+    paired = benchmark("paired")
+
+    def found(*seeds):
+        return {"x": counts(*([[hits, 10, 10] for hits in one] for one in seeds))}
+
+    # Documents and seeds differ by far more than the two systems, which differ by one mention of ten everywhere.
+    ours, base = found([10, 1, 8], [6, 3, 9]), found([9, 0, 7], [5, 2, 8])
+    assert paired.difference(ours, base, 100)["f1"]["drawn"] == pytest.approx([0.1, 0.1])
 
 
 def test_a_single_seed_stands_beside_each_and_nothing_to_score_is_none(benchmark):
