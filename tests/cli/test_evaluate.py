@@ -478,15 +478,19 @@ def test_types_that_the_dictionary_does_not_have_are_misses_and_said(files, caps
     assert result["type"]["Disease"]["fn"] == 3 and result["type"]["Chemical"]["tp"] == 1
 
 
-def test_hints_go_to_the_model_and_into_the_protocol(tagger, index, capsys):
+def test_an_index_goes_to_the_model_and_into_the_protocol(tagger, index, capsys, monkeypatch):
+    from vaner.cli import evaluate as command
+
+    # What the model does with it, its folder tells; this one has none.
+    monkeypatch.setattr(command, "of_index", lambda name, kb: {"hints": kb} if kb else {})
     words = ["--model", "m", "--corpus", "one", "--json", "scores.json"]
     assert evaluate(*words, "--kb", index) == 0
     assert tagger.options[-1] == ("m", {"hints": index})
-    assert any("(hints)" in remark for remark in page()["protocol"]["remarks"])
+    assert any("which names of kb.idx the text has (--kb)" in remark for remark in page()["protocol"]["remarks"])
     assert "kb" in {i["role"] for i in page()["inputs"]}
     assert "capitals were counted" in capsys.readouterr().out, "what the tagger remarks is said"
     assert evaluate("--model", f"kb:{index}", "--corpus", "one", "--kb", index) == 2
-    assert "--kb kb.idx is for hints, and a dictionary reads none" in capsys.readouterr().err
+    assert "--kb kb.idx is for models, and kb:kb.idx is a dictionary" in capsys.readouterr().err
 
 
 def test_several_corpora_get_a_row_each_and_a_mean(tagger, capsys):

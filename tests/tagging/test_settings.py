@@ -145,7 +145,7 @@ def test_a_model_and_a_dictionary_each_take_their_options(model, kb):
         ({"dataset": "nowhere"}, "dataset 'nowhere' was not in training"),
         ({"min_score": 2.0}, "--min_score 2: a score"),
         ({"min_scores": {"Diseases": 0.5}}, r"type 'Diseases' is unknown .did you mean Disease\?"),
-        ({"link": True}, "--link needs an index"),
+        ({"link": True, "kb": "none"}, "--link needs an index, and --kb none names none"),
         ({"kb": "x.idx"}, "add --link or --hints"),
         ({"hints": True}, "--hints needs an index"),
         ({"existing": "some"}, "existing: unknown 'some'"),
