@@ -486,7 +486,9 @@ def test_an_index_goes_to_the_model_and_into_the_protocol(tagger, index, capsys,
     words = ["--model", "m", "--corpus", "one", "--json", "scores.json"]
     assert evaluate(*words, "--kb", index) == 0
     assert tagger.options[-1] == ("m", {"hints": index})
-    assert any("which names of kb.idx the text has (--kb)" in remark for remark in page()["protocol"]["remarks"])
+    assert any(
+        "which names of kb.idx the text has (--kb)" in remark for remark in page()["protocol"]["remarks"]
+    )
     assert "kb" in {i["role"] for i in page()["inputs"]}
     assert "capitals were counted" in capsys.readouterr().out, "what the tagger remarks is said"
     assert evaluate("--model", f"kb:{index}", "--corpus", "one", "--kb", index) == 2

@@ -117,7 +117,10 @@ def test_the_models_spans_get_concept_ids_too(model, index, tmp_path):
     ("words", "says"),
     [
         (("--link", "--kb", "none"), "--link needs an index, and --kb none names none"),
-        (("--kb", "x.idx"), "--kb x.idx is for concept ids, hints, and models trained with --kb_lookups; add --link"),
+        (
+            ("--kb", "x.idx"),
+            "--kb x.idx is for concept ids, hints, and models trained with --kb_lookups; add --link",
+        ),
         (("--hints",), "--hints needs an index; name one with --kb"),
         (("--hints", "--kb", "x.idx", "--model", "kb:x.idx"), "--hints is for models"),
         (("--kb", "nowhere.idx", "--link"), "nowhere.idx: no such index; give the path of one"),

@@ -21,7 +21,6 @@ from vaner.evaluation.lengths import BINNINGS
 from vaner.evaluation.run import Gold, Predicted, evaluate
 from vaner.files import check_parent, sha256, write_text
 from vaner.formats import check_reader, check_writer, detect, format_to_write, read, write
-from vaner.knowledge import KnowledgeBase
 from vaner.knowledge.shipped import named_index
 from vaner.progress import progress
 from vaner.report import Report
@@ -189,7 +188,7 @@ def run(args: argparse.Namespace) -> None:
         "baseline": args.baseline,
         "compare": args.compare,
     }
-    page.protocol["remarks"] = [*_remarks(args), *_of_lookups(args.kb, predicted), *page.protocol["remarks"]]
+    page.protocol["remarks"] = [*_remarks(args), *page.protocol["remarks"]]
     if answered:
         page.results[0]["answers"] = answered.lost
     roles = {name: vars(args)[name] for name in ("predictions", "model", "kb", "baseline", "compare")}
@@ -400,13 +399,6 @@ def _remarks(args: argparse.Namespace) -> list[str]:
             f"compared with {args.compare}: same draws, two-sided p (Berg-Kirkpatrick et al. 2012) in each row"
         )
     return said
-
-
-def _of_lookups(kb: str | None, predicted: object) -> list[str]:
-    """That a model looks words up, where nobody asked it to."""
-    if kb is not None or not isinstance(getattr(predicted, "kb", None), KnowledgeBase):
-        return []
-    return ["the model looks words up in the vocabulary that vaner ships (--kb none: it does not)"]
 
 
 def _input(role: str, path: str | os.PathLike[str]) -> dict[str, str]:

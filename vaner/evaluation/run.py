@@ -280,7 +280,7 @@ def asked_types(
             f"{gold.name}: the tagger does not know {new}, but {', '.join(tagger.types)}; rename what means the "
             "same (--type_map FROM=TO), or ask a model all the same (--allow_new_types)"
         )
-    by_names = ", ".join(type for type in asked if type in getattr(tagger, "listed", ()))
+    by_names = ", ".join(type for type in asked if type not in tagger.types)
     if by_names and not tagger.allow_new_types:
         remarks.append(f"{gold.name}: training never had {by_names}; asked by the names of the index alone")
     if new:

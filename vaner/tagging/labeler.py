@@ -363,6 +363,8 @@ class Vaner(Copied):
                 "the model was trained to read hints of a knowledge base and got none; give it an index "
                 "(--hints, hints=)"
             )
+        if self.lookups:
+            found.append(f"words were looked up in {Path(self.lookups.kb.path).name}")
         if self.settings.lookups and self.lookups is None:
             found.append(
                 "the model was trained to look words up in an index of names and got none; it finds more with one "
