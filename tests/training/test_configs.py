@@ -90,6 +90,8 @@ def overrides(config, tiny, folder):
         changed["evaluations"] = ["2"]
     if config.get("save_strategy") != "no":
         changed["save_steps"] = ["2"]
+    if "keep_layers" in config:
+        changed["keep_layers"] = ["1"]
     if "kb_ratio" in config:
         changed["kb"] = [str(tiny.kb)]
     return changed
