@@ -1,5 +1,6 @@
 """The shipped vocabulary's index: compiled once, whole, anew for another version; and names of indexes."""
 
+import argparse
 import gzip
 import hashlib
 import subprocess
@@ -10,9 +11,10 @@ import pytest
 
 from vaner.errors import VanerError
 from vaner.files import shipped
+from vaner.formats import read
 from vaner.knowledge import KnowledgeBase
 from vaner.knowledge import shipped as module
-from vaner.knowledge.shipped import named_index, open_index
+from vaner.knowledge.shipped import named_index, needed_index, open_index
 from vaner.vocabularies.sources import read_sources
 
 ENTRY = """open-{name}:
@@ -171,8 +173,24 @@ def test_names_of_indexes(box, tmp_path):
     assert named_index("open") == open_index()
     (tmp_path / "x.kb").write_bytes(b"")
     assert named_index(str(tmp_path / "x.kb")) == named_index(tmp_path / "x.kb") == tmp_path / "x.kb"
+    assert needed_index("open") == open_index()
+    with pytest.raises(VanerError, match="none: names no index, and one is needed"):
+        needed_index("none")
     with pytest.raises(VanerError, match="missing.kb: no such index; give the path of one .*, open or none"):
         named_index("missing.kb")
+
+
+def test_the_dictionary_of_the_open_vocabulary_tags_and_links(box, tmp_path):
+    from vaner.cli.predict import add_arguments, run
+
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    (tmp_path / "a.txt").write_text("Humulin in asthma.\n")
+    words = ["--model", "kb:open", "--link", "--input", str(tmp_path / "a.txt")]
+    assert not run(parser.parse_args([*words, "--output", str(tmp_path / "a.jsonl")]))
+    (document,) = read(tmp_path / "a.jsonl")
+    found = [(span.text, span.type, span.concepts[0].id) for span in document.spans]
+    assert found == [("Humulin", "Chemical", "B:1"), ("Humulin", "Gene", "B:1"), ("asthma", "Disease", "A:1")]
 
 
 # --- what is shipped ---

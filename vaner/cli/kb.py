@@ -201,12 +201,9 @@ def _build(args: argparse.Namespace) -> None:
 
 def _index(name: str) -> KnowledgeBase:
     from vaner.knowledge import KnowledgeBase
-    from vaner.knowledge.shipped import NO_INDEX, named_index
+    from vaner.knowledge.shipped import needed_index
 
-    path = named_index(name)
-    if path is None:
-        raise VanerError(f"{NO_INDEX}: no index; name one")
-    return KnowledgeBase(path)
+    return KnowledgeBase(needed_index(name))
 
 
 def _lookup(args: argparse.Namespace) -> int:

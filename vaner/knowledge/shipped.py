@@ -54,6 +54,18 @@ def named_index(name: str | os.PathLike | None) -> Path | None:
     return path
 
 
+def needed_index(name: str | os.PathLike) -> Path:
+    """`named_index` where none will not do.
+
+    Raises:
+        VanerError: ``none``, and as there.
+    """
+    path = named_index(name)
+    if path is None:
+        raise VanerError(f"{name}: names no index, and one is needed; give the path of one, or {OPEN}")
+    return path
+
+
 def open_index() -> Path:
     """The index of the shipped vocabulary, compiled now, by one of all processes, where the cache has none.
 

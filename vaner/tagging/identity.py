@@ -13,7 +13,7 @@ from vaner.errors import VanerError
 from vaner.files import sha256
 from vaner.inputs.lookups import Lookups
 from vaner.knowledge import KnowledgeBase
-from vaner.knowledge.shipped import NO_INDEX, named_index
+from vaner.knowledge.shipped import NO_INDEX, named_index, needed_index
 from vaner.knowledge.store import Store
 from vaner.model.catalogue import model_folder
 from vaner.model.config import CONFIG_NAME, ModelConfig
@@ -69,7 +69,7 @@ def unloaded(
         asked = PromptSettings.load(rest)
         return Unloaded(list(asked.types), asked.datasets, asked.max_words, allow_new_types=True)
     if prefix:
-        return Unloaded(Store(rest).description["types"]) if prefix == "kb" else None
+        return Unloaded(Store(needed_index(rest)).description["types"]) if prefix == "kb" else None
     if not Path(name).is_dir() and name.count("/") == 1 and not name.startswith((".", "/", "~")):
         return None  # a hub id
     settings = ModelConfig.load(model_folder(name))
@@ -144,7 +144,7 @@ def tagger_hash(name: str) -> str:
         return fingerprint(PromptSettings.load(rest))
     if prefix:
         if prefix == "kb":
-            return Store(rest).fingerprint
+            return Store(needed_index(rest)).fingerprint
         return sha256(rest) if os.path.exists(rest) else ""
     folder = Path(model_folder(name))
     digest = hashlib.sha256()

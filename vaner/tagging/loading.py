@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from vaner.errors import VanerError, near
 from vaner.knowledge import DictionaryTagger, KnowledgeBase
-from vaner.knowledge.shipped import named_index
+from vaner.knowledge.shipped import needed_index
 from vaner.model.config import GENERATOR_NAME
 from vaner.tagger import Tagger
 
@@ -64,10 +64,7 @@ def _labeler(name: str, **options: Unpack[Options]) -> Tagger:
 
 
 def _dictionary(name: str) -> Tagger:
-    path = named_index(name)
-    if path is None:
-        raise VanerError(f"kb:{name}: a dictionary needs an index; write kb:PATH or kb:open")
-    return DictionaryTagger(path)
+    return DictionaryTagger(needed_index(name))
 
 
 def _prompted(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from vaner.errors import VanerError
 from vaner.knowledge import KnowledgeBase, Linker
-from vaner.knowledge.shipped import NO_INDEX, OPEN, named_index
+from vaner.knowledge.shipped import NO_INDEX, OPEN, named_index, needed_index
 from vaner.knowledge.store import Store
 from vaner.model.config import DEFAULT_MODEL, check_keys
 from vaner.provenance import tagged_by
@@ -279,7 +279,7 @@ class TaggingSettings:
         if self.link:
             indexes = [rest for prefix, rest in map(split, self.models) if prefix == "kb"]
             if len(indexes) == 1:
-                return indexes[0]
+                return str(needed_index(indexes[0]))
         return str(named_index(OPEN)) if self.link or self._looks_up else None
 
     @property
