@@ -105,6 +105,7 @@ def test_defaults_are_ours():
         (["--save_dtype", "float16"], "invalid choice: 'float16'"),
         (["--kb_style", "nouns"], "invalid choice: 'nouns'"),
         (["--kb_leakage", "ignore"], "invalid choice: 'ignore'"),
+        (["--kb", "x.idx"], "--kb x.idx: what for? Add --kb_lookups"),
         (["--kb_ratio", "-1"], "--kb_ratio is -1; choose 0 to 100"),
         (["--kb_replace", "1.5"], "--kb_replace is 1.5; choose 0 to 1"),
         (["--kb_replace", "0.5"], "--kb_replace needs an index; name one with --kb"),
@@ -113,7 +114,7 @@ def test_defaults_are_ours():
             ["--kb_schedule", "first"],
             "--kb_schedule first is of rows of names, and there are none; add --kb INDEX",
         ),
-        (["--kb", "x.idx", "--kb_schedule", "falling", "--kb_ratio", "0"], "add --kb_ratio above 0"),
+        (["--kb", "x.idx", "--kb_lookups", "--kb_schedule", "falling"], "add --kb_ratio above 0"),
         (["--kb_asked", "0"], "--kb_asked is 0; choose 1 to 1000"),
         (["--on_error", "ignore"], "invalid choice: 'ignore'"),
         (["--lr_scheduler_type", "staircase"], "staircase"),
@@ -224,9 +225,9 @@ def test_a_run_that_a_program_asked_for_is_recorded_as_the_command_that_does_it(
     [
         (["--data_root", "{tmp_path}/corpora"], "--data_root CORPORA"),
         (["--data_root=corpora"], "--data_root=CORPORA"),
-        (["--kb", "{tmp_path}/names.idx"], "--kb names.idx"),
-        (["--kb={tmp_path}/names.idx"], "--kb=names.idx"),
-        (["--kb", "kb/names.idx", "--seed", "3"], "--kb kb/names.idx --seed 3"),
+        (["--kb", "{tmp_path}/names.idx", "--kb_lookups"], "--kb names.idx --kb_lookups"),
+        (["--kb={tmp_path}/names.idx", "--kb_lookups"], "--kb=names.idx --kb_lookups"),
+        (["--kb", "kb/names.idx", "--kb_lookups", "--seed", "3"], "--kb kb/names.idx --kb_lookups --seed 3"),
     ],
 )
 def test_paths_of_this_machine_are_not_recorded(typed, shown, monkeypatch, tmp_path):

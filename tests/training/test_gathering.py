@@ -248,14 +248,15 @@ found = {}
 
 def gathered(mode="drop", **data):
     data = DataArguments(mix=["a", "c"], data_root=root, held_out=["b"], **data)
-    knowledge = KnowledgeArguments(kb=f"{root}/names.idx", kb_leakage=mode)
+    knowledge = KnowledgeArguments(kb=f"{root}/names.idx", kb_ratio=0.25, kb_leakage=mode)
     gathering.gather_names(knowledge, gathering.gather(data, seed=1), data, max_words=96)
 
 
 def trained(*more):
     words = ["--mix", "a", "c", "--data_root", root, "--backbone", backbone, "--overwrite_output_dir"]
     words += ["--output_dir", f"{root}/run"]
-    words += ["--kb", f"{root}/names.idx", "--max_steps", "2", "--evaluations", "2", "--num_train_epochs", "1"]
+    words += ["--kb", f"{root}/names.idx", "--kb_ratio", "0.25"]
+    words += ["--max_steps", "2", "--evaluations", "2", "--num_train_epochs", "1"]
     words += ["--lora_r", "2", "--head_rank", "4", "--max_tokens", "384", "--use_cpu", "true", *more]
     training.run(words)
 

@@ -141,7 +141,7 @@ def test_it_overfits_a_few_sentences_and_finds_them_again_in_their_places(backbo
         (["--template", "{types} {dataset}"], "--template has no effect with --head generate"),
         (["--adaptive_template", "{types}"], "--adaptive_template has no effect with --head generate"),
         (
-            ["--kb", "names.kb"],
+            ["--kb", "names.kb", "--kb_lookups"],
             "--kb has no effect with --head generate: rows of names and hints are of labelers",
         ),
     ],

@@ -172,14 +172,16 @@ def test_off_opens_no_held_out_file(root, index):
         (root / f"a-{split}.jsonl").write_text("{broken\n")
     arguments = DataArguments(mix=["a"], data_root=str(root), drop_overlap=False, on_error="skip")
     gathered = gather(arguments, seed=1)
-    _, found = gather_names(KnowledgeArguments(kb=str(index), kb_leakage="off"), gathered, arguments, 96)
+    _, found = gather_names(
+        KnowledgeArguments(kb=str(index), kb_ratio=0.5, kb_leakage="off"), gathered, arguments, 96
+    )
     assert found.mode == "off" and not found.found and "off" in found.lines()[0]
 
 
 def test_a_split_that_is_trained_on_holds_nothing_out(root, index):
     arguments = DataArguments(mix=["a"], data_root=str(root), train_splits=["train", "dev"])
     gathered = gather(arguments, seed=1)
-    _, found = gather_names(KnowledgeArguments(kb=str(index)), gathered, arguments, 96)
+    _, found = gather_names(KnowledgeArguments(kb=str(index), kb_ratio=0.5), gathered, arguments, 96)
     assert found.keys == {key_of("renal flurosis"), key_of("velomide sulphate")}
 
 

@@ -71,7 +71,7 @@ def index(root, planted: list[str]):
 
 def gated(root, kb, leakage: str = "drop", **data) -> LookupGate:
     arguments = DataArguments(mix=["c"], data_root=str(root), **data)
-    knowledge = KnowledgeArguments(kb=str(kb.path), kb_leakage=leakage)
+    knowledge = KnowledgeArguments(kb=str(kb.path), kb_lookups=True, kb_leakage=leakage)
     return gate_of_lookups(kb, knowledge, gather(arguments, seed=1), arguments)
 
 

@@ -472,7 +472,8 @@ def test_a_training_run_with_names_repeats_and_records_them(tiny_backbones, tmp_
 
 
 def test_a_missing_index_is_said_at_once(tiny_backbones, tmp_path):
-    with pytest.raises(VanerError, match="--kb nowhere.idx: no such index"):
-        training.run(["--mix", "bc5cdr-sample", "--kb", "nowhere.idx", "--output_dir", str(tmp_path / "run"),
+    with pytest.raises(VanerError, match="nowhere.idx: no such index"):
+        training.run(["--mix", "bc5cdr-sample", "--kb", "nowhere.idx", "--kb_ratio", "1",
+                      "--output_dir", str(tmp_path / "run"),
                       "--backbone", tiny_backbones["llama"], "--use_cpu", "true"])  # fmt: skip
     assert not (tmp_path / "run").exists()
