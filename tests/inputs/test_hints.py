@@ -345,8 +345,7 @@ def test_a_model_trained_without_hints_refuses_an_index(tiny_backbones, tiny_tok
 
 
 def test_a_missing_index_is_said_at_once(tiny_backbones, tmp_path):
-
-    with pytest.raises(VanerError, match="--kb nowhere.idx: no such index"):
+    with pytest.raises(VanerError, match=r"nowhere\.idx: no such index"):
         training.run(["--mix", "bc5cdr-sample", "--kb", "nowhere.idx", "--kb_hints", "--kb_ratio", "0",
                       "--output_dir", str(tmp_path / "run"), "--backbone", tiny_backbones["llama"],
                       "--use_cpu", "true"])  # fmt: skip

@@ -111,7 +111,7 @@ def test_what_is_no_prefix_is_part_of_a_models_name(name):
 def test_nothing_is_there_under_that_name(tmp_path):
     with pytest.raises(VanerError, match="no such model folder"):
         load(str(tmp_path / "absent"))
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(VanerError, match=r"absent\.idx: no such index"):
         load(f"kb:{tmp_path / 'absent.idx'}")
 
 
