@@ -141,7 +141,7 @@ def test_several_files_have_ids_of_their_own(label, raw, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--kb", "none.idx"], "--kb none.idx: no such index"),
+        (["--kb", "none.idx"], "none.idx: no such index"),
         (["--output", "distant.conll"], "name it distant.jsonl"),
         (["--least", "2"], "--least 2.0: give a number from 0 to 1"),
         (["--types", "Variant"], "--types Variant: the index does not know it"),

@@ -22,7 +22,7 @@ from vaner.document import Document
 from vaner.errors import VanerError
 from vaner.files import stem
 from vaner.formats import jsonl, read
-from vaner.knowledge.shipped import NO_INDEX
+from vaner.knowledge.shipped import NO_INDEX, needed_index
 from vaner.model.config import DEFAULT_MODEL
 from vaner.provenance import tagged_by
 from vaner.report import Report
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         help="what confirms names: model folder, shipped model or hub id; default: %(default)s",
     )
-    add("--kb", required=True, metavar="INDEX", help="the index (python -m vaner kb build)")
+    add("--kb", required=True, metavar="INDEX", help="the index (python -m vaner kb build); open: the vocabulary that vaner ships")
     add(
         "--input",
         required=True,
@@ -166,8 +166,7 @@ def _check(args: argparse.Namespace) -> None:
         raise VanerError(
             f"--output {args.output}: is written as JSON Lines; name it {Path(args.output).stem}.jsonl"
         )
-    if not Path(args.kb).is_file():
-        raise VanerError(f"--kb {args.kb}: no such index; make one with python -m vaner kb build")
+    needed_index(args.kb)
     named: dict[str, str] = {}
     for path in args.input:
         check_files(path, args.output, input_format(args), "jsonl")
