@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         help="what confirms names: model folder, shipped model or hub id; default: %(default)s",
     )
-    add("--kb", required=True, metavar="INDEX", help="the index (python -m vaner kb build); open: the vocabulary that vaner ships")
+    add("--kb", required=True, metavar="INDEX", help="the index: a path, or open for what vaner ships")
     add(
         "--input",
         required=True,
