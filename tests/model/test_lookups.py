@@ -76,6 +76,14 @@ def test_which_other_type_has_a_name_there_is_told(head, states):
     assert torch.equal(before, after)
 
 
+def test_a_type_is_not_among_the_others(head, states):
+    codes = some_codes()
+    codes[:, 1:] = 0
+    before = head(*states, codes)
+    torch.nn.init.normal_(head.lookups.others.weight, std=9.0)
+    assert torch.equal(head(*states, codes), before)
+
+
 def test_padding_and_neighbours_in_a_batch_change_nothing(head, states):
     words, types = states
     codes = some_codes()

@@ -115,7 +115,7 @@ class LookedUp(nn.Module):
         of_types = self.others(types)[:, :, None] * there
         vectors = vectors + (of_types.sum(1, keepdim=True) - of_types) * known
         near = self.near(vectors.flatten(0, 1).transpose(1, 2)).transpose(1, 2).unflatten(0, codes.shape[:2])
-        vectors = (vectors + F.gelu(near)) * known
+        vectors = vectors + F.gelu(near)
         weight = self.type_map(types)[:, :, None] + self.belief_map(scores.softmax(-1))
         by_tag = (weight * self.out(vectors)).unflatten(-1, (3, self.rank))
         return by_tag.sum(-1) / self.rank**0.5
