@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "data" / "samples"
+BENCHMARKS = ROOT / "benchmarks"
 
 # Names of a miniature vocabulary: id, name, types, whether it is the preferred one.
 TERMS = [
@@ -191,3 +193,15 @@ def kb_root() -> Path:
     if not root or not Path(root).is_dir():
         pytest.skip("VANER_KB names no folder of vocabularies")
     return Path(root)
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    """A benchmark's module by its name; the scripts import their neighbours by bare names."""
+    before = set(sys.modules)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(BENCHMARKS)
+        yield importlib.import_module
+    for name in set(sys.modules) - before:
+        if Path(getattr(sys.modules[name], "__file__", None) or "").parent == BENCHMARKS:
+            del sys.modules[name]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import subprocess
@@ -37,18 +36,6 @@ SCRIPTS = {
     "training": ({"ratio_vs_stock", "share_of_matmul"}, "--tokens 300 --batch_tokens 512"),
     "scaling": ({"exponent_length", "exponent_types", "exponent_processes"}, "--documents 4 --words 1024"),
 }
-
-
-@pytest.fixture(scope="module")
-def benchmark():
-    """A benchmark's module by its name; the scripts import their neighbours by bare names."""
-    before = set(sys.modules)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(FOLDER)
-        yield importlib.import_module
-    for name in set(sys.modules) - before:
-        if Path(getattr(sys.modules[name], "__file__", None) or "").parent == FOLDER:
-            del sys.modules[name]
 
 
 def run(script: str, *options: str) -> subprocess.CompletedProcess:

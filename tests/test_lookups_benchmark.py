@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import json
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from tests.conftest import ROOT
 from tests.model.test_network import build
 from vaner.corpora.registry import read_registry
 from vaner.document import Document
@@ -20,20 +17,6 @@ from vaner.errors import VanerError
 from vaner.knowledge import DictionaryTagger
 from vaner.tagging.labeler import Vaner
 from vaner.vocabularies.terms import Term
-
-FOLDER = ROOT / "benchmarks"
-
-
-@pytest.fixture(scope="module")
-def benchmark():
-    """A benchmark's module by its name; the scripts import their neighbours by bare names."""
-    before = set(sys.modules)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(FOLDER)
-        yield importlib.import_module
-    for name in set(sys.modules) - before:
-        if Path(getattr(sys.modules[name], "__file__", None) or "").parent == FOLDER:
-            del sys.modules[name]
 
 
 @pytest.fixture

@@ -265,6 +265,21 @@ def test_a_name_inside_comes_to_light_where_the_longer_is_left_out(index):
     assert seen == {(3, 5), (1, 2), (1, 1)}
 
 
+def test_what_was_no_match_before_is_none_where_others_are_left_out(index):
+    """A short form that the document defines otherwise, and words on both sides of a passage's border."""
+    lookups = Lookups(index, nested=True)
+    for document, type, never in (
+        (Document("a", "Committee Against Torture (CAT) had TNF-\u03b1 ; CAT"), "Gene", "CAT"),
+        (Document("b", "tamoxifen breast cancer", passages=[Passage(0, 16, "x"), Passage(17, 23, "y")]), "Disease",
+         "breast"),
+    ):  # fmt: skip
+        text = Text.of(document)
+        places = [i for i, word in enumerate(text.words) if word == never]
+        for seed in range(60):
+            codes = codes_of(lookups, text, [type], LeftOut(0, 0, 0.5), [seed])
+            assert (codes[0, places, 0] == 1).all()
+
+
 def test_nothing_is_left_out_where_nothing_shall_be(index):
     lookups = Lookups(index, NAMES, nested=True)
     for document in HARD:

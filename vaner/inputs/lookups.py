@@ -278,24 +278,36 @@ class Lookups:
 
 def _without(found: np.ndarray, rng: np.random.Generator, share: float) -> np.ndarray:
     """The names without some, and with those that lay inside these; a name goes, or stays, wherever it occurs."""
-    names = np.unique(found[found[:, _KIND] != _SHORT, _NAME])
-    gone = names[rng.random(len(names)) < share]
-    if not len(gone):
-        return found
-    lost = np.isin(found[:, _NAME], gone) & (found[:, _KIND] != _SHORT)
-    kept = found[~lost]
-    light = kept[kept[:, _KIND] == _NESTED]
-    if not len(light):
-        return kept
-    # Those that overlap no kept match of their type, the longest first.
-    taken = [tuple(one) for one in kept[kept[:, _KIND] == _MATCH][:, [_TYPE, _FIRST, _LAST]].tolist()]
-    raised = []
-    for one in sorted(light.tolist(), key=lambda one: (one[_FIRST] - one[_LAST], one[_FIRST])):
-        if not any(t == one[_TYPE] and a < one[_LAST] and one[_FIRST] < b for t, a, b in taken):
-            taken.append((one[_TYPE], one[_FIRST], one[_LAST]))
-            one[_KIND] = _MATCH
-            raised.append(one)
+    is_name = found[:, _KIND] != _SHORT
+    names = np.unique(found[is_name, _NAME])
+    gone = is_name & np.isin(found[:, _NAME], names[rng.random(len(names)) < share])
+    kept = found[~gone]
+    lost = found[gone & (found[:, _KIND] == _MATCH)].tolist()
+    # What lies in none of these was no match before, for other reasons, and is none now.
+    inside = [
+        one
+        for one in kept[kept[:, _KIND] == _NESTED].tolist()
+        if any(_is_inside(one, other) for other in lost)
+    ]
+    raised: list[list[int]] = []
+    for one in sorted(inside, key=lambda one: (one[_FIRST] - one[_LAST], one[_FIRST])):
+        # The longest first, none of which overlap.
+        if not any(
+            one[_TYPE] == other[_TYPE] and other[_FIRST] < one[_LAST] and one[_FIRST] < other[_LAST]
+            for other in raised
+        ):
+            raised.append([*one[:_KIND], _MATCH, *one[_KIND + 1 :]])
     if not raised:
         return kept
     both = np.concatenate([kept, np.array(raised, dtype=np.int32)])
     return both[np.lexsort((both[:, _LAST], both[:, _FIRST]))]
+
+
+def _is_inside(one: Sequence[int], other: Sequence[int]) -> bool:
+    """Whether a name is of another's type and a part of it."""
+    return (
+        one[_TYPE] == other[_TYPE]
+        and other[_FIRST] <= one[_FIRST]
+        and one[_LAST] <= other[_LAST]
+        and one[_LAST] - one[_FIRST] < other[_LAST] - other[_FIRST]
+    )
