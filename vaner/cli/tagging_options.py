@@ -81,6 +81,12 @@ def add_tagging(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> No
         parser, argparse.ArgumentParser) else parser  # fmt: skip
     add = group.add_argument
     add("--allow_new_types", action="store_true", help="accept types that training never asked")
+    add(
+        "--word_scores",
+        action="store_true",
+        help="leave what the model says of every word in the documents' metadata, for a student to learn from (python -m "
+        "vaner distil); jsonl keeps it",
+    )
     add("--decoding", choices=DECODINGS, help="default: viterbi")
     add(
         "--batch_tokens",
@@ -130,6 +136,7 @@ def settings_of(args: argparse.Namespace) -> TaggingSettings:
         device=args.device,
         quantization=args.quantization,
         allow_new_types=args.allow_new_types,
+        word_scores=args.word_scores,
         date=datetime.date.today().isoformat() if args.date == "today" else args.date,
     )
     settings.check()

@@ -25,6 +25,7 @@ from vaner.inputs.features import Features, Tokenisation, Window, windows
 from vaner.inputs.hints import Hints, Names
 from vaner.inputs.instructions import Instruction
 from vaner.inputs.lookups import Lookups
+from vaner.inputs.taught import WORD_SCORES, written
 from vaner.kernels.fused import to_fused
 from vaner.kernels.int8 import to_int8, would_help
 from vaner.knowledge import KnowledgeBase
@@ -102,6 +103,8 @@ class Vaner(Copied):
             never had can be asked where the index has names of them.
         calibrated: give scores as the model's temperatures make them (`vaner.scores`), where it has some; False gives
             them as its probabilities do.
+        word_scores: leave in each document's metadata what the model says of every word (`vaner.inputs.taught`), for
+            a student to learn from.
 
     Raises:
         VanerError: a wrong option, or an index for a model that was trained without hints or lookups.
@@ -122,6 +125,7 @@ class Vaner(Copied):
         hints: KnowledgeBase | str | PathLike | None = None,
         kb: KnowledgeBase | str | PathLike | None = None,
         calibrated: bool = True,
+        word_scores: bool = False,
     ) -> None:
         if decoding not in ("viterbi", "argmax"):
             raise VanerError(f"decoding: unknown {decoding!r}; choose viterbi or argmax")
@@ -138,6 +142,7 @@ class Vaner(Copied):
         self.flat = flat
         self.allow_new_types = allow_new_types
         self.calibrated = calibrated
+        self.word_scores = word_scores
         for name, value in (
             ("batch_tokens", batch_tokens),
             ("buffer_batches", buffer_batches),
@@ -447,7 +452,10 @@ class Vaner(Copied):
                 flat=self.flat,
                 temperatures=self.settings.temperatures if self.calibrated else {},
             )
-            yield one.text.document.with_spans(found)
+            tagged = one.text.document.with_spans(found)
+            if self.word_scores:
+                tagged.metadata = {**tagged.metadata, WORD_SCORES: written(asked, one.log_probs)}
+            yield tagged
 
     def log_probs(
         self, rows: Sequence[Features], sequences: Sequence[Sequence[int]] | None = None

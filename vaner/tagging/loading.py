@@ -46,6 +46,7 @@ class Options(TypedDict, total=False):
     hints: KnowledgeBase | str | PathLike | None
     kb: KnowledgeBase | str | PathLike | None
     calibrated: bool | None
+    word_scores: bool | None
 
 
 class AllOptions(Options, total=False):

@@ -57,6 +57,7 @@ class TaggingSettings:
         flat: of overlapping spans keep only the best-scored.
         decoding, batch_tokens, max_words, dtype, device, quantization, allow_new_types: of models, see
             `vaner.Vaner`; None for what they do by themselves.
+        word_scores: leave what the model says of every word in the documents' metadata (`vaner.inputs.taught`).
         on_failed: what prompted taggers do with a document whose calls give no answer (`vaner.tagging.prompted`).
         dry_run, show_prompt: of a prompted tagger: send nothing, and say what would be sent.
         date: ``YYYY-MM-DD`` to be written into the documents; None for none, so that runs compare.
@@ -80,6 +81,7 @@ class TaggingSettings:
     device: str | None = None
     quantization: str | None = None
     allow_new_types: bool = False
+    word_scores: bool = False
     on_failed: str | None = None
     dry_run: bool = False
     show_prompt: int | None = None
@@ -143,6 +145,8 @@ class TaggingSettings:
             _check_date(self.date)
         if (self.dry_run or self.show_prompt) and len(self.models) > 1:
             raise VanerError("--dry_run and --show_prompt: are for one prompted tagger; name one --model")
+        if self.word_scores and len(self.models) > 1:
+            raise VanerError("--word_scores: says what one model finds of each word; name one --model")
         index = self._index()
         if index is not None:
             Store(index)
@@ -231,6 +235,7 @@ class TaggingSettings:
             "flat": None if self._flat_at_the_end else self.flat or None,
             "max_words": self.max_words,
             "allow_new_types": self.allow_new_types or None,
+            "word_scores": self.word_scores or None,
             "hints": kb if self.hints else None,
             "kb": self._lookup_index(name, kb),
             "dry_run": self.dry_run or None,
