@@ -62,6 +62,7 @@ EVERYTHING = TaggingSettings(
     device="cpu",
     quantization="int8",
     allow_new_types=True,
+    word_scores=True,
     on_failed="leave",
     dry_run=True,
     show_prompt=2,

@@ -1,1 +1,1 @@
-"""In: guideline documents, raw text, taggers. Out: instructions, annotated corpora, and the small encoders they teach."""
+"""In: guideline documents, raw text, taggers. Out: instructions, annotated corpora, students."""

@@ -84,8 +84,8 @@ def add_tagging(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> No
     add(
         "--word_scores",
         action="store_true",
-        help="leave what the model says of every word in the documents' metadata, for a student to learn from (python -m "
-        "vaner distil); jsonl keeps it",
+        help="leave what the model says of every word in the documents' metadata, for a student to learn from (python "
+        "-m vaner distil); jsonl keeps it",
     )
     add("--decoding", choices=DECODINGS, help="default: viterbi")
     add(

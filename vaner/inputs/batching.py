@@ -205,7 +205,9 @@ def collate(
         tokens of an instruction that stands before the words; word_positions: int64 ``(rows, words)`` and
         type_positions: int64 ``(rows, types, tokens)``, places in the row's sequence, -1 where a row has fewer;
         labels: int64 ``(rows, types, words)``, IGNORED where there is none, if the rows have any; lookups: uint8
-        ``(rows, types, words, fields)``, zeros where a row has none, if one has; if packed, row_sequences: int64
+        ``(rows, types, words, fields)``, zeros where a row has none, if one has; taught: float32 ``(rows, types, words,
+        2)``, NaN where a row has none, if one has; label_weights: float32 ``(rows, types, words)``, 1 where a row has
+        none, if one has; if packed, row_sequences: int64
         ``(rows,)``, the sequence of each row.
     """
     layout = [[i] for i in range(len(rows))] if sequences is None else sequences
@@ -228,6 +230,10 @@ def collate(
         batch["lookups"] = np.zeros(
             (len(rows), max(most_types, *looked_up), most_words, len(FIELDS)), dtype=np.uint8
         )
+    if any(row.taught is not None for row in rows):
+        batch["taught"] = np.full((len(rows), most_types, most_words, 2), np.nan, dtype=np.float32)
+    if any(row.label_weights is not None for row in rows):
+        batch["label_weights"] = np.ones((len(rows), most_types, most_words), dtype=np.float32)
     if sequences is not None:
         batch["row_sequences"] = np.zeros(len(rows), dtype=np.int64)
     for number, members in enumerate(layout):
@@ -247,6 +253,10 @@ def collate(
                 batch["labels"][i, :types, :words] = row.labels
             if row.lookups is not None:
                 batch["lookups"][i, : len(row.lookups), :words] = row.lookups
+            if row.taught is not None:
+                batch["taught"][i, :types, :words] = row.taught
+            if row.label_weights is not None:
+                batch["label_weights"][i, :types, :words] = row.label_weights
             if sequences is not None:
                 batch["row_sequences"][i] = number
             start = end

@@ -56,6 +56,9 @@ class Features:
             after the words.
         lookups: uint8, shape ``(types, words, fields)``, what an index says (`vaner.inputs.lookups`); None where
             nothing is looked up.
+        taught: float16, shape ``(types, words, 2)``, what a teacher says of the words (`vaner.inputs.taught`), NaN
+            where it says nothing; None where it says nothing at all.
+        label_weights: float32, shape ``(types, words)``, what each label counts; None: all the same.
     """
 
     input_ids: np.ndarray
@@ -64,6 +67,8 @@ class Features:
     labels: np.ndarray | None = None
     instruction_length: int = 0
     lookups: np.ndarray | None = None
+    taught: np.ndarray | None = None
+    label_weights: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.input_ids)

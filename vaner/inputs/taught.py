@@ -1,4 +1,6 @@
-"""In: a labeler's log-probabilities of a document's words. Out: the same in its metadata, and back: what a student learns from.
+"""In: a labeler's log-probabilities of a document's words. Out: the same in its metadata, and back.
+
+A student learns from them:
 
     document.metadata["word_scores"] = {"types": ["Disease", ...], "words": 250, "float16": "eJw..."}
 

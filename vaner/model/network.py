@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 from transformers import DynamicCache
 
@@ -18,6 +17,7 @@ from vaner.model.attention import INSTRUCTION_APART, check_place, check_takes_ma
 from vaner.model.checkpointing import Checkpointed
 from vaner.model.config import ModelConfig
 from vaner.model.heads import TypedHead
+from vaner.model.loss import Teaching, summed
 from vaner.model.saving import Saved
 from vaner.text.tags import IGNORED
 
@@ -55,6 +55,7 @@ class VanerModel(Saved, Checkpointed):
         backbone: a transformers model, or a peft model around one.
         head: TypedHead or SharedHead, always float32.
         max_positions: tokens that the backbone reads at most, None where it does not say.
+        teaching: how much of the loss is that of a teacher's scores, where a batch has some; None: nothing of it.
 
     Raises:
         VanerError: rows that are longer than the backbone reads, or an instruction where the mode cannot use it.
@@ -66,6 +67,7 @@ class VanerModel(Saved, Checkpointed):
     def __init__(self, backbone: Backbone, head: nn.Module, settings: ModelConfig) -> None:
         super().__init__(backbone, head, settings)
         check_place(settings.attention, settings.template.place)
+        self.teaching: Teaching | None = None
         self.max_positions: int | None = getattr(backbone.config, "max_position_embeddings", None)
         if self.max_positions and settings.max_tokens > self.max_positions:
             raise VanerError(
@@ -100,6 +102,8 @@ class VanerModel(Saved, Checkpointed):
         instruction_mask: torch.Tensor | None = None,
         row_sequences: torch.Tensor | None = None,
         lookups: torch.Tensor | None = None,
+        taught: torch.Tensor | None = None,
+        label_weights: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:
         """Score every asked type at every word. The arrays are those of `vaner.inputs.batching.collate`.
 
@@ -115,6 +119,8 @@ class VanerModel(Saved, Checkpointed):
                 ``prefix``.
             row_sequences: ``(rows,)``, the sequence in which each row lies, if they are packed.
             lookups: ``(rows, types, words, fields)``, what an index says; None where nothing is looked up.
+            taught, label_weights: what a teacher says of the words, and what each label counts, as `vaner.model.loss`
+                has them; None where there is none, and all count the same.
 
         Returns:
             ``logits``: float32 ``(rows, types, words, 3)``; ``loss`` if there are labels.
@@ -153,7 +159,7 @@ class VanerModel(Saved, Checkpointed):
             losses = [plain, logits]
         output = {"logits": logits}
         if labels is not None:
-            total = sum(_loss(one, labels) for one in losses)
+            total = sum(summed(one, labels, taught, label_weights, self.teaching) for one in losses)
             items = (
                 num_items_in_batch
                 if num_items_in_batch is not None
@@ -220,11 +226,6 @@ class VanerModel(Saved, Checkpointed):
         return self.head(
             hidden[rows, word_positions.clamp(min=0)], prefix.types.expand(size, -1, -1), lookups
         )
-
-
-def _loss(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy, summed over the labels that count."""
-    return F.cross_entropy(scores.flatten(0, 2), labels.flatten(), ignore_index=IGNORED, reduction="sum")
 
 
 def _positions(rows: torch.Tensor) -> torch.Tensor:

@@ -5,7 +5,7 @@ come after it and win. Flags that are not listed here are those of transformers'
 
     configs/x.yaml --> words --+
                                +--> HfArgumentParser --> Run: ModelArguments, DataArguments, KnowledgeArguments,
-    command line --------------+                              VanerTrainingArguments
+    command line --------------+                              TeacherArguments, VanerTrainingArguments
 """
 
 from __future__ import annotations
@@ -381,6 +381,34 @@ class KnowledgeArguments:
 
 
 @dataclass
+class TeacherArguments:
+    """What is learnt from another tagger that has read the same texts."""
+
+    _argument_group_name = "a teacher"
+
+    distil_weight: float = _flag(
+        0.0,
+        "Share of the loss that is a teacher's, where documents have what it says of their words (predict.py "
+        "--word_scores); the rest is that of the labels.",
+    )
+    distil_temperature: float = _flag(
+        1.0, "Of --distil_weight: temperature at which teacher and student are compared."
+    )
+    confidence_weight: bool = _flag(
+        False, "A label counts by the score of its mention, where that has one; all others count in full."
+    )
+
+    def __post_init__(self) -> None:
+        _check(self, 0, 1, "distil_weight")
+        if not 0 < self.distil_temperature < math.inf:
+            raise VanerError(f"--distil_temperature is {self.distil_temperature:g}; choose more than 0")
+        if self.distil_temperature != 1 and not self.distil_weight:
+            raise VanerError(
+                "--distil_temperature is of --distil_weight, which is 0; set that, or leave it out"
+            )
+
+
+@dataclass
 class VanerTrainingArguments(TrainingArguments):
     """transformers' TrainingArguments with other defaults, and a token budget in place of a batch size."""
 
@@ -428,7 +456,7 @@ class VanerTrainingArguments(TrainingArguments):
         flags.check_machine(self, self.max_minutes)
 
 
-GROUPS = (ModelArguments, DataArguments, VanerTrainingArguments, KnowledgeArguments)
+GROUPS = (ModelArguments, DataArguments, VanerTrainingArguments, KnowledgeArguments, TeacherArguments)
 _HELP = "python train.py --help lists the flags"
 
 
@@ -441,6 +469,7 @@ class Run:
         data: what it is trained on.
         training: how; transformers' Trainer reads these.
         knowledge: what is learnt from a knowledge base.
+        teacher: what is learnt from another tagger.
         epochs: passes over the mix.
         words: of the command line that asked for it.
     """
@@ -449,6 +478,7 @@ class Run:
     data: DataArguments
     training: VanerTrainingArguments
     knowledge: KnowledgeArguments
+    teacher: TeacherArguments
     epochs: int
     words: tuple[str, ...] = ()
 
@@ -490,7 +520,7 @@ def parse(argv: Sequence[str]) -> Run:
     except VanerError as error:
         raise VanerError(f"{configs[0]}: {error}") from None
     try:
-        model, data, training, knowledge, _, stray = parser.parse_args_into_dataclasses(
+        model, data, training, knowledge, teacher, _, stray = parser.parse_args_into_dataclasses(
             words + list(argv), return_remaining_strings=True, look_for_args_file=False
         )
     except VanerError:
@@ -506,12 +536,15 @@ def parse(argv: Sequence[str]) -> Run:
             for name, why in refused.items():
                 if getattr(group, name) is not None:
                     raise VanerError(f"--{name} has no effect with --head generate: {why}; leave it out")
+    if model.head == GENERATE and (teacher.distil_weight or teacher.confidence_weight):
+        name = "distil_weight" if teacher.distil_weight else "confidence_weight"
+        raise VanerError(f"--{name} has no effect with --head generate: {_SCORES}; leave it out")
     if not data.mix:
         raise VanerError("no corpora to train on; name them with --mix, or in the config")
     epochs = int(training.num_train_epochs)
     if epochs != training.num_train_epochs or epochs < 1:
         raise VanerError(f"--num_train_epochs is {training.num_train_epochs:g}; choose a whole number from 1")
-    return Run(model, data, training, knowledge, epochs, tuple(argv))
+    return Run(model, data, training, knowledge, teacher, epochs, tuple(argv))
 
 
 def _known() -> dict[str, Field[Any]]:

@@ -53,7 +53,13 @@ def settings_of(run: Run, gathered: Gathered) -> dict[str, Any]:
         run: before training changed anything of it.
         gathered: its data.
     """
-    asked = {**asdict(run.model), **asdict(run.data), **asdict(run.knowledge), **run.training.to_dict()}
+    asked = {
+        **asdict(run.model),
+        **asdict(run.data),
+        **asdict(run.knowledge),
+        **asdict(run.teacher),
+        **run.training.to_dict(),
+    }
     kept = {name: value for name, value in asked.items() if name not in _FREE and not name.startswith("_")}
     files = provenance.file_hashes(gathered.files)
     return json.loads(

@@ -59,6 +59,8 @@ class Drawing:
         hinted: share of the units whose instruction has hints of the index, where there is one.
         left_out: of lookups.
         replaced: share of the rows some of whose mentions are replaced by names of the index, where there is one.
+        taught: whether rows have what a teacher said of their words, where it did.
+        confidence: whether a label counts by the score of its mention, where that has one.
     """
 
     head: str = "typed"
@@ -72,6 +74,8 @@ class Drawing:
     hinted: float = 0.5
     left_out: LeftOut = field(default_factory=LeftOut)
     replaced: float = 0.0
+    taught: bool = False
+    confidence: bool = False
 
 
 class Units:

@@ -356,6 +356,11 @@ class Mixture:
         counts = counts[window.start : window.end]
         ids = tokens.ids(draw.text)[first : first + int(counts.sum())]
         row = self.tokenisation.assembled(self._instruction(draw), ids, counts, labels)
+        inside = slice(window.start, window.end)
+        if self.drawing.taught and (taught := source.texts.taught(draw.text)) is not None:
+            row.taught = taught[rows, inside]
+        if self.drawing.confidence and (weights := source.texts.label_weights(draw.text)) is not None:
+            row.label_weights = weights[rows, inside]
         if self.lookups:
             row.lookups = self.lookups.codes(
                 self._found[draw.source].of(draw.text),

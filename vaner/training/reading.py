@@ -35,6 +35,7 @@ _CODE = (
     "text",
     "formats",
     "corpora",
+    "inputs/taught.py",
     "training/texts.py",
     "training/reading.py",
 )

@@ -173,7 +173,13 @@ def run_record(
         ),
         "files": provenance.file_hashes(gathered.files),
         "arguments": _placeless(
-            {**asdict(run.model), **asdict(run.data), **asdict(run.knowledge), **_plain(run)}
+            {
+                **asdict(run.model),
+                **asdict(run.data),
+                **asdict(run.knowledge),
+                **asdict(run.teacher),
+                **_plain(run),
+            }
         ),
         "dev": scores,
     }

@@ -28,6 +28,7 @@ from vaner.inputs.lookups import LeftOut, Lookups
 from vaner.model.adapting import Adapter, choose_dtype
 from vaner.model.catalogue import backbone_folder, model_folder
 from vaner.model.config import CONFIG_NAME, GENERATE, ModelConfig
+from vaner.model.loss import Teaching
 from vaner.model.network import VanerModel, describe
 from vaner.model.saving import BACKBONE_FOLDER, copy_saved, load_tokenizer
 from vaner.training import card
@@ -148,6 +149,8 @@ def train(asked: Run) -> Path:
         hinted=knowledge.kb_hint_share,
         replaced=knowledge.kb_replace,
         left_out=left_out,
+        taught=asked.teacher.distil_weight > 0,
+        confidence=asked.teacher.confidence_weight,
     )
     batching: dict[str, Any] = {"batch_tokens": args.batch_tokens, "epochs": asked.epochs, "seed": args.seed}
     mixture: Mixture
@@ -202,6 +205,9 @@ def train(asked: Run) -> Path:
         log.info(f"lookups of {', '.join(there)} in {lookups.kb.path}; dev is scored with them")
 
     model = model or _model(asked.model, settings, trained, args)
+    if asked.teacher.distil_weight and isinstance(model, VanerModel):
+        _check_taught(gathered)
+        model.teaching = Teaching(asked.teacher.distil_weight, asked.teacher.distil_temperature)
     if knowledge.kb_lookups_only and isinstance(model, VanerModel):
         model.train_lookups_only()
     origin = f"{asked.model.model} on {settings.backbone}" if trained else settings.backbone
@@ -330,6 +336,20 @@ def _settings(
     )
     # Temperatures hold for the weights that they were fitted on.
     return replace(before, template=template, types=types, datasets=datasets, temperatures={}, training={})
+
+
+def _check_taught(gathered: Gathered) -> None:
+    """Say of which words a teacher's scores are known; raise VanerError where of none."""
+    sizes = [source.texts.sizes for source in gathered.sources]
+    taught = sum(one.taught for one in sizes)
+    if not taught:
+        raise VanerError(
+            "--distil_weight: no document of the mix has what a teacher says of its words; tag them with predict.py "
+            "--word_scores into jsonl, or leave it out"
+        )
+    log.info(
+        f"a teacher's scores are known of {taught:,} of {sum(one.words for one in sizes):,} words of the mix"
+    )
 
 
 def _lookups(lookups: Lookups, left_out: LeftOut, gathered: Gathered) -> dict[str, Any]:

@@ -5,12 +5,15 @@ word_starts  word_ends                     offsets of its words
 sentence_starts  block_starts              first words of its sentences and blocks
 annotated                                  which types of the corpus the document annotates: their places
 tags                                       O, B, I of every word: a row of words for every type of the corpus
+taught                                     what a teacher says of every word: likewise, float16; none if it says nothing
+label_weights                              what each tag counts: likewise, in 255ths; none where all count the same
 """
 
 from __future__ import annotations
 
 import os
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, overload
@@ -19,8 +22,9 @@ import numpy as np
 import pyarrow as pa
 
 from vaner.document import Document, Passage, Span
+from vaner.inputs import taught as word_scores
 from vaner.text.segment import seen
-from vaner.text.tags import encode_tags
+from vaner.text.tags import O, encode_tags
 from vaner.text.units import Text
 from vaner.training.columns import Columns, lists, write
 
@@ -46,8 +50,15 @@ _SCHEMA = pa.schema(
         "block_starts": _NUMBERS,
         "annotated": pa.list_(pa.int16()),
         "tags": pa.list_(pa.int8()),
+        # The bits of float16, which not every tool of Arrow has.
+        "taught": pa.list_(pa.uint16()),
+        "label_weights": pa.list_(pa.uint8()),
     }
 )
+
+
+# Of the columns of numbers, those that are not of 32 bits.
+_KINDS = {"tags": "b", "annotated": "h", "taught": "H", "label_weights": "B"}
 
 
 @dataclass
@@ -57,12 +68,14 @@ class Sizes:
     Attributes:
         documents, words, mentions: how many of each.
         unreachable: mentions that the tags cannot hold.
+        taught: words of which a teacher's scores are known.
     """
 
     documents: int = 0
     words: int = 0
     mentions: int = 0
     unreachable: int = 0
+    taught: int = 0
 
 
 class Texts(Sequence[Text]):
@@ -183,6 +196,19 @@ class Texts(Sequence[Text]):
         """Gold of a text: int8 ``(types, words)``, a view that must not be written to."""
         return self._columns.array("tags", number).reshape(len(self.types), -1)
 
+    def taught(self, number: int) -> np.ndarray | None:
+        """What a teacher says of a text: float16 ``(types, words, 2)``, NaN for types that it was not asked.
+
+        A view that must not be written to; None where it says nothing.
+        """
+        found = self._columns.array("taught", number).view(np.float16)
+        return found.reshape(len(self.types), -1, 2) if len(found) else None
+
+    def label_weights(self, number: int) -> np.ndarray | None:
+        """What each tag of a text counts: float32 ``(types, words)``, in [0, 1]; None where all count the same."""
+        found = self._columns.array("label_weights", number)
+        return (found / np.float32(255)).reshape(len(self.types), -1) if len(found) else None
+
 
 @dataclass
 class _Chunk:
@@ -193,13 +219,19 @@ class _Chunk:
     )
     numbers: dict[str, tuple[array, array]] = field(
         default_factory=lambda: {
-            name: (array({"tags": "b", "annotated": "h"}.get(name, "i")), array("q"))
-            for name in _SCHEMA.names[6:]
+            name: (array(_KINDS.get(name, "i")), array("q")) for name in _SCHEMA.names[6:]
         }
     )
     words: int = 0
 
-    def add(self, text: Text, tags: np.ndarray, annotated: list[int]) -> None:
+    def add(
+        self,
+        text: Text,
+        tags: np.ndarray,
+        annotated: list[int],
+        taught: np.ndarray | None,
+        label_weights: np.ndarray | None,
+    ) -> None:
         document = text.document
         row = {
             "id": document.id,
@@ -223,7 +255,9 @@ class _Chunk:
         }
         for name, line in lines.items():
             self.numbers[name][0].extend(line)
-        self.numbers["tags"][0].frombytes(tags.tobytes())
+        for name, numbers in (("tags", tags), ("taught", taught), ("label_weights", label_weights)):
+            if numbers is not None:
+                self.numbers[name][0].frombytes(numbers.tobytes())
         for values, ends in self.numbers.values():
             ends.append(len(values))
         self.words += len(text.words)
@@ -244,7 +278,9 @@ def _tables(texts: Iterable[Text], types: tuple[str, ...], sizes: Sizes) -> Iter
         document = text.document
         tags, unreachable = encode_tags(text.offsets, document.spans, types, text.block_starts)
         annotated = [i for i, type in enumerate(types) if document.types is None or type in document.types]
-        chunk.add(text, tags, annotated)
+        taught = _taught(text, types)
+        chunk.add(text, tags, annotated, taught, _label_weights(text, tags, types))
+        sizes.taught += 0 if taught is None else len(text.words)
         sizes.documents += 1
         sizes.words += len(text.words)
         sizes.mentions += len(document.spans)
@@ -254,3 +290,30 @@ def _tables(texts: Iterable[Text], types: tuple[str, ...], sizes: Sizes) -> Iter
             chunk = _Chunk()
     if chunk.words:
         yield chunk.table()
+
+
+def _taught(text: Text, types: tuple[str, ...]) -> np.ndarray | None:
+    """What a teacher left in the document, for the types of the corpus: float16 ``(types, words, 2)``."""
+    found = word_scores.read(text.document, len(text.words))
+    if found is None:
+        return None
+    asked, scores = found
+    taught = np.full((len(types), len(text.words), 2), np.nan, dtype=np.float16)
+    for place, type in enumerate(types):
+        if type in asked:
+            taught[place] = scores[asked.index(type)]
+    return taught if not np.isnan(taught).all() else None
+
+
+def _label_weights(text: Text, tags: np.ndarray, types: tuple[str, ...]) -> np.ndarray | None:
+    """The score of each word's mention, in 255ths, and 255 where there is none; None where no mention has a score."""
+    scored = [span for span in text.document.spans if span.score is not None and span.type in types]
+    if not scored:
+        return None
+    weights = np.full(tags.shape, 255, dtype=np.uint8)
+    starts = [start for start, _ in text.offsets]
+    for span in scored:
+        first, end = bisect_left(starts, span.start), bisect_left(starts, span.end)
+        weights[types.index(span.type), first:end] = round(255 * min(max(span.score or 0.0, 0.0), 1.0))
+    weights[tags == O] = 255
+    return weights
