@@ -5,7 +5,8 @@
     assistant   a shot's answer                                           /   (where shots are fixed)
     user        what was retrieved for the text, then the text
 
-A prompt that leaves no room for its answer is asked of fewer sentences at a time; nothing is cut.
+A prompt that leaves no room for its answer is asked of fewer sentences at a time; nothing is cut. Where a text is
+asked about in steps (`vaner.prompting.steps`), that holds for the longest of them.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from vaner.prompting.found import FORCED
 from vaner.prompting.keys import Where
 from vaner.prompting.request import Backend, Failure, Message, Request, Sampling
 from vaner.prompting.retrieval import Retrieved, Retriever
-from vaner.prompting.settings import PromptSettings
+from vaner.prompting.settings import STEPS, PromptSettings
 from vaner.prompting.shots import Shots
-from vaner.prompting.unit import Unit, plain
+from vaner.prompting.unit import Unit, plain, plain_lines
 from vaner.prompting.wording import say
+
+REASON, MARK, CORRECT = STEPS
 
 # An answer may begin or end otherwise than the longest sensible one.
 _SLACK = 16
@@ -30,6 +33,8 @@ _SLACK = 16
 MOST_FORCED_WORDS = 400
 # A model need not write the longest sensible answer in as few tokens as a tokenizer does. A forced one ends by itself.
 _FORCED, _FREE = 2.0, 1.25
+# Tokens of a list of mentions with reasons: so many for each of the text, and beside them.
+_REASONED, _REASON_LEAST = 2, 64
 # Between turns that are joined as they are, and where such an answer ends.
 _BETWEEN = {"system": "\n\n", "user": "\n", "assistant": "\n\n"}
 _END = ("\n\n",)
@@ -42,12 +47,27 @@ class Call:
     Attributes:
         unit: the words that are asked about.
         types: that are asked.
-        request: what is sent, or why nothing can be.
+        request: what is sent first, or why nothing can be.
+        dataset: that the prompt names.
     """
 
     unit: Unit
     types: tuple[str, ...]
     request: Request | Failure
+    dataset: str | None = None
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the steps before said.
+
+    Attributes:
+        reasons: the list of mentions, with reasons, as a prompt may show it.
+        marked: the marking, in the answer's own form.
+    """
+
+    reasons: str = ""
+    marked: str = ""
 
 
 @dataclass(frozen=True)
@@ -115,20 +135,41 @@ class Prompter:
             for number in range(self.settings.repeats)
         ]
 
+    def step(self, step: str, call: Call, said: Said) -> Request | None:
+        """What is sent in a step; None where what was said before leaves no room for it.
+
+        Args:
+            step: one of `vaner.prompting.settings.STEPS`.
+            call: whose steps they are.
+            said: what those before said.
+        """
+        request = self._request(step, call.unit, list(call.types), call.dataset, said)
+        if self.backend.context is None:
+            return request
+        left = self.backend.context - self.backend.count_prompt(request.messages, request.chat)
+        if (most := self.settings.budget.max_tokens) is not None:
+            return replace(request, max_tokens=min(most, left)) if left > 0 else None
+        return request if request.max_tokens <= left else None
+
     def _calls(self, unit: Unit, types: list[str], dataset: str | None) -> Iterator[Call]:
-        request = self.request(unit, types, dataset)
+        steps = self.settings.steps
+        # The marking that `correct` shows is no longer than this.
+        said = Said(marked=self.format.longest(unit, types) if len(steps) > 1 else "")
+        requests = [self._request(step, unit, types, dataset, said) for step in steps]
+        request = requests[0]
         room = self.backend.context
         if room is None:
-            yield Call(unit, tuple(types), request)
+            yield Call(unit, tuple(types), request, dataset)
             return
-        prompt = self.backend.count_prompt(request.messages, request.chat)
-        needed = prompt + request.max_tokens
+        prompts = [self.backend.count_prompt(one.messages, one.chat) for one in requests]
+        needed = max(
+            prompt + self._needed(step, one, unit, types)
+            for step, one, prompt in zip(steps, requests, prompts, strict=True)
+        )
         if (most := self.settings.budget.max_tokens) is not None:
-            # So much is allowed, not needed.
-            needed = prompt + min(most, self.backend.count(self.format.longest(unit, types)) + _SLACK)
-            request = replace(request, max_tokens=max(1, min(most, room - prompt)))
+            request = replace(request, max_tokens=max(1, min(most, room - prompts[0])))
         if needed <= room:
-            yield Call(unit, tuple(types), request)
+            yield Call(unit, tuple(types), request, dataset)
             return
         halves = _halves(unit)
         if not halves:
@@ -142,9 +183,35 @@ class Prompter:
         for half in halves:
             yield from self._calls(half, types, dataset)
 
+    def _needed(self, step: str, request: Request, unit: Unit, types: list[str]) -> int:
+        """Tokens of a step beside its prompt: of the answer, and of reasons that the prompt does not show yet."""
+        most = self.settings.budget.max_tokens
+        answer = request.max_tokens
+        if most is not None and step != REASON:
+            # So much is allowed, not needed.
+            answer = min(most, self.backend.count(self.format.longest(unit, types)) + _SLACK)
+        return answer + (self._reason_tokens(unit) if step == MARK and REASON in self.settings.steps else 0)
+
+    def _reason_tokens(self, unit: Unit) -> int:
+        longest = _REASONED * self.backend.count(unit.shown) + _REASON_LEAST
+        return min(longest, self.settings.budget.max_tokens or longest)
+
     def request(self, unit: Unit, types: list[str], dataset: str | None = None) -> Request:
-        """What is sent for a unit, whether or not there is room."""
+        """What is sent for a unit to be marked, whether or not there is room."""
         return self.asked(unit, types, self.messages(unit, types, dataset))
+
+    def _request(self, step: str, unit: Unit, types: list[str], dataset: str | None, said: Said) -> Request:
+        messages = self.messages(unit, types, dataset, step, said)
+        if step != REASON:
+            return self.asked(unit, types, messages)
+        sampling, is_plain = self.settings.sampling, self.settings.template == "plain"
+        return Request(
+            messages=messages,
+            max_tokens=self._reason_tokens(unit),
+            chat=not is_plain,
+            sampling=Sampling(sampling.temperature, sampling.top_p, sampling.seed),
+            stop=self.settings.stop or (_END if is_plain else ()),
+        )
 
     def asked(self, unit: Unit, types: list[str], messages: tuple[Message, ...]) -> Request:
         """Messages about a unit, and how their answer is to be written."""
@@ -169,18 +236,34 @@ class Prompter:
             stop=settings.stop or (_END if is_plain and is_free else ()),
         )
 
-    def messages(self, unit: Unit, types: list[str], dataset: str | None = None) -> tuple[Message, ...]:
-        """The turns of a prompt."""
+    def messages(
+        self,
+        unit: Unit,
+        types: list[str],
+        dataset: str | None = None,
+        step: str = MARK,
+        said: Said = Said(),
+    ) -> tuple[Message, ...]:
+        """The turns of a prompt.
+
+        Args:
+            unit, types, dataset: what is asked.
+            step: what for; one of `vaner.prompting.settings.STEPS`.
+            said: what the steps before said.
+        """
         fixed = {
             "types": [plain(type) for type in types],
             "definitions": self._definitions(unit, types),
             "dataset": plain(dataset) if dataset else "",
-            "rules": self.format.rules(types),
+            "guideline": self._guideline(types),
         }
+        reason = self._say("reason", fixed)
+        fixed["rules"] = reason if step == REASON else self.format.rules(types)
         turns: list[tuple[str, str]] = []
         if system := self._say("system", fixed):
             turns.append(("system", system))
-        for shot in self.told.shots.of(unit, types) if self.told.shots else ():
+        # Examples show answers, and none has reasons.
+        for shot in self.told.shots.of(unit, types) if self.told.shots and step != REASON else ():
             turns.append(("user", self._question(shot.unit, fixed)))
             turns.append(("assistant", self.format.write(shot.unit, shot.mentions, list(shot.types))))
         names = self.told.names.of(unit, types) if self.told.names else []
@@ -189,7 +272,16 @@ class Prompter:
             bare = [*turns, ("user", self._question(unit, fixed, names))]
             prompt = "\n".join(content for _, content in bare)
             passages = self.told.passages.of(unit, types, prompt)
-        turns.append(("user", self._question(unit, fixed, names, passages)))
+        if step == REASON:
+            turns.append(("user", self._question(unit, fixed, names, passages, question=unit.shown)))
+        else:
+            if step == MARK and said.reasons:
+                turns += [("user", f"{reason}\n\n{unit.shown}"), ("assistant", said.reasons)]
+            question = self._question(unit, fixed, names, passages)
+            turns.append(("user", question))
+            if step == CORRECT:
+                turns.append(("assistant", said.marked))
+                turns.append(("user", f"{self._say('correct', fixed)}\n\n{self.format.question(unit)}"))
         if self.settings.template == "plain":
             turns = [(role, content + _BETWEEN[role]) for role, content in turns]
         return tuple(Message(role, content) for role, content in turns)
@@ -200,9 +292,17 @@ class Prompter:
         fixed: dict[str, Any],
         names: Sequence[Retrieved] = (),
         passages: Sequence[Retrieved] = (),
+        *,
+        question: str | None = None,
     ) -> str:
-        shown = {"question": self.format.question(unit), "text": unit.shown}
+        shown = {"question": question or self.format.question(unit), "text": unit.shown}
         return self._say("user", fixed | shown | {"names": list(names), "passages": list(passages)})
+
+    def _guideline(self, types: Sequence[str]) -> str:
+        """What is said of how these types are marked; what is said of several alike, once."""
+        told = self.settings.guideline
+        parts = dict.fromkeys(told[type] for type in ("", *types) if type in told)
+        return plain_lines("\n".join(parts))
 
     def _say(self, which: str, values: dict[str, Any]) -> str:
         return say(getattr(self.settings, which), values, Where(self.settings.file, which))

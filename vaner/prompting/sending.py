@@ -91,6 +91,10 @@ class Sender:
                 self.spent.add(outcome, stored=again > 0)
                 yield number, outcome
 
+    def stored(self, request: Request) -> Answer | None:
+        """What the store has of a request; nothing is sent."""
+        return None if self.store is None else self.store.get(request.key(self.backend.identity))
+
     def plan(self, requests: Sequence[Request], plan: Plan) -> None:
         """Count into ``plan`` what `send` would take; nothing is sent.
 

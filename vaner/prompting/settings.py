@@ -37,7 +37,7 @@ from vaner.prompting.keys import (
     variable,
     whole,
 )
-from vaner.prompting.wording import SYSTEM, USER, wording
+from vaner.prompting.wording import CORRECT, REASON, SYSTEM, USER, shows, wording
 
 #: Options of each backend, beside its name and its model.
 BACKENDS: dict[str, dict[str, Any]] = {
@@ -83,6 +83,8 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "json": {"every": flag},
 }
 ALIGNMENTS = ("index", "difflib", "exact", "fuzzy")
+#: What may be asked about a text, in this order (`vaner.prompting.steps`).
+STEPS = ("reason", "mark", "correct")
 # Words of a unit, where the file does not say: as of the labeler's models.
 MAX_WORDS = 96
 
@@ -225,6 +227,9 @@ class PromptSettings:
         datasets: corpora that the prompt may name -> the types that they annotate.
         template: ``chat``: turns, wrapped by the model's own template; ``plain``: one text that the model goes on with.
         system, user: the wording, as Jinja.
+        guideline: what prompts say of how mentions are marked: type -> text; under "" what they say whatever is asked.
+        steps: what is asked about a text: one of STEPS or several; ``mark`` is always among them.
+        reason, correct: what the steps of these names ask for, as Jinja.
         answer: format of the answer.
         one_type_per_call: ask for each type by itself.
         decoding: ``forced``: a grammar of the text leaves no other answer than one that can be read; or ``free``.
@@ -249,6 +254,10 @@ class PromptSettings:
     template: str = key("chat", one_of("chat", "plain"))
     system: str = key(SYSTEM, wording)
     user: str = key(USER, wording)
+    guideline: Mapping[str, str] = key(dict, lambda value, where: _guideline(value, where))
+    steps: tuple[str, ...] = key(("mark",), lambda value, where: _steps(value, where))
+    reason: str = key(REASON, wording)
+    correct: str = key(CORRECT, wording)
     answer: AnswerSettings = key(
         lambda: AnswerSettings("token_tags"), lambda value, where: _answer(value, where)
     )
@@ -327,6 +336,10 @@ class PromptSettings:
             )
         if self.scores == "votes" and self.repeats == 1:
             raise where.under("scores").wrong("votes need repeats: 3 or more")
+        if self.guideline and not any(shows(one, "guideline") for one in (self.system, self.user)):
+            raise where.under("guideline").wrong(
+                "is said nowhere; write {{ guideline }} where it is to stand in system, or in user"
+            )
         if self.shots.k and not self.shots.source:
             raise where.under("shots.from").wrong(
                 "names no corpus; name one of the registry (python -m vaner corpora) or a path, or set k: 0"
@@ -419,6 +432,23 @@ def _types(value: Any, where: Where) -> dict[str, str]:
     if not said:
         raise where.wrong("names none; leave it out, or name one")
     return said
+
+
+def _guideline(value: Any, where: Where) -> dict[str, str]:
+    """A text, or type -> text."""
+    if not isinstance(value, Mapping):
+        return {"": text(value, where)}
+    return {str(type): text(said, where.under(type)) for type, said in value.items()}
+
+
+def _steps(value: Any, where: Where) -> tuple[str, ...]:
+    """Names of STEPS, in their order."""
+    named = tuple(one_of(*STEPS)(one, where) for one in texts(value, where))
+    if "mark" not in named or list(named) != [step for step in STEPS if step in named]:
+        raise where.wrong(
+            f"are {', '.join(named)}; name mark, and of {', '.join(STEPS)} others, each once, in this order"
+        )
+    return named
 
 
 def _datasets(value: Any, where: Where) -> dict[str, tuple[str, ...]]:

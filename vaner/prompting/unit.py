@@ -101,6 +101,11 @@ def plain(text: str) -> str:
     return _plain(text)[0].strip()
 
 
+def plain_lines(text: str) -> str:
+    """The same, line by line; lines in which nothing is left are left out."""
+    return "\n".join(filter(None, map(plain, text.splitlines())))
+
+
 def _plain(source: str) -> tuple[str, list[int]]:
     """The text as `plain`, and where in ``source`` each of its characters, and then its end, comes from."""
     signs: list[str] = []

@@ -25,6 +25,11 @@ You find mentions of entities in biomedical text.
 {% if dataset %}
 Annotate as the {{ dataset }} corpus does.
 {% endif %}
+{% if guideline %}
+How mentions are marked:
+{{ guideline }}
+
+{% endif %}
 {{ rules }}"""
 
 USER = """\
@@ -36,11 +41,27 @@ From {{ passage.source }}: {{ passage.text }}
 {% endfor %}
 {{ question }}"""
 
+# How the answers of the steps around the marking are to be written (`vaner.prompting.steps`).
+REASON = """\
+List every mention of these types in the text below, a line each: its words exactly as they stand there, its type, and
+in a few words why it is one. Write "none" where there is none. Do not write the text again."""
+
+CORRECT = """\
+Check the answer above against {% if guideline %}the guideline{% else %}what is said of the types{% endif %}:
+take out what is no mention, add what was missed, correct where mentions begin and end, and leave the rest as it is.
+Then write the whole answer again, in the same form, also where nothing is to be corrected."""
+
 # What a wording may name. What stands in the system message is the same for every text, so that its keys and values
 # are computed once: it may not show the text.
-_FIXED = ("types", "definitions", "dataset", "rules")
+_OF_TYPES = ("types", "definitions", "dataset", "guideline")
+_FIXED = (*_OF_TYPES, "rules")
 _OF_TEXT = ("question", "text", "names", "passages")
-VARIABLES = {"system": _FIXED, "user": (*_FIXED, *_OF_TEXT)}
+VARIABLES = {
+    "system": _FIXED,
+    "user": (*_FIXED, *_OF_TEXT),
+    "reason": _OF_TYPES,
+    "correct": _OF_TYPES,
+}
 
 
 @cache
@@ -69,6 +90,11 @@ def wording(value: Any, where: Where) -> str:
     if where.key == "user" and not named & {"question", "text"}:
         raise where.wrong("shows no text; write {{ question }} where it is to stand")
     return value
+
+
+def shows(template: str, name: str) -> bool:
+    """Whether a wording names a value."""
+    return name in meta.find_undeclared_variables(_environment().parse(template))
 
 
 def say(template: str, values: Mapping[str, Any], where: Where) -> str:

@@ -1,6 +1,7 @@
 """In: Documents, a prompted tagger's settings, who answers. Out: the same Documents, with what the answers hold.
 
 Document -> Text (words) -> units -> calls -> requests --- store, backend ---> answers
+                                              |__________ step by step ______________|
                                                                               | read, placed, voted
 Document + Spans  <-  mentions that have a place; what has none is counted by cause
 
@@ -19,13 +20,13 @@ from typing import Any
 
 from vaner.document import Document
 from vaner.errors import VanerError, near
-from vaner.prompting.found import FAILED_CALL, REFUSED, Found, Mention
+from vaner.prompting.found import FAILED_CALL, Found, Mention
 from vaner.prompting.prices import Price
-from vaner.prompting.prompt import Call, Prompter, shown
-from vaner.prompting.request import REFUSED as REFUSAL
+from vaner.prompting.prompt import REASON, Call, Prompter, shown
 from vaner.prompting.request import Answer, Failure, Request, Spent, refuse
 from vaner.prompting.sending import Plan, Sender, plan_summary, summary
 from vaner.prompting.settings import PromptSettings
+from vaner.prompting.steps import Conversation
 from vaner.prompting.unit import Unit
 from vaner.prompting.voting import Spread, majority
 from vaner.tagger import FAILED
@@ -34,16 +35,18 @@ from vaner.text.units import Text
 # Requests that are read ahead, so that a backend has enough to batch, or to send at a time.
 BUFFER_REQUESTS = 256
 ON_FAILED = ("raise", "leave")
+# Stands in a dry run for reasons that nobody gave yet.
+NOT_SAID = "(what the model answers)"
 # Of a document's metadata: what its answers lost, by cause.
 LOST = "lost"
 
 
 @dataclass
 class _Asked:
-    """A call and what came of it, by the number of the repeat."""
+    """A call and what came of it: a conversation for each repeat."""
 
     call: Call
-    answers: dict[int, Answer | Failure] = field(default_factory=dict)
+    repeats: list[Conversation]
 
 
 @dataclass
@@ -63,6 +66,7 @@ class _Run:
         failed: that some call gave no answer for; ``why`` is the first reason.
         lost: cause -> how often; ``examples`` the first of each.
         words, unread: that were asked about; of which answers say nothing.
+        steps: what became of the steps around the marking.
         plan: what would be sent, where nothing is; ``impossible`` calls have no room.
         shown: the first requests, for people to read.
     """
@@ -74,6 +78,7 @@ class _Run:
     examples: dict[str, str] = field(default_factory=dict)
     words: int = 0
     unread: int = 0
+    steps: Counter[str] = field(default_factory=Counter)
     spread: Spread = field(default_factory=Spread)
     plan: Plan = field(default_factory=Plan)
     impossible: int = 0
@@ -177,6 +182,7 @@ class PromptedTagger:
             "answer tokens": spent.output_tokens,
             "words of which answers say nothing": self._run.unread,
             **{f"answers lost: {cause}": times for cause, times in self._run.lost.items()},
+            **{f"steps: {what}": times for what, times in self._run.steps.items()},
         }
 
     def tag_documents(
@@ -252,7 +258,7 @@ class PromptedTagger:
                     more = False
                     break
                 buffer.append(self._pending(document, types, dataset))
-                waiting += len(buffer[-1].asked) * self.settings.repeats
+                waiting += len(buffer[-1].asked) * self.settings.repeats * len(self.settings.steps)
             yield from self._answered(buffer)
         if ended is not None:
             raise ended
@@ -260,24 +266,28 @@ class PromptedTagger:
     def _pending(self, document: Document, types: list[str], dataset: str | None) -> _Pending:
         text = Text.of(document)
         asked = [
-            _Asked(call)
+            _Asked(call, [Conversation(call, repeat) for repeat in range(self.settings.repeats)])
             for first, last in text.units(self.max_words)
             for call in self.prompter.calls(Unit(text, first, last), types, dataset)
         ]
         return _Pending(document, asked)
 
     def _answered(self, buffer: Sequence[_Pending]) -> Iterator[Document]:
-        requests: list[Request] = []
-        owners: list[tuple[_Asked, int]] = []
-        for one in buffer:
-            for asked in one.asked:
-                if isinstance(asked.call.request, Request):
-                    for request in self.prompter.repeats(asked.call.request):
-                        requests.append(request)
-                        owners.append((asked, request.repeat))
-        for number, answer in self.sender.send(requests):
-            asked, repeat = owners[number]
-            asked.answers[repeat] = answer
+        talks = [talk for one in buffer for asked in one.asked for talk in asked.repeats]
+        for step in self.settings.steps:
+            requests: list[Request] = []
+            owners: list[Conversation] = []
+            for talk in talks:
+                if (request := talk.request(step, self.prompter)) is not None:
+                    requests.append(request)
+                    owners.append(talk)
+            answered = [False] * len(owners)
+            for number, answer in self.sender.send(requests):
+                owners[number].take(step, answer, self.prompter)
+                answered[number] = True
+            for talk, there in zip(owners, answered, strict=True):
+                if not there:
+                    talk.fail("the backend gave none")
         for one in buffer:
             yield self._document(one)
 
@@ -324,24 +334,17 @@ class PromptedTagger:
 
     def _found(self, asked: _Asked, lost: Counter[str]) -> tuple[list[Found], str]:
         """What the answers to a call came to, and why there is none; a call fails where all its repeats do."""
-        call = asked.call
-        if isinstance(call.request, Failure):
+        if isinstance(asked.call.request, Failure):
             lost[FAILED_CALL] += 1
-            return [], call.request.why
+            return [], asked.call.request.why
         found: list[Found] = []
         why = ""
-        for repeat in range(self.settings.repeats):
-            answer = asked.answers.get(repeat, Failure("the backend gave none"))
-            if isinstance(answer, Failure):
-                lost[FAILED_CALL] += 1
-                why = why or answer.why
-            elif answer.finish == REFUSAL:
-                lost[REFUSED] += 1
-                why = why or f"the model refused ({answer.text.strip()[:80]!r})"
-            else:
-                found.append(
-                    self.prompter.format.read(answer, call.unit, call.types, self.prompter.alignment)
-                )
+        for talk in asked.repeats:
+            lost.update(talk.lost)
+            self._run.steps.update(+talk.steps)
+            why = why or talk.why
+            if talk.found is not None:
+                found.append(talk.found)
         return found, "" if found else why
 
     # --- nothing is sent ---
@@ -353,20 +356,33 @@ class PromptedTagger:
         for document in documents:
             run.documents += 1
             for asked in self._pending(document, types, dataset).asked:
-                request = asked.call.request
-                if isinstance(request, Failure):
+                if isinstance(asked.call.request, Failure):
                     run.impossible += 1
                     continue
-                repeats = self.prompter.repeats(request)
-                for one in repeats:
-                    if len(run.shown) < self.show_prompt:
-                        run.shown.append(
-                            f"=== request {len(run.shown) + 1}, document {document.id} ===\n{shown(one)}"
-                        )
-                    elif not self.dry_run:
-                        return
-                self.sender.plan(repeats, run.plan)
+                for talk in asked.repeats:
+                    for one in self._imagined(talk):
+                        if len(run.shown) < self.show_prompt:
+                            run.shown.append(
+                                f"=== request {len(run.shown) + 1}, document {document.id} ===\n{shown(one)}"
+                            )
+                        elif not self.dry_run:
+                            return
+                        self.sender.plan([one], run.plan)
             yield document.with_spans([])
+
+    def _imagined(self, talk: Conversation) -> Iterator[Request]:
+        """The requests of all steps; what only a model could say, where the store does not, is stood in for."""
+        for step in self.settings.steps:
+            request = talk.request(step, self.prompter)
+            if request is None:
+                continue
+            yield request
+            answer = self.sender.stored(request)
+            if answer is None:
+                unit, types = talk.call.unit, list(talk.call.types)
+                text = NOT_SAID if step == REASON else self.prompter.format.write(unit, [], types)
+                answer = Answer(text)
+            talk.take(step, answer, self.prompter)
 
     # --- what is said ---
 
@@ -389,6 +405,8 @@ class PromptedTagger:
             said.append(
                 f"{self.prompter.split:,} units were too long for the prompt or for a grammar and were asked in parts"
             )
+        if run.steps:
+            said.append("steps: " + ", ".join(f"{times:,} {what}" for what, times in run.steps.most_common()))
         if spread := run.spread.remark():
             said.append(spread)
         pool = self.prompter.told.shots
