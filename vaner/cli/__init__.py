@@ -22,6 +22,7 @@ from vaner.errors import VanerError, near
 from vaner.files import DISK_FULL
 
 COMMANDS = (
+    "annotate",
     "calibrate",
     "convert",
     "corpora",

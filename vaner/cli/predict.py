@@ -6,36 +6,26 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 
 from tqdm import tqdm
 
+from vaner.cli.corpus_run import check_corpus_run, corpus_run
 from vaner.cli.many import add_corpus_run, at_least_one, is_many, refuse_corpus_run
 from vaner.cli.options import add_formats, check_files, input_format, notes, say
 from vaner.cli.tagging_options import add_tagging, settings_of
 from vaner.document import Document
 from vaner.errors import VanerError
 from vaner.files import check_parent, write_text
-from vaner.formats import check_reader, check_writer, is_elsewhere, read, write
-from vaner.jobs import ranks, record
-from vaner.jobs.pool import Pool, ProcessPool
-from vaner.jobs.ray_cluster import imported
-from vaner.jobs.ray_pool import RayPool
-from vaner.jobs.run import Interrupted, Job, Result
-from vaner.jobs.run import run as run_job
-from vaner.jobs.sources import DELETED, REJECTED, SUMMARY, ending, plan
+from vaner.formats import check_reader, is_elsewhere, read, write
+from vaner.jobs import ranks
+from vaner.jobs.sources import SUMMARY, ending, plan
 from vaner.jobs.summary import Summary
-from vaner.jobs.units import UNIT_CHARACTERS, UNIT_DOCUMENTS, Cut, FileReader
 from vaner.report import SKIPPED, Report
 from vaner.tagger import FAILED
-from vaner.tagging.settings import TaggingSettings
 
 HELP = "tag a file, or many"
-# What is counted of every run; a tagger may count more.
-_OF_EVERY_RUN = {"documents", "characters", "spans", "tokens", "padded_tokens", "units", "files", "rejected"}
 EPILOG = (
     "Status: 0; 2 for bad input or use; 3 where documents were rejected (rejected.jsonl) or not tagged in full; 130 "
     "and 143 after Ctrl-C and SIGTERM. A run over many files that was ended in any way goes on with the same command."
@@ -204,103 +194,5 @@ def _counted(
 def _corpus(args: argparse.Namespace) -> int:
     if args.summary is not None:
         raise VanerError(f"--summary: a run over many files writes {SUMMARY} into its folder; leave it out")
-    at_least_one(args, "processes", "unit_documents", "unit_characters")
-    if args.ray_address and args.on != "ray":
-        raise VanerError(f"--ray_address {args.ray_address}: is for --on ray; add that, or leave it out")
-    if args.on == "ray":
-        return _run(args, *_on_ray(args))
-    if not ranks.several():
-        settings = settings_of(args)
-        return _run(args, settings, partial(ProcessPool, settings, args.processes or 1))
-    if args.processes is not None:
-        raise VanerError("--processes: the launcher says how many there are; leave it out")
-    settings = settings_of(args)
-    with ranks.meeting() as met:
-        if ranks.first():
-            return _run(args, settings, partial(ranks.pool, settings, met))
-        ranks.work(settings, met)
-        return 0
-
-
-def _on_ray(args: argparse.Namespace) -> tuple[TaggingSettings, Callable[[], Pool]]:
-    """What is computed, and the workers that Ray places for it."""
-    if ranks.several():
-        raise VanerError("--on ray: Ray begins the processes itself; start the command without a launcher")
-    imported()  # or what to install is said
-    settings = settings_of(args)
-    device = settings.device or ""
-    gpus = True if device.startswith("cuda") else False if device == "cpu" else None
-    return settings, partial(
-        RayPool,
-        settings,
-        processes=args.processes,
-        address=args.ray_address,
-        gpus=gpus,
-        models=settings.hashes(),
-    )
-
-
-def _run(args: argparse.Namespace, settings: TaggingSettings, workers: Callable[[], Pool]) -> int:
-    job = _job(args, settings)
-    try:
-        return _told(job, run_job(job, workers, overwrite=args.overwrite, progress=args.progress))
-    except Interrupted as stopped:
-        print(
-            f"stopped by {stopped.signal.name}; finished units are kept, and the same command goes on from there",
-            file=sys.stderr,
-        )
-        return 128 + stopped.signal
-
-
-def _job(args: argparse.Namespace, settings: TaggingSettings) -> Job:
-    """What is to be done; what cannot be is refused before anything long begins."""
-    output_format = args.output_format or "jsonl"
-    check_reader(input_format(args))
-    check_writer(output_format)
-    verbatim = input_format(args).partition(":")[0] == "datasets"
-    sources = plan(args.input, args.output, ending(output_format), gzip=args.gzip, verbatim=verbatim)
-    reader = FileReader(input_format(args), args.on_error or "skip", settings.replaces)
-    cut = Cut(args.unit_documents or UNIT_DOCUMENTS, args.unit_characters or UNIT_CHARACTERS)
-    hashes = settings.hashes()
-    # Models and indexes are told by what is in them, not by where they lie.
-    of_settings = {**settings.to_dict(), "models": list(hashes), "kb": settings.kb is not None}
-    made = record.of_run(
-        of_settings,
-        hashes,
-        units=vars(cut),
-        files={"input_format": input_format(args), "on_error": reader.on_error}
-        | {"output_format": output_format, "gzip": args.gzip},
-    )
-    return Job(sources, Path(args.output), made, output_format, reader, cut, Summary)
-
-
-def _told(job: Job, result: Result) -> int:
-    """Say what a run did; its exit status."""
-    notes(f"{count:,} x {kind}: {first}".removesuffix(": ") for kind, (count, first) in result.told.items())
-    notes(result.notes)
-    counts, here = result.counts, result.here
-    summary = Summary()
-    for counted in filter(None, result.tallies):
-        summary.update(Summary.from_record(counted))
-    summary.rejected = counts["rejected"]
-    write_text(job.output / SUMMARY, summary.to_json())
-    print(f"{summary.table()}\n{counts['files']:,} files -> {job.output} ({SUMMARY})", file=sys.stderr)
-    if counts["deleted"]:
-        print(
-            f"{counts['deleted']:,} documents exist no longer, say the files; {job.output / DELETED} has their ids",
-            file=sys.stderr,
-        )
-    rate = here["documents"] / max(result.seconds, 1e-9)
-    said = f"this run: {here['documents']:,} documents in {result.seconds:.1f} s ({rate:.2f} documents/s)"
-    if here["padded_tokens"]:
-        padding = 100 * (1 - here["tokens"] / here["padded_tokens"])
-        said += f", {here['tokens']:,} tokens, padding {padding:.1f} %"
-    print(said, file=sys.stderr)
-    notes(f"{name}: {here[name]:,}" for name in sorted(here.keys() - _OF_EVERY_RUN) if here[name])
-    if not counts["rejected"]:
-        return 0
-    print(
-        f"{counts['rejected']:,} documents or files were rejected; {job.output / REJECTED} says which and why",
-        file=sys.stderr,
-    )
-    return 3
+    check_corpus_run(args)
+    return corpus_run(args, settings_of(args))

@@ -88,6 +88,12 @@ def add_tagging(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> No
         "-m vaner distil); jsonl keeps it",
     )
     add("--decoding", choices=DECODINGS, help="default: viterbi")
+    add_device(group)
+
+
+def add_device(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """How models are computed: ``--batch_tokens``, ``--max_words``, ``--dtype``, ``--device``, ``--quantization``."""
+    add = parser.add_argument
     add(
         "--batch_tokens",
         type=int,

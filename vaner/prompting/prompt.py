@@ -251,37 +251,68 @@ class Prompter:
             step: what for; one of `vaner.prompting.settings.STEPS`.
             said: what the steps before said.
         """
-        fixed = {
+        fixed = self._fixed(unit, types, dataset)
+        reason = self._say("reason", fixed)
+        if step == REASON:
+            return self.other(unit, types, reason, unit.shown, dataset)
+        fixed["rules"] = self.format.rules(types)
+        turns = self._begun(fixed)
+        for shot in self.told.shots.of(unit, types) if self.told.shots else ():
+            turns.append(("user", self._question(shot.unit, fixed)))
+            turns.append(("assistant", self.format.write(shot.unit, shot.mentions, list(shot.types))))
+        last = self._last(unit, types, fixed, turns, self.format.question(unit))
+        if step == MARK and said.reasons:
+            turns += [("user", f"{reason}\n\n{unit.shown}"), ("assistant", said.reasons)]
+        turns.append(last)
+        if step == CORRECT:
+            turns.append(("assistant", said.marked))
+            turns.append(("user", f"{self._say('correct', fixed)}\n\n{self.format.question(unit)}"))
+        return self._joined(turns)
+
+    def other(
+        self, unit: Unit, types: list[str], rules: str, question: str, dataset: str | None = None
+    ) -> tuple[Message, ...]:
+        """The turns of another question about a unit, in the file's words, without examples: they show answers.
+
+        Args:
+            unit, types, dataset: what is asked about.
+            rules: how the answer is to be written, in place of the format's.
+            question: in place of the format's.
+        """
+        fixed = self._fixed(unit, types, dataset) | {"rules": rules}
+        turns = self._begun(fixed)
+        return self._joined([*turns, self._last(unit, types, fixed, turns, question)])
+
+    def _fixed(self, unit: Unit, types: list[str], dataset: str | None) -> dict[str, Any]:
+        return {
             "types": [plain(type) for type in types],
             "definitions": self._definitions(unit, types),
             "dataset": plain(dataset) if dataset else "",
             "guideline": self._guideline(types),
         }
-        reason = self._say("reason", fixed)
-        fixed["rules"] = reason if step == REASON else self.format.rules(types)
-        turns: list[tuple[str, str]] = []
-        if system := self._say("system", fixed):
-            turns.append(("system", system))
-        # Examples show answers, and none has reasons.
-        for shot in self.told.shots.of(unit, types) if self.told.shots and step != REASON else ():
-            turns.append(("user", self._question(shot.unit, fixed)))
-            turns.append(("assistant", self.format.write(shot.unit, shot.mentions, list(shot.types))))
+
+    def _begun(self, fixed: dict[str, Any]) -> list[tuple[str, str]]:
+        system = self._say("system", fixed)
+        return [("system", system)] if system else []
+
+    def _last(
+        self,
+        unit: Unit,
+        types: list[str],
+        fixed: dict[str, Any],
+        before: list[tuple[str, str]],
+        question: str,
+    ) -> tuple[str, str]:
+        """The turn that asks, with what was retrieved; ``before`` are those that stand before it."""
         names = self.told.names.of(unit, types) if self.told.names else []
         passages: list[Retrieved] = []
         if self.told.passages:
-            bare = [*turns, ("user", self._question(unit, fixed, names))]
+            bare = [*before, ("user", self._question(unit, fixed, names, question=question))]
             prompt = "\n".join(content for _, content in bare)
             passages = self.told.passages.of(unit, types, prompt)
-        if step == REASON:
-            turns.append(("user", self._question(unit, fixed, names, passages, question=unit.shown)))
-        else:
-            if step == MARK and said.reasons:
-                turns += [("user", f"{reason}\n\n{unit.shown}"), ("assistant", said.reasons)]
-            question = self._question(unit, fixed, names, passages)
-            turns.append(("user", question))
-            if step == CORRECT:
-                turns.append(("assistant", said.marked))
-                turns.append(("user", f"{self._say('correct', fixed)}\n\n{self.format.question(unit)}"))
+        return "user", self._question(unit, fixed, names, passages, question=question)
+
+    def _joined(self, turns: Sequence[tuple[str, str]]) -> tuple[Message, ...]:
         if self.settings.template == "plain":
             turns = [(role, content + _BETWEEN[role]) for role, content in turns]
         return tuple(Message(role, content) for role, content in turns)

@@ -20,7 +20,7 @@ from vaner.model.config import CONFIG_NAME, ModelConfig
 from vaner.model.hashing import weights_hash
 from vaner.prompting.fingerprint import fingerprint
 from vaner.prompting.settings import PromptSettings
-from vaner.tagging.loading import AllOptions, is_generator, split
+from vaner.tagging.loading import AllOptions, hash_of, is_generator, split
 
 _BACKBONE = "backbone"
 _TOKENISERS = ("tokenizer.json", "tokenizer_config.json")
@@ -132,8 +132,8 @@ def tagger_hash(name: str) -> str:
 
     Of a model: settings, tokenizer and all weights, those of its backbone by the hash that its settings hold or by
     what is in its folder. Of a dictionary: its index's fingerprint. Of a prompted tagger: all that its file names
-    (`vaner.prompting.fingerprint`). Of others: that of the file or folder that the
-    name has behind its prefix, or ``""`` where there is none.
+    (`vaner.prompting.fingerprint`). Of others: what was registered for them, or that of the
+    file or folder that the name has behind its prefix, or ``""`` where there is none.
 
     Raises:
         VanerError: no such model.
@@ -145,6 +145,8 @@ def tagger_hash(name: str) -> str:
     if prefix:
         if prefix == "kb":
             return Store(needed_index(rest)).fingerprint
+        if (registered := hash_of(prefix)) is not None:
+            return registered(rest)
         return sha256(rest) if os.path.exists(rest) else ""
     folder = Path(model_folder(name))
     digest = hashlib.sha256()

@@ -7,11 +7,13 @@ owner/name                the labeler in a hub repository
 kb:names.kb               the dictionary of an index; kb:open of the vocabulary that vaner ships
 prompt:few-shot.yaml      a language model that is asked in words, as the file says; also in a folder of `train.py
                           --head generate`, which needs no prefix
+annotate:plan.yaml        annotators and verifiers, as a plan of `python -m vaner annotate` has them
 prefix:...                what another room registered under that prefix (`register`)
 """
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
 from collections.abc import Callable
@@ -98,16 +100,36 @@ def _prompted(
 
 
 _LOADERS: dict[str, Callable[..., Tagger]] = {"kb": _dictionary, "prompt": _prompted}
+_HASHES: dict[str, Callable[[str], str]] = {}
+# Prefixes of rooms on higher floors: the module that registers each is imported, in any process, when it is asked for.
+_ELSEWHERE = {"annotate": "vaner.annotation.loading"}
 
 
-def register(prefix: str, loader: Callable[..., Tagger]) -> None:
+def register(prefix: str, loader: Callable[..., Tagger], hash: Callable[[str], str] | None = None) -> None:
     """Let ``load`` give taggers of another kind.
 
     Args:
         prefix: of their names, as ``kb`` is of ``kb:names.kb``.
         loader: a function of what stands behind the colon; its keyword arguments are the options that it takes.
+        hash: a function of the same: a hash of all that decides what such a tagger says, the same wherever it lies.
+            By default that of the file or folder of this name.
     """
     _LOADERS[prefix] = loader
+    if hash is not None:
+        _HASHES[prefix] = hash
+
+
+def hash_of(prefix: str) -> Callable[[str], str] | None:
+    """What was registered to hash taggers of a prefix; None where nothing was."""
+    _known(prefix)
+    return _HASHES.get(prefix)
+
+
+def _known(prefix: str) -> bool:
+    """Whether taggers of a prefix can be loaded."""
+    if prefix not in _LOADERS and prefix in _ELSEWHERE:
+        importlib.import_module(_ELSEWHERE[prefix])
+    return prefix in _LOADERS
 
 
 def split(name: str) -> tuple[str, str]:
@@ -130,8 +152,9 @@ def _loader(name: str) -> tuple[Callable[..., Tagger], str]:
         raise VanerError("kb: names no index; write kb:open, or kb:PATH (python -m vaner kb build makes one)")
     if prefix == "prompt" and not rest:
         raise VanerError("prompt: names no file; write prompt:FILE (configs/prompts/ has some)")
-    if prefix not in _LOADERS:
-        hint = near(prefix, _LOADERS) or f"there are {', '.join(f'{p}:' for p in _LOADERS)}"
+    if not _known(prefix):
+        kinds = dict.fromkeys([*_LOADERS, *_ELSEWHERE])
+        hint = near(prefix, kinds) or f"there are {', '.join(f'{p}:' for p in kinds)}"
         raise VanerError(f"{name}: no kind of tagger has the prefix {prefix}: ({hint})")
     return _LOADERS[prefix], rest
 
