@@ -14,7 +14,7 @@ from dataclasses import replace
 from itertools import tee, zip_longest
 from typing import Any
 
-from vaner.annotation.marked import Marked, Verifier
+from vaner.annotation.marked import ANNOTATION, Marked, Verifier
 from vaner.annotation.propagating import propagate
 from vaner.document import Document, Span
 from vaner.errors import VanerError
@@ -118,7 +118,7 @@ class Annotator:
         asked = self._several.asked(types or self.types, dataset)
         looked_for = list(dict.fromkeys(type for of_one in asked.values() for type in of_one))
         self.changed, self.mentions = Counter(), 0
-        before, *streams = tee(documents, 1 + len(asked))
+        before, *streams = tee(map(_bare, documents), 1 + len(asked))
         answers = [
             tagger.tag_documents(stream, asked[name], dataset if dataset in tagger.datasets else None)
             for (name, tagger), stream in zip(self.annotators.items(), streams, strict=True)
@@ -154,24 +154,20 @@ class Annotator:
         self, document: Document | None, given: Sequence[Document | None], asked: Mapping[str, Sequence[str]]
     ) -> Marked:
         """What the annotators found in a document, put together."""
+        self._check(document, given)
+        assert document is not None
         found: dict[tuple[int, int, str], dict[int, Span]] = {}
         lost: Counter[str] = Counter()
         failed = ""
         for number, (name, one) in enumerate(zip(self.annotators, given, strict=True)):
-            if document is None or one is None or one.id != document.id or one.text != document.text:
-                what = "none" if one is None else f"{one.id}{'' if document is None else ', perhaps changed'}"
-                raise VanerError(
-                    f"document {document.id if document else 'none'}: {name} gave {what} for it; an annotator must "
-                    "give every document once, in order, and leave its text as it is"
-                )
+            assert one is not None
             lost.update(one.metadata.get(LOST, {}))
             if said := one.metadata.get(FAILED):
                 failed = failed or (said if len(self.annotators) == 1 else f"{name}: {said}")
             for span in one.spans:
                 found.setdefault(span.key, {}).setdefault(number, span)
-        assert document is not None
-        metadata: dict[str, Any] = {k: v for k, v in document.metadata.items() if k not in (FAILED, LOST)}
-        marked = Marked(document, [], failed=failed, metadata=metadata | ({LOST: dict(lost)} if lost else {}))
+        metadata: dict[str, Any] = document.metadata | ({LOST: dict(lost)} if lost else {})
+        marked = Marked(document, [], failed=failed, metadata=metadata)
         if len(self.annotators) > 1:
             marked.votes = [[*place, sorted(by)] for place, by in sorted(found.items())]
         asked_for = Counter(type for types in asked.values() for type in types)
@@ -188,6 +184,24 @@ class Annotator:
         marked.spans = self._settled(candidates, marked.changed)
         return marked
 
+    def _check(self, document: Document | None, given: Sequence[Document | None]) -> None:
+        """Raise VanerError for an annotator that gives another document than it was given."""
+        for name, one in zip(self.annotators, given, strict=True):
+            if document is None and one is None:
+                continue
+            if document is None or one is None or (one.id, one.text) != (document.id, document.text):
+                what = (
+                    "none"
+                    if one is None
+                    else one.id
+                    if document is None or one.id != document.id
+                    else "a changed text"
+                )
+                raise VanerError(
+                    f"document {document.id if document else one.id if one else ''}: {name} gave {what}; an annotator "
+                    "must give every document once, in order, and leave its text as it is"
+                )
+
     @staticmethod
     def _settled(candidates: list[tuple[Span, frozenset[int]]], changed: Counter[str]) -> list[Span]:
         """Of mentions of one type that overlap and that no annotator marked together, those with the most votes."""
@@ -203,3 +217,10 @@ class Annotator:
             others.add(span)
             kept[span.key] = (span, by)
         return sorted((span for span, _ in kept.values()), key=lambda span: span.key)
+
+
+def _bare(document: Document) -> Document:
+    """A document as annotators see it: without the mentions that it has, and what an earlier run said of it."""
+    bare = document.with_spans([])
+    bare.metadata = {k: v for k, v in document.metadata.items() if k not in (FAILED, LOST, ANNOTATION)}
+    return bare

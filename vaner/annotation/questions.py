@@ -31,6 +31,7 @@ instead: and the right words, exactly as they stand in the text, if it should be
 Write nothing else."""
 
 YES, NO, INSTEAD = "yes", "no", "instead: "
+_FENCE = re.compile(r"^\s*```\w*|```\s*$")
 # Words before and behind a mention that a correction may take in.
 _AROUND = 8
 
@@ -159,9 +160,11 @@ class Question:
         return Verdict(ACCEPTED, why=UNREADABLE)
 
     def _place(self, said: str) -> tuple[int, int] | None:
-        said = said.strip().strip("\"'`[]").strip()
-        if said in self.corrections:
-            return self.corrections[said]
+        bare = said.strip().strip("\"'`*[]").strip()
+        for one in (said.strip(), bare):
+            if one in self.corrections:
+                return self.corrections[one]
+        said = bare
         folded = " ".join(said.split()).casefold()
         alike = (
             words for text, words in self.corrections.items() if " ".join(text.split()).casefold() == folded
@@ -177,8 +180,8 @@ def probability(answer: Answer) -> float | None:
 
 
 def _bare(text: str) -> str:
-    """The first line of an answer, without JSON, quotes and marks around it."""
-    text = re.sub(r"^```\w*", "", text.strip()).strip()
+    """The first line of an answer, without JSON, fences and marks before it."""
+    text = _FENCE.sub("", text).strip()
     if text.startswith("{"):
         try:
             said = json.loads(text)
@@ -186,4 +189,4 @@ def _bare(text: str) -> str:
             said = None
         if isinstance(said, dict) and isinstance(said.get("answer"), str):
             text = said["answer"]
-    return next(iter(text.splitlines()), "").strip().strip("\"'`*").strip()
+    return next(iter(text.strip().splitlines()), "").lstrip("\"'`* ")

@@ -110,7 +110,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--dry_run",
         action="store_true",
-        help="say how many requests prompted annotators would send, and what they would cost; nothing is sent, nothing is "
+        help="say how many requests prompted annotators would send, and what they would cost; nothing is sent or "
         "written",
     )
     add("--show_prompt", type=int, metavar="N", help="print the first N requests; nothing is sent or written")
