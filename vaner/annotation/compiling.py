@@ -86,11 +86,6 @@ class _Compiler:
         annotators = self._members(wanted.models, "annotator", wanted.steps)
         self._check_types(annotators)
         verifiers = self._members(wanted.verify, "verifier", ("mark",))
-        if SAME in wanted.verify and not any(one.prompted for one in annotators):
-            raise VanerError(
-                "--verify same: asks the annotating model again, and none of --model is prompted (prompt:FILE); name a "
-                "verifier: rules, prompt:FILE, or a tagger"
-            )
         rules = self._rules() if RULES in wanted.verify else {}
         return Plan(
             annotators=annotators,
@@ -115,6 +110,11 @@ class _Compiler:
                 if names.count(name) > 1:
                     raise VanerError(f"--{option} {name}: is named twice; name each once")
         prompted = [name for name in wanted.models if split(name)[0] == "prompt"]
+        if SAME in wanted.verify and not prompted:
+            raise VanerError(
+                "--verify same: asks the annotating model again, and none of --model is prompted (prompt:FILE); name a "
+                "verifier: rules, prompt:FILE, or a tagger"
+            )
         if wanted.steps and not prompted:
             raise VanerError(
                 "--steps: are those of prompted annotators (prompt:FILE), and no --model is one; leave it out"

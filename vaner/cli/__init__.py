@@ -36,6 +36,9 @@ COMMANDS = (
     "view",
 )
 
+#: Words that may follow a command and make another of it: ``annotate report`` is the module ``annotate_report``.
+ACTIONS = {"annotate": ("merge", "report")}
+
 
 def guarded(run: Callable[[], int | None]) -> int:
     """Run a command; print bad input as one ``error:`` line and return status 2."""
@@ -84,15 +87,21 @@ def _unknown(word: str, parser: argparse.ArgumentParser) -> str:
 def main(argv: list[str] | None = None, prog: str | None = None) -> int:
     """Run a subcommand; ``prog`` is what help calls it where a script of its own starts it."""
     argv = sys.argv[1:] if argv is None else argv
+    if len(argv) > 1 and argv[1] in ACTIONS.get(argv[0], ()):
+        argv = [f"{argv[0]}_{argv[1]}", *argv[2:]]
+    alone = {*COMMANDS, *(f"{name}_{action}" for name, actions in ACTIONS.items() for action in actions)}
     parser = _Parser(prog="python -m vaner", description="Biomedical entity tagging.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     # Of one that is named, nothing else is imported: `doctor` must work where another's packages are broken.
-    for name in argv[:1] if argv and argv[0] in COMMANDS else COMMANDS:
+    for name in argv[:1] if argv and argv[0] in alone else COMMANDS:
         module = importlib.import_module(f"{__name__}.{name}")
         if argv and argv[0] == name and hasattr(module, "main"):
             return guarded(functools.partial(module.main, argv[1:]))
         sub = commands.add_parser(
-            name, prog=prog or f"python -m vaner {name}", help=module.HELP, description=module.HELP
+            name,
+            prog=prog or f"python -m vaner {name.replace('_', ' ')}",
+            help=module.HELP,
+            description=module.HELP,
         )
         if not hasattr(module, "main"):
             module.add_arguments(sub)

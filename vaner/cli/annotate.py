@@ -1,9 +1,8 @@
-"""In: instructions, texts, annotators, verifiers. Out: annotated documents; reports of them, and what people return."""
+"""In: instructions, texts, annotators, verifiers. Out: annotated documents."""
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import sys
 import tempfile
 from pathlib import Path
@@ -23,13 +22,13 @@ from vaner.jobs.sources import plan as sources_of
 from vaner.report import Report
 from vaner.tagging.settings import TaggingSettings
 
-HELP = "annotate texts by instructions taken from a guideline; report on it, merge what people corrected"
+HELP = "annotate texts by instructions taken from a guideline (report, merge: what became of it)"
 EPILOG = (
+    "python -m vaner annotate report FOLDER: is it good; annotate merge: what people returned. "
     "The output folder is that of a run over many files: one that was ended in any way goes on with the same command. "
     "Status: 0; 2 for bad input or use; 3 where documents were rejected (rejected.jsonl); 130 and 143 after Ctrl-C and "
     "SIGTERM."
 )
-_ACTIONS = ("report", "merge")
 _QUEUE_FORMATS = ("brat", "pubtator")
 _NEEDED = ("instructions", "input", "output", "model")
 
@@ -116,20 +115,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--show_prompt", type=int, metavar="N", help="print the first N requests; nothing is sent or written")
     add_device(parser.add_argument_group("of annotators and verifiers that are models"))
     add_corpus_run(parser)
-    actions = parser.add_subparsers(dest="action", metavar="action")
-    for name in _ACTIONS:
-        if importlib.util.find_spec(f"vaner.cli.annotate_{name}") is None:
-            continue
-        module = importlib.import_module(f"vaner.cli.annotate_{name}")
-        sub = actions.add_parser(name, help=module.HELP, description=module.HELP)
-        module.add_arguments(sub)
-        sub.set_defaults(act=module.run)
 
 
-def run(args: argparse.Namespace) -> int | None:
-    if args.action:
-        status: int | None = args.act(args)
-        return status
+def run(args: argparse.Namespace) -> int:
     _check(args)
     planned = args.dry_run or args.show_prompt is not None
     if planned:
