@@ -4,8 +4,8 @@
     "patients"            never: patients           ->  rejected
     "of more than six words which is surely none"   most_words: 6  ->  rejected
 
-A mention is shortened first, and what is left is checked. A counter-example rejects the same words: anywhere where it
-is nothing but these words, else where the document has the whole of it around them.
+A mention is shortened first, and what is left is checked; words are what white space parts. A counter-example rejects
+the same words: anywhere where it is nothing but these words, else where the document has the whole of it around them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,13 @@ from vaner.annotation.marked import ACCEPTED, CORRECTED, REJECTED, Marked, Verdi
 from vaner.annotation.statements import Checks, Example
 from vaner.document import Document, Span
 from vaner.errors import VanerError
-from vaner.text import segment
+
+# Why a mention is rejected or shortened, beside the names of checks.
+NOTHING_LEFT = "nothing but words that begin or end none"
+COUNTER_EXAMPLE = "counter_example"
+BORDER = "words at its border"
+
+_WORD = re.compile(r"\S+")
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,7 @@ class Rules:
     counts: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._compiled = {type: _Compiled(type, rules) for type, rules in self.by_type.items()}
+        self._held = {type: _Held(type, rules) for type, rules in self.by_type.items()}
 
     def verify(self, marked: Iterator[Marked], types: Sequence[str]) -> Iterator[Marked]:
         """Judge the mentions of documents, in order."""
@@ -87,26 +93,21 @@ class Rules:
         return []
 
     def _verdict(self, document: Document, span: Span) -> Verdict:
-        rules = self._compiled.get(span.type)
+        rules = self._held.get(span.type)
         return Verdict() if rules is None or span.fragments else rules.verdict(document, span)
 
 
-class _Compiled:
+class _Held:
+    """Mentions of one type, held to its rules."""
+
     def __init__(self, type: str, rules: TypeRules) -> None:
-        checks = rules.checks
-        self.most_words = checks.most_words
-        self.never = {_squeezed(name) for name in checks.never}
-        self.leading, self.trailing = (
-            [_words(one) for one in listed if _words(one)]
-            for listed in (checks.without_leading, checks.without_trailing)
-        )
-        self.patterns = []
-        for pattern in checks.pattern_never:
+        self.checks = rules.checks
+        for pattern in self.checks.pattern_never:
             try:
-                self.patterns.append(re.compile(pattern))
+                re.compile(pattern)
             except re.error as error:
                 raise VanerError(
-                    f"{type}: pattern_never: {pattern!r} is no regular expression ({error})"
+                    f"{type}: pattern_never: {pattern!r} is no regular expression ({error}); correct it"
                 ) from None
         self.contexts: dict[str, list[tuple[str, int]]] = {}
         for text, mentions in rules.counter_examples:
@@ -118,40 +119,27 @@ class _Compiled:
                     at = place + len(mention)
 
     def verdict(self, document: Document, span: Span) -> Verdict:
-        inside = segment.words(span.text)
-        words = [span.text[start:end].casefold() for start, end in inside]
-        first, last = self._trimmed(words)
-        if first == last and words:
-            return Verdict(REJECTED, why="nothing but words that begin or end none")
+        words = [
+            (span.start + found.start(), span.start + found.end()) for found in _WORD.finditer(span.text)
+        ]
+        said = [document.text[start:end] for start, end in words]
+        first, last = 0, len(words)
+        while first < last and said[first] in self.checks.without_leading:
+            first += 1
+        while first < last and said[last - 1] in self.checks.without_trailing:
+            last -= 1
+        if first == last:
+            return Verdict(REJECTED, why=NOTHING_LEFT)
         start, end = span.start, span.end
         if (first, last) != (0, len(words)):
-            start, end = span.start + inside[first][0], span.start + inside[last - 1][1]
-        said = document.text[start:end]
-        if _squeezed(said) in self.never:
-            return Verdict(REJECTED, why="never marked")
-        if self.most_words and last - first > self.most_words:
-            return Verdict(REJECTED, why="too many words")
-        if any(pattern.search(said) for pattern in self.patterns):
-            return Verdict(REJECTED, why="pattern")
+            start, end = words[first][0], words[last - 1][1]
+        for broken in self.checks.broken(document.text[start:end]):
+            return Verdict(REJECTED, why=broken)
         if self._is_counter_example(document.text, start, end):
-            return Verdict(REJECTED, why="counter-example")
+            return Verdict(REJECTED, why=COUNTER_EXAMPLE)
         if (start, end) == (span.start, span.end):
             return Verdict(ACCEPTED)
-        return Verdict(CORRECTED, start=start, end=end, why="words at its border")
-
-    def _trimmed(self, words: Sequence[str]) -> tuple[int, int]:
-        """First word that is left and one past the last."""
-        first, last = 0, len(words)
-        while True:
-            before = (first, last)
-            for phrase in self.leading:
-                if list(words[first : first + len(phrase)]) == phrase and first + len(phrase) <= last:
-                    first += len(phrase)
-            for phrase in self.trailing:
-                if first <= last - len(phrase) and list(words[last - len(phrase) : last]) == phrase:
-                    last -= len(phrase)
-            if (first, last) == before or first >= last:
-                return first, max(first, last)
+        return Verdict(CORRECTED, start=start, end=end, why=BORDER)
 
     def _is_counter_example(self, text: str, start: int, end: int) -> bool:
         said = _squeezed(text[start:end])
@@ -167,10 +155,6 @@ class _Compiled:
 
 def _listed(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
-
-
-def _words(text: str) -> list[str]:
-    return [text[start:end].casefold() for start, end in segment.words(text)]
 
 
 def _folded(text: str) -> str:
