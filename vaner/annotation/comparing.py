@@ -128,7 +128,9 @@ def of_annotators(run: Annotated, draws: Draws) -> list[Compared]:
         said = annotation(document)
         if "votes" not in said or len(said.get("annotators", ())) < 2:
             continue
-        for number, name in enumerate(said["annotators"]):
+        names = said["annotators"]
+        for number, name in enumerate(names):
+            name = name if names.count(name) == 1 else f"{name} ({number + 1})"
             spans = [
                 document.span(start, end, type) for start, end, type, by in said["votes"] if number in by
             ]
