@@ -245,38 +245,25 @@ def _signed(value: float) -> str:
 
 
 def _costs(runs: Iterable[Mapping[str, Any]]) -> Section:
-    header = [
-        "Run",
-        "Documents",
-        "Seconds",
-        "A document",
-        *(name.capitalize() for name in _KNOWN_COUNTS),
-        "Price",
-    ]
+    paid = [run for run in runs if run["cost"]]
+    names = [name for name in _KNOWN_COUNTS if any(name in run["cost"]["counts"] for run in paid)]
+    priced = any(run["cost"]["price"] is not None for run in paid)
+    header = ["Run", "Documents", "Seconds", "A document", *(name.capitalize() for name in names)]
+    header += ["Price", "1,000 documents"] if priced else []
     rows, remarks = [], []
-    for run in runs:
-        cost = run["cost"]
-        if cost is None:
-            continue
-        counts = cost["counts"]
-        price = "-" if cost["price"] is None else money(cost["price"], cost["currency"])
-        if cost["price"] is not None and run["documents"]:
-            per_thousand = money(1000 * cost["price"] / run["documents"], cost["currency"])
-            remarks.append(f"{run['name']}: {per_thousand} for 1,000 documents")
-        rows.append(
-            [
-                run["name"],
-                f"{run['documents']:,}",
-                f"{cost['seconds']:,.1f}",
-                f"{cost['seconds'] / max(1, run['documents']):.2f}",
-                *(f"{counts.get(name, 0):,}" for name in _KNOWN_COUNTS),
-                price,
-            ]
-        )
+    for run in paid:
+        cost, documents = run["cost"], run["documents"]
+        counts, price = cost["counts"], cost["price"]
+        row = [run["name"], f"{documents:,}", f"{cost['seconds']:,.1f}", f"{cost['seconds'] / documents:.2f}"]
+        row += [f"{counts.get(name, 0):,}" for name in names]
+        if priced:
+            both = [] if price is None else [price, 1000 * price / documents]
+            row += [money(one, cost["currency"]) for one in both] or ["-", "-"]
+        rows.append(row)
         if others := {name: n for name, n in counts.items() if name not in _KNOWN_COUNTS}:
             listed = ", ".join(f"{name} {n:,}" for name, n in sorted(others.items()))
             remarks.append(f"{run['name']}: also counted: {listed}")
-    remarks.append("seconds are those of all processes together; answers from the store cost nothing")
+    remarks.append("seconds are those of all processes together")
     return Section("Cost", [Table("", header, rows)], remarks)
 
 
