@@ -50,6 +50,7 @@ def put(path, rows, delimiter=",", encoding="utf-8"):
 def test_a_table_is_filled_in_and_read_back(tmp_path, run, name, delimiter):
     path = tmp_path / name
     assert sheets.write(str(path), run, Design(size=5)) == 5
+    assert path.read_bytes().startswith(b"\xef\xbb\xbf") == (name == "s.csv")  # what spreadsheets go by
     rows = rows_of(path, delimiter)
     assert tuple(rows[0]) == sheets.COLUMNS and not any(row["correct"] for row in rows)
     assert rows[0]["context"].startswith("[Naloxone] reverses") and rows[0]["confidence"] == "0.970"
