@@ -7,6 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from vaner.annotation import queue
 from vaner.annotation.compiling import GUIDELINES, Wanted, compiled
 from vaner.annotation.instructions import Instructions
 from vaner.annotation.plan import Plan, check_folder
@@ -29,7 +30,6 @@ EPILOG = (
     "Status: 0; 2 for bad input or use; 3 where documents were rejected (rejected.jsonl); 130 and 143 after Ctrl-C and "
     "SIGTERM."
 )
-_QUEUE_FORMATS = ("brat", "pubtator")
 _NEEDED = ("instructions", "input", "output", "model")
 
 
@@ -105,7 +105,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SCORE",
         help="at the end, write documents with mentions below this confidence (0 to 1) for people to correct",
     )
-    add("--queue_format", choices=_QUEUE_FORMATS, default="brat", help="of these; default: %(default)s")
+    add("--queue_format", choices=tuple(queue.FORMATS), default="brat", help="of these; default: %(default)s")
     add(
         "--dry_run",
         action="store_true",
@@ -128,8 +128,6 @@ def run(args: argparse.Namespace) -> int:
     plan = _plan(args, output)
     status = corpus_run(args, _settings(args, plan), AnnotationSummary)
     if args.threshold is not None and status in (0, 3):
-        from vaner.annotation import queue
-
         notes(queue.write(output, args.threshold, args.queue_format))
     return status
 

@@ -87,9 +87,9 @@ def choose(spans: Spans, min_precision: float, confidence: float) -> Threshold:
     scores = spans.scores[order]
     ranks = _ranks(scores, n)
     starts, share = _starting_points(ranks, n, min_precision, 1 - confidence)
-    needed = _needed(min_precision, share)
-    if n < needed:
-        reason = f"{n} spans: too few, {needed} that are all right would be needed"
+    least = needed(min_precision, share)
+    if n < least:
+        reason = f"{n} spans: too few, {least} that are all right would be needed"
         return Threshold(None, reason, n, hits, spans.gold, hits, lower_bound(hits, n, 1 - share), 1.0)
     effects = np.array([design_effect(spans.right[order[:r]], spans.documents[order[:r]]) for r in ranks])
     right = np.cumsum(spans.right[order])[ranks - 1] / effects
@@ -147,14 +147,14 @@ def _starting_points(
     if not n:
         return [], error
     number = STARTS
-    while number > 1 and 2 * _needed(min_precision, error / number) >= n:
+    while number > 1 and 2 * needed(min_precision, error / number) >= n:
         number -= 1
-    first = min(2 * _needed(min_precision, error / number), n)
+    first = min(2 * needed(min_precision, error / number), n)
     wanted = np.floor(np.geomspace(first, n, number))
     starts = sorted({min(int(place), len(ranks) - 1) for place in np.searchsorted(ranks, wanted)})
     return starts, error / len(starts)
 
 
-def _needed(min_precision: float, error: float) -> int:
+def needed(min_precision: float, error: float) -> int:
     """The fewest spans that certify a precision, if all are right."""
     return math.ceil(math.log(error) / math.log(min_precision) - 1e-9)
