@@ -76,7 +76,10 @@ LIGHT = [
     "tagging.decode",
     "tagging.loading",
     "tagging.settings",
+    "annotation.annotator",
+    "annotation.compiling",
     "annotation.instructions",
+    "annotation.loading",
     "annotation.extracting",
     "annotation.drafting",
     "jobs.run",
@@ -86,6 +89,7 @@ LIGHT = [
     "annotation.report",
     "annotation.sheets",
     "annotation.merging",
+    "cli.annotate",
     "cli.annotate_merge",
     "cli.annotate_report",
     "cli.answers",
@@ -174,7 +178,7 @@ def test_decoding_and_scores_know_documents_only():
 
 def test_only_the_assemblers_know_the_model():
     users = {name for name, found in IMPORTS.items() if found & {"model", "tagging"}}
-    assert users <= {"__init__", "prompting", "tagging", "jobs", "training", "cli"}
+    assert users <= {"__init__", "prompting", "tagging", "jobs", "training", "annotation", "cli"}
 
 
 @pytest.mark.parametrize(
