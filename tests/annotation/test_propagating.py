@@ -34,6 +34,7 @@ def copies(text, *mentions, type="Disease"):
         ("breast cancer, breast\ncancer", "breast cancer", ["breast\ncancer"]),
         ("Fever. Breast. Cancer or breast. Cancer", "Fever", []),
         ("breast cancer. A breast. Cancer", "breast cancer", []),
+        ("breast cancer\n\nbreast\n\ncancer", "breast cancer", []),
         ("TNF-α but not TNF-β, TNF-α", "TNF-α", ["TNF-α"]),
         ("İ and İ", "İ", ["İ"]),
         ("fe\u00adver or fever", "fever", ["fe\u00adver"]),

@@ -117,6 +117,22 @@ def test_every_answer_of_the_grammar_can_be_read(text):
         assert not tokens.allows(llguidance, grammar.lark, "instead: other")
 
 
+def test_the_grammar_allows_nothing_else():
+    llguidance = pytest.importorskip("llguidance")
+    import tests.annotation.tokens as tokens
+
+    lark = question(TEXT, "breast cancer").grammar().lark
+    for answer in (
+        "instead: familial",
+        "instead: genes",
+        "instead: ",
+        "Yes",
+        "yes ",
+        "instead: breast cancer genes",
+    ):
+        assert tokens.allows(llguidance, lark, answer) == (answer == "instead: breast cancer genes"), answer
+
+
 # --- a model ---
 
 
