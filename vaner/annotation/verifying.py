@@ -29,7 +29,7 @@ NO_ROOM = "no room for the question"
 DECLINED = "the model refused"
 NOT_ITS_TYPE = "it does not know the type"
 # An answer may begin otherwise than the longest sensible one.
-_SLACK = 8
+_SLACK = 16
 
 
 @dataclass

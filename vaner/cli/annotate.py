@@ -18,7 +18,9 @@ from vaner.cli.options import add_input_format, add_on_error, input_format, note
 from vaner.cli.tagging_options import add_device, types_of
 from vaner.errors import VanerError
 from vaner.formats import check_reader, read
-from vaner.jobs.sources import ending
+from vaner.jobs import ranks
+from vaner.jobs.lock import locked
+from vaner.jobs.sources import WORK, ending
 from vaner.jobs.sources import plan as sources_of
 from vaner.report import Report
 from vaner.tagging.settings import TaggingSettings
@@ -122,10 +124,19 @@ def run(args: argparse.Namespace) -> int:
     planned = args.dry_run or args.show_prompt is not None
     if planned:
         with tempfile.TemporaryDirectory() as folder:
-            return _planned(args, _plan(args, Path(folder)))
+            plan, beside = _plan(args, Path(folder))
+            plan.write(beside)
+            return _planned(args, plan)
     check_corpus_run(args)
     output = Path(args.output)
-    plan = _plan(args, output)
+    plan, beside = _plan(args, output)
+    if ranks.first():
+        (output / WORK).mkdir(parents=True, exist_ok=True)
+        # A run that lives reads its plan: nobody writes another in its place.
+        with locked(output / WORK / "lock"):
+            if not args.overwrite:
+                check_folder(output, plan)
+            plan.write(beside)
     status = corpus_run(args, _settings(args, plan), AnnotationSummary)
     if args.threshold is not None and status in (0, 3):
         notes(queue.write(output, args.threshold, args.queue_format))
@@ -149,8 +160,8 @@ def _check(args: argparse.Namespace) -> None:
     check_reader(input_format(args))
 
 
-def _plan(args: argparse.Namespace, output: Path) -> Plan:
-    """What is to be done, written into the output folder."""
+def _plan(args: argparse.Namespace, output: Path) -> tuple[Plan, dict[str, str]]:
+    """What is to be done, and the files that lie beside the plan in the output folder."""
     # What names nothing is said before anything is made.
     sources_of(args.input, args.output, ending("jsonl"), gzip=args.gzip, verbatim=_verbatim(args))
     instructions = Instructions.load(args.instructions, args.guidelines)
@@ -165,11 +176,7 @@ def _plan(args: argparse.Namespace, output: Path) -> Plan:
         least_votes=args.least_votes,
         propagate=args.propagate,
     )
-    plan, beside = compiled(instructions, wanted, output)
-    if not args.overwrite:
-        check_folder(output, plan)
-    plan.write(beside)
-    return plan
+    return compiled(instructions, wanted, output)
 
 
 def _settings(args: argparse.Namespace, plan: Plan) -> TaggingSettings:
