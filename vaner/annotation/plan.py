@@ -166,7 +166,7 @@ class Plan:
         Args:
             beside: name of a file in the folder -> its text.
         """
-        for name, text in {**beside, FILE: _yaml(self.to_dict())}.items():
+        for name, text in {**beside, FILE: yaml_of(self.to_dict())}.items():
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.is_file() and path.read_bytes() == text.encode():
@@ -201,13 +201,9 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def _yaml(said: Mapping[str, Any]) -> str:
-    return yaml.safe_dump(dict(said), allow_unicode=True, sort_keys=False)
-
-
 def yaml_of(values: Mapping[str, Any]) -> str:
     """Values as a YAML file."""
-    return _yaml(values)
+    return yaml.safe_dump(dict(values), allow_unicode=True, sort_keys=False)
 
 
 def unique(names: Sequence[str]) -> list[str]:

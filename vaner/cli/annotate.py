@@ -138,7 +138,7 @@ def run(args: argparse.Namespace) -> int:
                 check_folder(output, plan)
             plan.write(beside)
     status = corpus_run(args, _settings(args, plan), AnnotationSummary)
-    if args.threshold is not None and status in (0, 3):
+    if args.threshold is not None and status in (0, 3) and ranks.first():
         notes(queue.write(output, args.threshold, args.queue_format))
     return status
 
