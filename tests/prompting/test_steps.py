@@ -139,9 +139,19 @@ def test_reasons_are_done_without():
     assert turns(cut.sender.backend.asked[1])[2][1] == "Aspirin | Chem"
 
 
+def test_a_reason_that_is_said_again_is_told_once():
+    asked = tagger(answering(reason="none\nAspirin | a drug\n none\n" * 30))
+    run(asked, "Aspirin.")
+    assert turns(asked.sender.backend.asked[1])[2][1] == "none\nAspirin | a drug"
+
+
 def test_reasons_that_leave_no_room_are_done_without():
     # The budget keeps reasons short; a tokenizer that counts them otherwise when they are read again does not.
-    asked = tagger(answering(reason="long " * 400), context=500, steps=["reason", "mark"])
+    asked = tagger(
+        answering(reason="".join(f"word{number} " for number in range(400))),
+        context=500,
+        steps=["reason", "mark"],
+    )
     assert found(run(asked, "Aspirin.")) == ["Aspirin/Chemical"]
     assert asked.counts["steps: marked without reasons"] == 1
 

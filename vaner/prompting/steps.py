@@ -99,7 +99,9 @@ class Conversation:
         self.found, self.why = None, why
 
     def _take_reasons(self, answer: Answer) -> None:
-        self._reasons = "" if answer.finish == REFUSAL else plain_lines(answer.text)
+        lines = [] if answer.finish == REFUSAL else plain_lines(answer.text).splitlines()
+        # Small models say the same line until they are cut off; said again it says nothing.
+        self._reasons = "\n".join(dict.fromkeys(lines))
         self.steps[REASONS_CUT] += answer.finish == CUT_OFF
         self.steps[WITHOUT_REASONS] += not self._reasons
 
