@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,7 +12,8 @@ from vaner.annotation.quotations import Place, find
 from vaner.annotation.statements import Guideline
 from vaner.errors import VanerError
 from vaner.files import sha256
-from vaner.prompting.retrieval.reading import Source, read
+from vaner.prompting.retrieval.passages import Piece, pieces_of
+from vaner.prompting.retrieval.reading import Source, files, read
 from vaner.report import Report
 
 FOLDER_VARIABLE = "VANER_GUIDELINES"
@@ -97,3 +98,18 @@ def at_hand(guidelines: Iterable[Guideline], where: Iterable[Path]) -> dict[str,
         if path is not None:
             found[one.name] = OpenGuideline(one, path, sha256(path))
     return found
+
+
+def passages(paths: Iterable[str | os.PathLike[str]], words: int, report: Report) -> Iterator[Piece]:
+    """The passages of guidelines, in order: whole sentences of at most ``words`` words, none twice.
+
+    Args:
+        paths: files and folders; Markdown, text, HTML, PDF and DOCX are read.
+        words: of a passage at most; a longer sentence is cut.
+        report: takes what was not read of a folder.
+
+    Raises:
+        VanerError: a path that does not exist, or a named file that cannot be read.
+    """
+    for source in read(files(paths, report), report):
+        yield from pieces_of(source, words, 0)

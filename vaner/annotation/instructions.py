@@ -17,9 +17,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from vaner.annotation.entries import Entries, Entry, entries
+from vaner.annotation.entries import ConflictEntry, Entries, Entry, TypeEntry, entries
 from vaner.annotation.guideline import FOLDER_VARIABLE, OpenGuideline, at_hand, folders
-from vaner.annotation.quotations import Place, digest, squeezed
+from vaner.annotation.places import Places
+from vaner.annotation.quotations import squeezed
 from vaner.annotation.statements import (
     Checks,
     Conflict,
@@ -79,7 +80,7 @@ class Instructions:
         """
         found = entries(read_yaml(path), str(path))
         opened = at_hand(found.guidelines.values(), folders(guidelines, path))
-        return _Verifier(found, opened, str(path)).instructions()
+        return _Maker(found, opened, str(path)).instructions()
 
     def wording(self, types: Sequence[str], how: str, unverified: bool = False) -> str:
         """What a prompt says of these types.
@@ -170,35 +171,34 @@ def _listed(mentions: Iterable[str]) -> str:
     return ", ".join(f'"{one}"' for one in mentions)
 
 
-class _Verifier:
-    """Makes statements of entries, each quotation looked up."""
+class _Maker:
+    """Makes instructions of what a person wrote."""
 
     def __init__(self, found: Entries, opened: Mapping[str, OpenGuideline], path: str) -> None:
         self.found, self.opened, self.path = found, opened, path
+        self.places = Places(found, opened)
         self.remarks: list[str] = []
 
     def instructions(self) -> Instructions:
         types = {name: self._type(entry) for name, entry in self.found.types.items()}
-        conflicts = tuple(
-            Conflict(
-                squeezed(one.about),
-                (self._statement(one.between[0]), self._statement(one.between[1])),
-                squeezed(one.follow),
-                one.types,
-            )
-            for one in self.found.conflicts
-        )
+        conflicts = tuple(map(self._conflict, self.found.conflicts))
         recorded = self.found.quotations
         guidelines = tuple(
             replace(one, sha256=recorded[name].sha256 if name in recorded else "")
             for name, one in self.found.guidelines.items()
         )
-        hash = _hash(self.found.corpus, types, conflicts, guidelines)
         return Instructions(
-            self.found.corpus, types, conflicts, guidelines, hash, Path(self.path), tuple(self.remarks), self.opened
-        )  # fmt: skip
+            self.found.corpus,
+            types,
+            conflicts,
+            guidelines,
+            _hash(self.found.corpus, types, conflicts, guidelines),
+            Path(self.path),
+            tuple(self.remarks),
+            self.opened,
+        )
 
-    def _type(self, entry: Any) -> TypeInstructions:
+    def _type(self, entry: TypeEntry) -> TypeInstructions:
         return TypeInstructions(
             definition=self._statement(entry.definition) if entry.definition else None,
             mark=tuple(map(self._statement, entry.mark)),
@@ -209,15 +209,21 @@ class _Verifier:
             checks=entry.checks,
         )
 
+    def _conflict(self, entry: ConflictEntry) -> Conflict:
+        one, other = map(self._statement, entry.between)
+        return Conflict(squeezed(entry.about), (one, other), squeezed(entry.follow), entry.types)
+
     def _statement(self, entry: Entry) -> Statement:
         said = squeezed(entry.text or entry.quote)
-        if not entry.quote:
+        standing = self.places.of(entry)
+        if standing is None:
             return Statement(said)
-        name = self._guideline(entry)
-        place = self._place(entry, name)
-        verified = entry.verified and place is not None
-        start, end, page = (place.start, place.end, place.page) if place else (0, 0, None)
-        return Statement(said, squeezed(entry.quote), name, start, end, page, verified)
+        quote, name, place = squeezed(entry.quote), standing.guideline, standing.place
+        if place is None:
+            if entry.verified:
+                self.remarks.append(standing.why)
+            return Statement(said, quote, name)
+        return Statement(said, quote, name, place.start, place.end, place.page, entry.verified)
 
     def _example(self, entry: Entry, counter: bool = False) -> Example:
         one = self._statement(entry)
@@ -225,37 +231,12 @@ class _Verifier:
         mentions = tuple(map(squeezed, given))
         at = 0
         for mention in mentions:
-            if (at := one.text.find(mention, at)) < 0:
+            if (start := one.text.find(mention, at)) < 0:
                 raise entry.where.under("mentions").wrong(
                     f"{mention!r} is not in its text, in this order; correct one of them"
                 )
-        return Example(**asdict(one), mentions=mentions)
-
-    def _guideline(self, entry: Entry) -> str:
-        """The name of the guideline that an entry quotes: as it says, else the first."""
-        known = self.found.guidelines
-        if not known:
-            raise entry.where.under("quote").wrong("quotes no file; name it under guidelines:")
-        if entry.guideline and entry.guideline not in known:
-            hint = near(entry.guideline, known) or f"known: {', '.join(known)}"
-            raise entry.where.under("from").wrong(f"unknown guideline {entry.guideline!r}; {hint}")
-        return entry.guideline or next(iter(known))
-
-    def _place(self, entry: Entry, name: str) -> Place | None:
-        opened, recorded = self.opened.get(name), self.found.quotations.get(name)
-        if recorded is not None and (opened is None or opened.sha256 == recorded.sha256):
-            if (known := recorded.places.get(digest(entry.quote))) is not None:
-                return Place(known[0], known[1], page=known[2])
-        if opened is None:
-            why = f"was not verified: {self.found.guidelines[name].file} is not at hand"
-            self.remarks.append(str(entry.where.under("quote").wrong(why)))
-            return None
-        place = opened.place(entry.quote)
-        if place is None:
-            self.remarks.append(
-                str(entry.where.under("quote").wrong(f"does not stand in {opened.path.name}"))
-            )
-        return place
+            at = start + 1  # one may lie within another
+        return Example(**vars(one), mentions=mentions)
 
 
 def _hash(

@@ -49,3 +49,24 @@ def find(quote: str, text: str) -> Place | None:
         return Place(start, start + len(quote.strip()))
     found = re.search(r"\s+".join(map(re.escape, words)), text)
     return Place(found.start(), found.end(), exact=False) if found else None
+
+
+def departs(quote: str, text: str) -> str:
+    """Where a quotation that does not stand in a text departs from it: ``behind 'a b' it has 'c', not 'd'``."""
+    words = squeezed(quote).split(" ")
+    if found := re.search(r"\s+".join(map(re.escape, words)), text, re.IGNORECASE):
+        return f"it has other capitals: {squeezed(found[0])[:60]!r}"
+    best: tuple[int, int] | None = None
+    low, high = 0, len(words)
+    # Where more words stand, fewer do too.
+    while low < high:
+        middle = (low + high + 1) // 2
+        if (place := find(" ".join(words[:middle]), text)) is not None:
+            low, best = middle, (place.start, place.end)
+        else:
+            high = middle - 1
+    if best is None:
+        return f"not even its first word, {words[0][:40]!r}"
+    there = squeezed(text[best[1] : best[1] + 60])[:30]
+    before, here = " ".join(words[max(0, low - 4) : low]), " ".join(words[low:])[:30]
+    return f"behind {before!r} it has {there!r}, not {here!r}"

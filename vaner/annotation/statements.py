@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 
@@ -54,6 +55,18 @@ class Checks:
     without_trailing: tuple[str, ...] = ()
     most_words: int = 0
     pattern_never: tuple[str, ...] = ()
+
+    def broken(self, mention: str) -> tuple[str, ...]:
+        """Which of these a mention breaks, by their names; empty where none. Words are what white space parts."""
+        words = mention.casefold().split()
+        said = {
+            "never": " ".join(words) in _folded(self.never),
+            "without_leading": words[:1] != [] and words[0] in _folded(self.without_leading),
+            "without_trailing": words[:1] != [] and words[-1] in _folded(self.without_trailing),
+            "most_words": 0 < self.most_words < len(words),
+            "pattern_never": any(re.search(pattern, mention) for pattern in self.pattern_never),
+        }
+        return tuple(name for name, broken in said.items() if broken)
 
 
 @dataclass(frozen=True)
@@ -117,3 +130,7 @@ class Guideline:
     begins: str = ""
     ends: str = ""
     whole: bool = True
+
+
+def _folded(names: tuple[str, ...]) -> set[str]:
+    return {" ".join(name.casefold().split()) for name in names}

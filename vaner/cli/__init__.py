@@ -27,6 +27,7 @@ COMMANDS = (
     "corpora",
     "doctor",
     "evaluate",
+    "guideline",
     "kb",
     "merge",
     "predict",

@@ -24,7 +24,7 @@ from vaner.files import replacing_text, sha256
 from vaner.progress import progress
 from vaner.prompting.embedding import MINILM
 from vaner.prompting.retrieval import Retrieved
-from vaner.prompting.retrieval.reading import files, read
+from vaner.prompting.retrieval.reading import Source, files, read
 from vaner.prompting.retrieval.search import Search
 from vaner.prompting.unit import Unit, plain
 from vaner.report import Report
@@ -154,6 +154,15 @@ def cut(text: str, words: int, overlap: int) -> list[tuple[int, int]]:
     return found
 
 
+def pieces_of(source: Source, words: int, overlap: int) -> list[Piece]:
+    """The passages of a document, as `cut` cuts them, in order."""
+    found = []
+    for start, end in cut(source.text, words, overlap):
+        on = (bisect_right(source.pages, start), bisect_left(source.pages, end))
+        found.append(Piece(source.file, start, end, source.text[start:end], on if source.pages else None))
+    return found
+
+
 def _kept_pieces(
     paths: Sequence[str | os.PathLike[str]], words: int, overlap: int
 ) -> tuple[list[Piece], list[str]]:
@@ -170,10 +179,7 @@ def _kept_pieces(
         inside = Report()
         with replacing_text(folder / "pieces.jsonl") as file:
             for source in read(progress(named, "reading documents"), inside):
-                for start, end in cut(source.text, words, overlap):
-                    on = (bisect_right(source.pages, start), bisect_left(source.pages, end))
-                    pages = on if source.pages else None
-                    piece = Piece(source.file, start, end, source.text[start:end], pages)
+                for piece in pieces_of(source, words, overlap):
                     file.write(json.dumps(asdict(piece), ensure_ascii=False) + "\n")
         return {"said": inside.summary()}
 
