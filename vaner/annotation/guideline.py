@@ -45,9 +45,9 @@ class OpenGuideline:
             (self._source,) = read([(self.path.name, self.path, True)], Report())
         return self._source
 
-    def place(self, quote: str) -> Place | None:
-        """Where a quotation stands in it; None where it does not."""
-        found = find(quote, self.source.text)
+    def place(self, quote: str, start: int = 0) -> Place | None:
+        """Where a quotation stands in it, from ``start`` on; None where it does not."""
+        found = find(quote, self.source.text, start)
         if found is None or not self.source.pages:
             return found
         return replace(found, page=bisect_right(self.source.pages, found.start))
@@ -64,12 +64,12 @@ class OpenGuideline:
         return text[start:end].strip()
 
     def _at(self, key: str, words: str, start: int) -> int:
-        place = find(words, self.source.text[start:])
+        place = find(words, self.source.text, start)
         if place is None:
             raise VanerError(
                 f"{self.path}: {words[:60]!r} is not in it; correct {key} of guideline {self.guideline.name}"
             )
-        return start + place.start
+        return place.start
 
 
 def folders(folder: str | os.PathLike[str] | None, instructions: str | os.PathLike[str]) -> tuple[Path, ...]:

@@ -19,7 +19,7 @@ from typing import Any
 
 from vaner.annotation.entries import ConflictEntry, Entries, Entry, TypeEntry, entries
 from vaner.annotation.guideline import FOLDER_VARIABLE, OpenGuideline, at_hand, folders
-from vaner.annotation.places import Places
+from vaner.annotation.places import Places, Standing
 from vaner.annotation.quotations import squeezed
 from vaner.annotation.statements import (
     Checks,
@@ -177,7 +177,7 @@ class _Maker:
     def __init__(self, found: Entries, opened: Mapping[str, OpenGuideline], path: str) -> None:
         self.found, self.opened, self.path = found, opened, path
         self.places = Places(found, opened)
-        self.remarks: list[str] = []
+        self.standings: list[Standing] = []
 
     def instructions(self) -> Instructions:
         types = {name: self._type(entry) for name, entry in self.found.types.items()}
@@ -194,7 +194,7 @@ class _Maker:
             guidelines,
             _hash(self.found.corpus, types, conflicts, guidelines),
             Path(self.path),
-            tuple(self.remarks),
+            tuple(self.places.wrong(self.standings)),
             self.opened,
         )
 
@@ -218,10 +218,9 @@ class _Maker:
         standing = self.places.of(entry)
         if standing is None:
             return Statement(said)
+        self.standings.append(standing)
         quote, name, place = squeezed(entry.quote), standing.guideline, standing.place
         if place is None:
-            if entry.verified:
-                self.remarks.append(standing.why)
             return Statement(said, quote, name)
         return Statement(said, quote, name, place.start, place.end, place.page, entry.verified)
 

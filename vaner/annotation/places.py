@@ -1,4 +1,4 @@
-"""In: what a person wrote, guidelines at hand, a record of places. Out: where each quotation stands, or why it does not.
+"""In: what a person wrote, guidelines at hand, a record of places. Out: where each quotation stands, or why not.
 
 The record is the last key of a file of instructions, ``quotations:``. It is a machine's: `recorded` writes it, and
 touches nothing before or behind it.
@@ -7,7 +7,8 @@ touches nothing before or behind it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import yaml
@@ -16,6 +17,7 @@ from vaner.annotation.entries import Entries, Entry
 from vaner.annotation.guideline import OpenGuideline
 from vaner.annotation.quotations import Place, departs, digest
 from vaner.errors import VanerError, near
+from vaner.prompting.keys import Where
 
 VERBATIM, SPACED, RECORDED, NOT_THERE, NOT_AT_HAND = (
     "word for word",
@@ -36,7 +38,7 @@ class Standing:
         guideline: the name of what it quotes.
         place: where it stands; None where it does not, or nobody can say.
         how: VERBATIM, SPACED, RECORDED, NOT_THERE or NOT_AT_HAND.
-        why: what to tell a person where there is no place; names file and key.
+        why: how the guideline goes on where the quotation does not stand.
     """
 
     entry: Entry
@@ -71,20 +73,40 @@ class Places:
         if recorded is not None and (opened is None or not self.afresh and opened.sha256 == recorded.sha256):
             if (known := recorded.places.get(digest(entry.quote))) is not None:
                 return Standing(entry, name, Place(known[0], known[1], page=known[2]), RECORDED)
-        where = entry.where.under("quote")
         if opened is None:
-            file = self.found.guidelines[name].file
-            why = f"cannot be verified, for {file} is not at hand; name its folder (--guidelines FOLDER)"
-            return Standing(entry, name, None, NOT_AT_HAND, str(where.wrong(why)))
+            return Standing(entry, name, None, NOT_AT_HAND)
         place = opened.place(entry.quote)
         if place is None:
-            why = f"does not stand in {opened.path.name} ({departs(entry.quote, opened.source.text)})"
-            return Standing(entry, name, None, NOT_THERE, str(where.wrong(why)))
+            return Standing(entry, name, None, NOT_THERE, departs(entry.quote, opened.source.text))
         return Standing(entry, name, place, VERBATIM if place.exact else SPACED)
 
     def all(self) -> list[Standing]:
         """What became of every quotation of the file, in its order."""
         return [standing for entry in statements(self.found) if (standing := self.of(entry)) is not None]
+
+    def wrong(self, standings: Iterable[Standing]) -> list[str]:
+        """What to tell a person: a line for each quotation that does not stand, one for each guideline not at hand.
+
+        Of statements that a person holds back (``verified: false``) nothing is told.
+        """
+        lines, absent = [], Counter[str]()
+        first: dict[str, Where] = {}
+        for one in standings:
+            where = one.entry.where.under("quote")
+            if not one.entry.verified:
+                continue
+            if one.how == NOT_THERE:
+                file = self.opened[one.guideline].path.name
+                lines.append(str(where.wrong(f"does not stand in {file} ({one.why}); correct it")))
+            elif one.how == NOT_AT_HAND:
+                absent[one.guideline] += 1
+                first.setdefault(one.guideline, where)
+        for name, number in absent.items():
+            file = self.found.guidelines[name].file
+            them = "it" if number == 1 else f"it and {number - 1} more of {name}"
+            why = f"is not verified, for {file} is not at hand; name the folder for {them} (--guidelines FOLDER)"
+            lines.append(str(first[name].wrong(why)))
+        return lines
 
     def _guideline(self, entry: Entry) -> str:
         """The name of the guideline that an entry quotes: as it says, else the first."""

@@ -40,14 +40,14 @@ def digest(quote: str) -> str:
     return hashlib.sha256(squeezed(quote).encode()).hexdigest()[:12]
 
 
-def find(quote: str, text: str) -> Place | None:
-    """The first place where it stands as it is, else the first up to runs of white space; None where neither."""
+def find(quote: str, text: str, start: int = 0) -> Place | None:
+    """The first place from ``start`` on where it stands as it is, else up to runs of white space; or None."""
     words = squeezed(quote).split(" ")
     if words == [""]:
         return None
-    if (start := text.find(quote.strip())) >= 0:
-        return Place(start, start + len(quote.strip()))
-    found = re.search(r"\s+".join(map(re.escape, words)), text)
+    if (at := text.find(quote.strip(), start)) >= 0:
+        return Place(at, at + len(quote.strip()))
+    found = re.compile(r"\s+".join(map(re.escape, words))).search(text, start)
     return Place(found.start(), found.end(), exact=False) if found else None
 
 

@@ -41,11 +41,12 @@ class Example(Statement):
 
 @dataclass(frozen=True)
 class Checks:
-    """What a machine can hold a mention to. Names and words are compared without regard to capitals.
+    """What a machine can hold a mention to.
 
     Attributes:
-        never: names that are not marked.
-        without_leading, without_trailing: words that neither begin nor end a mention.
+        never: names that are not marked, whatever their capitals.
+        without_leading, without_trailing: words that neither begin nor end a mention, with the capitals that they are
+            written with: ``a`` is not the A of ``A. nidulans``.
         most_words: of a mention; 0 for no limit.
         pattern_never: regular expressions (``re``); a mention in which one is found is none.
     """
@@ -58,11 +59,11 @@ class Checks:
 
     def broken(self, mention: str) -> tuple[str, ...]:
         """Which of these a mention breaks, by their names; empty where none. Words are what white space parts."""
-        words = mention.casefold().split()
+        words = mention.split()
         said = {
-            "never": " ".join(words) in _folded(self.never),
-            "without_leading": words[:1] != [] and words[0] in _folded(self.without_leading),
-            "without_trailing": words[:1] != [] and words[-1] in _folded(self.without_trailing),
+            "never": " ".join(words).casefold() in _folded(self.never),
+            "without_leading": words[:1] != [] and words[0] in self.without_leading,
+            "without_trailing": words[:1] != [] and words[-1] in self.without_trailing,
             "most_words": 0 < self.most_words < len(words),
             "pattern_never": any(re.search(pattern, mention) for pattern in self.pattern_never),
         }

@@ -104,6 +104,16 @@ def opened(settings: PromptSettings) -> tuple[Prompter, Sender]:
     Raises:
         VanerError, FileNotFoundError: something that the settings name cannot be had.
     """
+    sender = opened_sender(settings)
+    return prompter(settings, sender.backend), sender
+
+
+def opened_sender(settings: PromptSettings) -> Sender:
+    """What has prompts answered, and keeps the answers.
+
+    Raises:
+        VanerError, FileNotFoundError: the backend's model or the store cannot be had.
+    """
     store: RequestStore | None = None
     if settings.store is not None:
         if settings.store == str(default_store()):
@@ -117,7 +127,7 @@ def opened(settings: PromptSettings) -> tuple[Prompter, Sender]:
         backend = opened_backend(settings.backend, store)
         if store is not None:
             backend = Remembered(backend, name, store)
-    return prompter(settings, backend), Sender(backend, store)
+    return Sender(backend, store)
 
 
 def price_of(settings: PromptSettings) -> Price | None:
