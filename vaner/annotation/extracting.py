@@ -41,6 +41,7 @@ NO_STATEMENT = "statement without a known type, a known kind, or a text"
 NO_MENTION = "mention that its example lacks"
 TWICE = "statement said twice"
 UNVERIFIED = "quotation that is not in the guideline"
+REWRITTEN = "quotation with other signs or capitals; the guideline's own words are taken"
 NO_CONFLICT = "conflict that names no two statements"
 NOT_COMPARED = "type whose statements were not compared"
 
@@ -52,13 +53,30 @@ You turn an annotation guideline into short instructions for people who mark nam
 You are given a passage of the guideline. List what it says of these types:
 {types}
 Write a JSON object and nothing else:
-{{"statements": [{{"type": "{type}", "kind": "mark", "text": "...", "quote": "...", "mentions": []}}]}}
-type: one of {names}.
-kind: one of {kinds}.
-text: the rule, in a few words of your own; of an example, its text.
-quote: the words of the passage that say so, at most 30, copied letter by letter.
+{{"statements": [{{"quote": "...", "type": "...", "kind": "...", "text": "...", "mentions": []}}]}}
+quote: words of the passage, at most 30, copied letter by letter.
+type: the type that they are about, one of {names}.
+kind: what they say, one of {kinds}.
+text: the rule that they give, in a few words of your own; of an example, its text.
 mentions: for examples only; words of its text.
 If the passage says nothing of the types, write {{"statements": []}}."""
+
+# Shown as a turn before the passage: small models copy what an answer looks like rather than follow its description.
+_EXAMPLE_PASSAGE = """\
+Plant: the names of species are annotated, e.g. "oak". Parts of a plant (leaf, root) are not. Articles do not belong to
+the name: in "the white oak" only "white oak" is marked."""
+_EXAMPLE_ANSWER = {
+    "statements": [
+        {"quote": "the names of species are annotated", "type": "Plant", "kind": "mark", "text": "names of species",
+         "mentions": []},
+        {"quote": "Parts of a plant (leaf, root) are not", "type": "Plant", "kind": "leave",
+         "text": "parts of a plant (leaf, root)", "mentions": []},
+        {"quote": "Articles do not belong to the name", "type": "Plant", "kind": "boundaries",
+         "text": "leave out the article", "mentions": []},
+        {"quote": "in \"the white oak\" only \"white oak\" is marked", "type": "Plant", "kind": "examples",
+         "text": "the white oak", "mentions": ["white oak"]},
+    ]
+}  # fmt: skip
 
 _COMPARE = """\
 These are statements of one annotation guideline on the type {type}, with their numbers.
@@ -156,14 +174,13 @@ class Extractor:
         requests = []
         for type, some in by_type.items():
             lines = "\n".join(f"{n}. ({one.kind}) {one.text}" for n, one in enumerate(some, 1))
-            requests.append(self._request(_COMPARE.format(type=type), lines, _CONFLICTS))
+            messages = (Message("system", _COMPARE.format(type=type)), Message("user", lines))
+            requests.append(self._request(messages, _CONFLICTS))
         found: list[DraftConflict] = []
         for number, outcome in self._answers(requests, "comparing statements", NOT_COMPARED):
             type, some = list(by_type.items())[number]
             for values in self._objects(outcome, "conflicts", type):
-                numbers = sorted(
-                    {n for n in (values.get("first"), values.get("second")) if _is_one_of(n, some)}
-                )
+                numbers = _numbers((values.get("first"), values.get("second")), len(some))
                 if len(numbers) != 2:
                     self.report.warn(NO_CONFLICT, f"{type}: {json.dumps(values)[:100]}")
                     continue
@@ -179,15 +196,18 @@ class Extractor:
     ) -> Iterator[tuple[OpenGuideline, Piece, Request | Failure]]:
         defined = "\n".join(f"- {type}{f': {line}' if line else ''}" for type, line in self.types.items())
         kinds = "; ".join(f"{kind} ({said})" for kind, said in KINDS.items())
-        names = ", ".join(self.types)
-        system = _ASK.format(types=defined, type=next(iter(self.types)), names=names, kinds=kinds)
+        system = _ASK.format(types=defined, names=", ".join(self.types), kinds=kinds)
+        shown = (
+            Message("system", system),
+            Message("user", _EXAMPLE_PASSAGE),
+            Message("assistant", json.dumps(_EXAMPLE_ANSWER)),
+        )
         schema = _statements_schema(list(self.types))
         for guideline in guidelines:
             for piece in pieces_of(guideline.source, self.words, 0):
-                yield guideline, piece, self._request(system, piece.text, schema)
+                yield guideline, piece, self._request((*shown, Message("user", piece.text)), schema)
 
-    def _request(self, system: str, user: str, schema: dict[str, Any]) -> Request | Failure:
-        messages = (Message("system", system), Message("user", user))
+    def _request(self, messages: tuple[Message, ...], schema: dict[str, Any]) -> Request | Failure:
         room, context = self.most_tokens, self.sender.backend.context
         if context is not None:
             room = min(room, context - self.sender.backend.count_prompt(messages))
@@ -241,7 +261,13 @@ class Extractor:
             return None
         place = self._place(quote, guideline, piece)
         if quote and place is None:
-            self.report.warn(UNVERIFIED, f"{where}: {quote[:100]!r}")
+            # Models write straight quotation marks for curly ones, and leave Markdown's signs out.
+            if (place := guideline.place_of_words(quote, piece.start)) is not None and place.end <= piece.end:
+                self.report.warn(REWRITTEN, f"{where}: {quote[:100]!r}")
+                quote = squeezed(guideline.source.text[place.start : place.end])
+            else:
+                place = None
+                self.report.warn(UNVERIFIED, f"{where}: {quote[:100]!r}")
         draft = Draft(type, kind, text or quote, quote, guideline.guideline.name, place)
         return replace(draft, mentions=self._mentions(values, draft, where)) if kind in _EXAMPLES else draft
 
@@ -328,8 +354,9 @@ _UNWRITABLE = re.compile("[\ud800-\udfff\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f\uff
 _INNERMOST = re.compile(r'\{(?:[^{}"]|"(?:[^"\\]|\\.)*")*\}')
 
 
-def _is_one_of(number: Any, some: Sequence[Draft]) -> bool:
-    return type(number) is int and 1 <= number <= len(some)
+def _numbers(given: Sequence[Any], most: int) -> list[int]:
+    """Whole numbers from 1 to ``most`` among what was given, in order, each once."""
+    return sorted({n for n in given if type(n) is int and 1 <= n <= most})
 
 
 def _text(value: Any) -> str:
@@ -345,13 +372,13 @@ def _plain(text: str) -> str:
 def _statements_schema(types: list[str]) -> dict[str, Any]:
     text = {"type": "string", "maxLength": 400}
     item = {
+        "quote": text,
         "type": {"type": "string", "enum": types},
         "kind": {"type": "string", "enum": list(KINDS)},
         "text": text,
-        "quote": text,
         "mentions": {"type": "array", "items": text, "maxItems": 8},
     }
-    return _listed("statements", item, ["type", "kind", "text", "quote"])
+    return _listed("statements", item, ["quote", "type", "kind", "text"])
 
 
 def _listed(name: str, item: dict[str, Any], required: list[str]) -> dict[str, Any]:

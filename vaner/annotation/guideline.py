@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from vaner.annotation.quotations import Place, find
+from vaner.annotation.quotations import Place, find, find_words
 from vaner.annotation.statements import Guideline
 from vaner.errors import VanerError
 from vaner.files import sha256
@@ -47,7 +47,13 @@ class OpenGuideline:
 
     def place(self, quote: str, start: int = 0) -> Place | None:
         """Where a quotation stands in it, from ``start`` on; None where it does not."""
-        found = find(quote, self.source.text, start)
+        return self._paged(find(quote, self.source.text, start))
+
+    def place_of_words(self, quote: str, start: int = 0) -> Place | None:
+        """Where the words of a quotation stand, whatever signs are between them; None where they do not."""
+        return self._paged(find_words(quote, self.source.text, start))
+
+    def _paged(self, found: Place | None) -> Place | None:
         if found is None or not self.source.pages:
             return found
         return replace(found, page=bisect_right(self.source.pages, found.start))

@@ -109,7 +109,9 @@ class Instructions:
         decided = [
             one.follow
             for one in self.conflicts
-            if one.follow and not (one.types and not set(one.types) & {*types})
+            if one.follow
+            and _concerns(one.types, types)
+            and (unverified or all(statement.verified for statement in one.between))
         ]
         if decided:
             said.append("\n".join(["Where the guideline differs:", *(f"- {one}" for one in decided)]))
@@ -121,9 +123,7 @@ class Instructions:
         Raises:
             VanerError: one is not at hand, or is another than the one that was quoted.
         """
-        told = [
-            one for one in self.guidelines if one.whole and not (one.types and not set(one.types) & {*types})
-        ]
+        told = [one for one in self.guidelines if one.whole and _concerns(one.types, types)]
         if not told:
             raise VanerError(f"{self.path}: guidelines: none may be said whole; use the short list")
         for one in told:
@@ -138,6 +138,11 @@ class Instructions:
                     f"verify again: python -m vaner guideline check {self.path} --write"
                 )
         return [self._open[one.name] for one in told]
+
+
+def _concerns(own: Sequence[str], asked: Sequence[str]) -> bool:
+    """Whether something is said of one of the types that are asked; where it names none, it is of all."""
+    return not own or not set(own).isdisjoint(asked)
 
 
 def _short(type: str, said: TypeInstructions, unverified: bool) -> str:

@@ -109,13 +109,15 @@ class Places:
         return lines
 
     def _guideline(self, entry: Entry) -> str:
-        """The name of the guideline that an entry quotes: as it says, else the first."""
+        """The name of the guideline that an entry quotes; where there is one only it need not say."""
         known = self.found.guidelines
         if not known:
             raise entry.where.under("quote").wrong("quotes no file; name it under guidelines:")
         if entry.guideline and entry.guideline not in known:
             hint = near(entry.guideline, known) or f"known: {', '.join(known)}"
             raise entry.where.under("from").wrong(f"unknown guideline {entry.guideline!r}; {hint}")
+        if not entry.guideline and len(known) > 1:
+            raise entry.where.under("from").wrong(f"is missing: say which it quotes, {' or '.join(known)}")
         return entry.guideline or next(iter(known))
 
 

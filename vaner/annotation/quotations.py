@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 # Runs of these are one; what Python's \s takes for white space, with the no-break space that DOCX and HTML have.
 _SPACE = re.compile(r"\s+")
+_WORDS = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,16 @@ def find(quote: str, text: str, start: int = 0) -> Place | None:
     if (at := text.find(quote.strip(), start)) >= 0:
         return Place(at, at + len(quote.strip()))
     found = re.compile(r"\s+".join(map(re.escape, words))).search(text, start)
+    return Place(found.start(), found.end(), exact=False) if found else None
+
+
+def find_words(quote: str, text: str, start: int = 0) -> Place | None:
+    """The first place from ``start`` on with the words of a quotation, whatever their signs and capitals."""
+    words = _WORDS.findall(quote)
+    if not words:
+        return None
+    pattern = r"(?<!\w)" + r"[\W_]{1,12}?".join(map(re.escape, words)) + r"(?!\w)"
+    found = re.compile(pattern, re.IGNORECASE).search(text, start)
     return Place(found.start(), found.end(), exact=False) if found else None
 
 

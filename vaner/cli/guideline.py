@@ -241,5 +241,5 @@ def _checked(path: str, guidelines: str | None, write: bool) -> Iterator[str]:
     how = Counter(one.how for one in standings)
     said = ", ".join(f"{number} {name}" for name, number in how.items()) or "none"
     without = sum(not entry.quote for entry in statements(found))
-    held = f"; {without} statements without one" if without else ""
+    held = f"; {without} statement{'' if without == 1 else 's'} without one" if without else ""
     print(f"{path}: {len(standings)} quotations: {said}{held}; hash {instructions.hash[:12]}")
