@@ -77,3 +77,26 @@ def test_every_quotation_of_a_committed_file_stands(path):
     assert found.hash == Instructions.load(path, path.parent).hash
     if any(one.whole for one in found.guidelines):
         assert len(found.wording(list(found.types), "full")) > 1000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name, corpus, most, of",
+    [
+        ("ncbi-disease", "ncbi-disease", 2, 5134),
+        ("bc5cdr", "bc5cdr", 4, 9385),
+        ("s800", "s800", 0, 2557),
+        ("tmvar", "tmvar3", 1, 880),
+        ("e3c", "e3c", 0, 437),
+    ],
+)
+def test_checks_refuse_hardly_any_gold_mention_of_a_train_split(name, corpus, most, of, corpora_root):
+    found = Instructions.load(ROOT / "configs" / "guidelines" / f"{name}.yaml")
+    gold = [
+        (span.type, span.text)
+        for document in read_registry()[corpus].documents("train", corpora_root)
+        for span in document.spans
+        if span.type in found.types
+    ]
+    broken = [text for type, text in gold if found.types[type].checks.broken(text)]
+    assert (len(broken), len(gold)) == (most, of), broken
