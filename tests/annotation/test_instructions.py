@@ -184,7 +184,10 @@ def test_the_hash_is_of_what_is_said_and_not_of_the_layout(load, tmp_path):
     assert load(CONTENT + "notes: mine\n").hash == found.hash
     (tmp_path / "g.md").write_text("Moved.\n" + GUIDELINE, encoding="utf-8")
     moved = load()
-    assert moved.types["Gene"].mark[0].start == found.types["Gene"].mark[0].start + 7 and moved.hash == found.hash
+    assert (
+        moved.types["Gene"].mark[0].start == found.types["Gene"].mark[0].start + 7
+        and moved.hash == found.hash
+    )
     assert load(CONTENT.replace("Take the shortest", "Take  the\n        shortest")).hash == found.hash
 
 
