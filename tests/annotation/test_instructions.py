@@ -169,7 +169,7 @@ def test_without_the_guideline_the_record_holds(load, tmp_path):
 # --- hash ---
 
 
-def test_the_hash_is_of_what_is_said_and_not_of_the_layout(load):
+def test_the_hash_is_of_what_is_said_and_not_of_the_layout(load, tmp_path):
     found = load()
     layout = yaml.safe_dump(yaml.safe_load(CONTENT), sort_keys=False, width=20, default_flow_style=False)
     assert load("# A comment.\n" + layout).hash == found.hash
@@ -182,6 +182,12 @@ def test_the_hash_is_of_what_is_said_and_not_of_the_layout(load):
         == found.hash
     )
     assert load(CONTENT + "notes: mine\n").hash == found.hash
+    (tmp_path / "g.md").write_text("Moved.\n" + GUIDELINE, encoding="utf-8")
+    moved = load()
+    assert (
+        moved.types["Gene"].mark[0].start == found.types["Gene"].mark[0].start + 7
+        and moved.hash == found.hash
+    )
     assert load(CONTENT.replace("Take the shortest", "Take  the\n        shortest")).hash == found.hash
 
 
