@@ -175,7 +175,7 @@ def _trained_on(args: argparse.Namespace, documents: Sequence[Document]) -> set[
     known = unloaded(args.teacher)
     if known is None:
         raise VanerError(
-            f"--teacher {args.teacher}: what it was trained on cannot be told; name a folder, a shipped model, kb:INDEX "
+            f"--teacher {args.teacher}: what it was trained on cannot be told; name a folder, shipped model, kb:INDEX "
             "or prompt:FILE"
         )
     registry = read_registry()

@@ -37,7 +37,8 @@ def make_run(
     write(folder / "a.jsonl", documents, "jsonl")
     store = Store(folder)
     record.save(
-        folder / ".vaner" / "run.json", {"settings": {"types": list(types) if types else None}, "models": {}}
+        folder / ".vaner" / "run.json",
+        {"settings": {"types": list(types) if types else None}, "files": {"output_format": "jsonl"}},
     )
     store.begin("a.pubtator", {})
     for number, one in enumerate(counts):

@@ -92,13 +92,18 @@ def load(
     """
     name = name or Path(os.path.abspath(path)).name if path != "-" else "stdin"
     if not is_run(path):
-        documents = _by_id(path, [(path, format)], on_error, report)
+        documents = _by_id(path, [path], format, on_error, report)
+        if not documents:
+            raise VanerError(f"{path}: holds no document; name a file or folder that does")
         return Annotated(name, documents, types=_asked(documents.values()))
     folder = Path(path)
     outputs, counts, seconds = _recorded(folder)
     made = record.load(folder / WORK / "run.json")
     named = made.get("settings", {}).get("types")
-    documents = _by_id(path, [(str(folder / output), format) for output in outputs], on_error, report)
+    if format == "auto":
+        # An output without a document shows no format.
+        format = made.get("files", {}).get("output_format", format)
+    documents = _by_id(path, [str(folder / output) for output in outputs], format, on_error, report)
     types = frozenset(named) if named else _asked(documents.values())
     return Annotated(name, documents, _rejected(folder), types, counts, seconds)
 
@@ -158,17 +163,17 @@ def _rejected(folder: Path) -> frozenset[str]:
     return frozenset(id for id in found if id is not None)
 
 
-def _by_id(path: str, files: Iterable[tuple[str, str]], on_error: str, report: Report) -> dict[str, Document]:
+def _by_id(
+    path: str, files: Iterable[str], format: str, on_error: str, report: Report
+) -> dict[str, Document]:
     found: dict[str, Document] = {}
-    for file, format in files:
+    for file in files:
         for document in read(file, format, on_error=on_error, report=report):
             if document.id in found:
                 raise VanerError(
                     f"{path}: two documents have the id {document.id!r}; give each its own, or name one file"
                 )
             found[document.id] = document
-    if not found:
-        raise VanerError(f"{path}: holds no document; name a file or folder that does")
     return found
 
 
