@@ -100,9 +100,6 @@ def load(
     outputs, counts, seconds = _recorded(folder)
     made = record.load(folder / WORK / "run.json")
     named = made.get("settings", {}).get("types")
-    if format == "auto":
-        # An output without a document shows no format.
-        format = made.get("files", {}).get("output_format", format)
     documents = _by_id(path, [str(folder / output) for output in outputs], format, on_error, report)
     types = frozenset(named) if named else _asked(documents.values())
     return Annotated(name, documents, _rejected(folder), types, counts, seconds)
@@ -134,6 +131,7 @@ def annotation(document: Document) -> dict[str, Any]:
 def _recorded(folder: Path) -> tuple[list[str], Counter[str], float]:
     """A run's output files, what was counted, and the seconds that it took."""
     outputs: dict[str, str] = {}
+    empty: set[str] = set()
     counts: Counter[str] = Counter()
     seconds = 0.0
     for line in store.lines(folder / WORK / "manifest.jsonl"):
@@ -143,6 +141,8 @@ def _recorded(folder: Path) -> tuple[list[str], Counter[str], float]:
             seconds += line["seconds"]
         elif line["kind"] == "complete" and not line["missing"]:
             outputs[line["source"]] = line["output"]
+            # All its documents were rejected: a file without any is one that no reader takes.
+            (empty.discard if line["documents"] else empty.add)(line["output"])
     if not outputs:
         raise VanerError(f"{folder}: this run has no finished output; let it end first")
     for output in outputs.values():
@@ -152,7 +152,7 @@ def _recorded(folder: Path) -> tuple[list[str], Counter[str], float]:
             )
     for name in _OF_EVERY_RUN:
         del counts[name]
-    return list(outputs.values()), counts, seconds
+    return [output for output in outputs.values() if output not in empty], counts, seconds
 
 
 def _rejected(folder: Path) -> frozenset[str]:
