@@ -34,7 +34,7 @@ def make_run(
 ) -> Path:
     """Write the folder of a run that tagged one file."""
     folder.mkdir(parents=True)
-    number = write(folder / "a.jsonl", documents, "jsonl")
+    written = write(folder / "a.jsonl", documents, "jsonl")
     store = Store(folder)
     record.save(
         folder / ".vaner" / "run.json",
@@ -47,7 +47,7 @@ def make_run(
     store.end(
         "a.pubtator", {"units": len(counts), "broken": False, "rejected": [], "told": {}, "deleted": []}
     )
-    line = {"documents": number, "characters": 1, "spans": 1, "output": "a.jsonl", "missing": False}
+    line = {"documents": written, "characters": 1, "spans": 1, "output": "a.jsonl", "missing": False}
     store.complete("a.pubtator", {**line, "rejected": [], "told": {}}, None)
     lines = [{"file": "a.pubtator", "place": "a", "document": id, "reason": "no answer"} for id in rejected]
     if lines:
