@@ -52,7 +52,9 @@ def test_a_command_that_fails_says_its_last_line(benchmark, tmp_path):
 
 
 def test_parts_of_the_texts_lie_in_each_other(curve, args, monkeypatch):
-    monkeypatch.setattr(curve, "unloaded", lambda name: Unloaded(["Disease"]))  # the index need not be unpacked
+    monkeypatch.setattr(
+        curve, "unloaded", lambda name: Unloaded(["Disease"])
+    )  # the index need not be unpacked
     one = curve._Set.read("ncbi-disease", "ncbi-disease-sample", ("Disease",), args)
     parts = [{document.id for document in one.part(percent)} for percent in (25, 50, 100)]
     assert parts[0] < parts[1] < parts[2] and len(parts[2]) == len(one.train) and one.shared == 0
