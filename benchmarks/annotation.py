@@ -213,7 +213,8 @@ def _ways_table(rows: Sequence[Mapping[str, Any]]) -> str:
                 f"{counts.get('prompt tokens', 0):,} / {counts.get('answer tokens', 0):,}",
             ]
         )
-    return tabulate(lines, header, tablefmt="github", disable_numparse=True)
+    shown = tabulate(lines, header, tablefmt="github", disable_numparse=True)
+    return f"{shown}\n\nSeconds and tokens are those of the row itself: what an earlier row asked comes from the store."
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -37,8 +37,9 @@ from vaner.tagging.identity import plain_name, tagger_hash, unloaded
 Row = Callable[[str, Mapping[str, Any], Callable[[], dict[str, Any]]], dict[str, Any]]
 Corpora = Mapping[str, tuple[str, tuple[str, ...]]]
 
-GOLD, TAUGHT, SCORES = "gold", "teacher", "teacher's scores"
-# Of its lines in grey, too: colour, line, marker, whether it is filled.
+GOLD, TAUGHT, SCORES = "gold", "teacher", "teacher, every word"
+_ITSELF = "the teacher itself"
+# Its lines, told apart in grey, too: colour, line, marker, whether it is filled.
 _LOOKS = {
     GOLD: ("#000000", "-", "o", True),
     TAUGHT: ("#b35806", "--", "s", False),
@@ -175,7 +176,7 @@ def _trained_on(args: argparse.Namespace, documents: Sequence[Document]) -> set[
     known = unloaded(args.teacher)
     if known is None:
         raise VanerError(
-            f"--teacher {args.teacher}: what it was trained on cannot be told; name a folder, a shipped model, kb:INDEX "
+            f"--teacher {args.teacher}: what it was trained on cannot be told; name a folder, shipped model, kb:INDEX "
             "or prompt:FILE"
         )
     registry = read_registry()
@@ -357,7 +358,7 @@ def draw(path: str, curve: Mapping[str, Any]) -> None:
     names = list(curve["teacher"]["corpora"])
     format = Path(path).suffix.lstrip(".").lower()
     with matplotlib.rc_context({"svg.hashsalt": "vaner", "font.size": 9}):
-        figure = Figure(figsize=(3.4 * len(names), 3.2), layout="constrained")
+        figure = Figure(figsize=(3.4 * len(names), 3.4), layout="constrained")
         for name, panel in zip(names, figure.subplots(1, len(names), squeeze=False).flat, strict=True):
             for labels, (colour, line, marker, filled) in _LOOKS.items():
                 points = [one for one in curve["points"] if one["labels"] == labels]
@@ -375,12 +376,21 @@ def draw(path: str, curve: Mapping[str, Any]) -> None:
                     marker=marker,
                     markerfacecolor=colour if filled else "white",
                     elinewidth=0.6,
-                    label="gold" if labels == GOLD else f"{curve['teacher']['name']}{labels[len(TAUGHT) :]}",
+                    label="labels of people" if labels == GOLD else f"labels of the {labels}",
                 )
             own = 100 * (curve["teacher"]["corpora"][name]["dev"]["f1"] or 0)
-            panel.axhline(own, color="#666666", linestyle=":", linewidth=1, label="the teacher itself")
+            panel.axhline(own, color="#666666", linestyle=":", linewidth=1, label=_ITSELF)
             panel.set(title=name, xlabel="% of the train texts", ylabel="F1 on dev")
-            panel.legend(title="labels of", loc="best", frameon=False)
+            panel.set_xticks(sorted({one["part"] for one in curve["points"]}))
+        lines, names = panel.get_legend_handles_labels()
+        order = sorted(range(len(names)), key=lambda at: names[at] == _ITSELF)
+        figure.legend(
+            [lines[at] for at in order],
+            [names[at] for at in order],
+            loc="outside lower center",
+            ncols=len(names),
+            frameon=False,
+        )
         metadata = {"Date": None} if format == "svg" else {"CreationDate": None} if format == "pdf" else None
         with replacing(path) as file:
             figure.savefig(file, format=format, dpi=150, metadata=metadata)

@@ -34,10 +34,11 @@ def make_run(
 ) -> Path:
     """Write the folder of a run that tagged one file."""
     folder.mkdir(parents=True)
-    write(folder / "a.jsonl", documents, "jsonl")
+    written = write(folder / "a.jsonl", documents, "jsonl")
     store = Store(folder)
     record.save(
-        folder / ".vaner" / "run.json", {"settings": {"types": list(types) if types else None}, "models": {}}
+        folder / ".vaner" / "run.json",
+        {"settings": {"types": list(types) if types else None}},
     )
     store.begin("a.pubtator", {})
     for number, one in enumerate(counts):
@@ -46,7 +47,7 @@ def make_run(
     store.end(
         "a.pubtator", {"units": len(counts), "broken": False, "rejected": [], "told": {}, "deleted": []}
     )
-    line = {"documents": 1, "characters": 1, "spans": 1, "output": "a.jsonl", "missing": False}
+    line = {"documents": written, "characters": 1, "spans": 1, "output": "a.jsonl", "missing": False}
     store.complete("a.pubtator", {**line, "rejected": [], "told": {}}, None)
     lines = [{"file": "a.pubtator", "place": "a", "document": id, "reason": "no answer"} for id in rejected]
     if lines:

@@ -187,6 +187,13 @@ def test_cost_is_what_the_run_recorded(tmp_path):
     assert "rejected by rules 3" in page.terminal() and "0.60 EUR" in page.markdown()
 
 
+def test_a_run_that_rejected_everything_missed_everything(tmp_path):
+    run = load(str(make_run(tmp_path / "run", [], rejected=["1", "2", "3"])), report=Report())
+    page = report([run], gold=GOLD, draws=Draws(10))
+    assert page.found["gold"][0]["overall"]["micro"]["f1"] == 0
+    assert page.found["gold"][0]["mistakes"]["overall"]["micro"]["missed"] == 8 and "0.50" in page.terminal()
+
+
 def test_the_page_says_the_same_in_all_forms(tmp_path):
     a = run_of("a", marked("1", FEVER, NALOXONE), marked("2", FEVER), marked("3", FEVER))
     b = run_of("b", marked("1", FEVER, RENAL), marked("2"), marked("3", CLONIDINE))

@@ -31,6 +31,20 @@ def test_a_folder_is_read_to_the_bottom_in_order_and_without_hidden_files(tmp_pa
     ]
 
 
+def test_the_queue_of_a_run_is_read_where_it_is_named_only(tmp_path):
+    names = ["out/a.jsonl", "out/.vaner/run.json", "out/queue/queue.json", "out/queue/documents/1.txt"]
+    tree(tmp_path, *names, "out/queue/documents/1.ann", "in/queue/1.jsonl")
+    for word in (tmp_path / "out", tmp_path / "out" / "**" / "*", tmp_path / "out" / "**"):
+        assert [name for name, _ in planned([word], tmp_path / "other")] == ["a.jsonl"]
+    assert planned([tmp_path / "out/queue/documents"], tmp_path / "other") == [
+        ("documents", "documents.jsonl")
+    ]
+    named = planned([tmp_path / "out/queue/documents/*.txt"], tmp_path / "other")
+    assert named == [("1.txt", "1.jsonl")]
+    # Another folder of that name is one as any.
+    assert planned([tmp_path / "in"], tmp_path / "other") == [("queue/1.jsonl", "queue/1.jsonl")]
+
+
 def test_files_by_name_and_standard_input(tmp_path):
     tree(tmp_path, "x/v1.2", "y/n.conll")
     found = planned([tmp_path / "x/v1.2", tmp_path / "y/n.conll", "-"], tmp_path / "out")

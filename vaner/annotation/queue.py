@@ -30,10 +30,11 @@ from vaner.files import replacing_text, write_text
 from vaner.formats import read
 from vaner.formats import write as write_documents
 from vaner.formats.ids import renew
+from vaner.jobs.sources import QUEUE, QUEUE_RECORD
 from vaner.report import Report
 from vaner.tagger import FAILED
 
-QUEUE, RECORD, UNSURE = "queue", "queue.json", "unsure.tsv"
+UNSURE = "unsure.tsv"
 #: Format -> the name of its file or folder in the queue.
 FORMATS = {"brat": "documents", "pubtator": "documents.pubtator", "jsonl": "documents.jsonl"}
 #: How what comes back is read: brat's offsets count as ours did when it was sent.
@@ -95,7 +96,7 @@ def write(run: str | os.PathLike[str], threshold: float, format: str = "brat") -
         sent = _send(folder / FORMATS[format], queued, unsure, format, target)
         record["sent"] = {there.id: here.id for here, there in zip(queued, sent, strict=True)}
         _list_unsure(folder / UNSURE, unsure)
-        write_text(folder / RECORD, json.dumps(record, ensure_ascii=False, indent=1) + "\n")
+        write_text(folder / QUEUE_RECORD, json.dumps(record, ensure_ascii=False, indent=1) + "\n")
         os.replace(folder, target)
     return [f"{said} -> {target / FORMATS[format]}; {target / UNSURE} lists them"]
 
@@ -144,7 +145,7 @@ def without_notes(lines: Iterable[str]) -> list[str]:
 
 
 def _record(folder: Path) -> dict[str, Any]:
-    path = folder / RECORD
+    path = folder / QUEUE_RECORD
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -252,9 +252,14 @@ def _costs(runs: Iterable[Mapping[str, Any]]) -> Section:
     header += ["Price", "1,000 documents"] if priced else []
     rows, remarks = [], []
     for run in paid:
-        cost, documents = run["cost"], run["documents"]
+        cost, documents = run["cost"], run["documents"] or run["rejected"] or 1
         counts, price = cost["counts"], cost["price"]
-        row = [run["name"], f"{documents:,}", f"{cost['seconds']:,.1f}", f"{cost['seconds'] / documents:.2f}"]
+        row = [
+            run["name"],
+            f"{run['documents']:,}",
+            f"{cost['seconds']:,.1f}",
+            f"{cost['seconds'] / documents:.2f}",
+        ]
         row += [f"{counts.get(name, 0):,}" for name in names]
         if priced:
             both = [] if price is None else [price, 1000 * price / documents]

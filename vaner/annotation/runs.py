@@ -92,13 +92,15 @@ def load(
     """
     name = name or Path(os.path.abspath(path)).name if path != "-" else "stdin"
     if not is_run(path):
-        documents = _by_id(path, [(path, format)], on_error, report)
+        documents = _by_id(path, [path], format, on_error, report)
+        if not documents:
+            raise VanerError(f"{path}: holds no document; name a file or folder that does")
         return Annotated(name, documents, types=_asked(documents.values()))
     folder = Path(path)
     outputs, counts, seconds = _recorded(folder)
     made = record.load(folder / WORK / "run.json")
     named = made.get("settings", {}).get("types")
-    documents = _by_id(path, [(str(folder / output), format) for output in outputs], on_error, report)
+    documents = _by_id(path, [str(folder / output) for output in outputs], format, on_error, report)
     types = frozenset(named) if named else _asked(documents.values())
     return Annotated(name, documents, _rejected(folder), types, counts, seconds)
 
@@ -129,6 +131,7 @@ def annotation(document: Document) -> dict[str, Any]:
 def _recorded(folder: Path) -> tuple[list[str], Counter[str], float]:
     """A run's output files, what was counted, and the seconds that it took."""
     outputs: dict[str, str] = {}
+    empty: set[str] = set()
     counts: Counter[str] = Counter()
     seconds = 0.0
     for line in store.lines(folder / WORK / "manifest.jsonl"):
@@ -138,6 +141,8 @@ def _recorded(folder: Path) -> tuple[list[str], Counter[str], float]:
             seconds += line["seconds"]
         elif line["kind"] == "complete" and not line["missing"]:
             outputs[line["source"]] = line["output"]
+            # All its documents were rejected: a file without any is one that no reader takes.
+            (empty.discard if line["documents"] else empty.add)(line["output"])
     if not outputs:
         raise VanerError(f"{folder}: this run has no finished output; let it end first")
     for output in outputs.values():
@@ -147,7 +152,7 @@ def _recorded(folder: Path) -> tuple[list[str], Counter[str], float]:
             )
     for name in _OF_EVERY_RUN:
         del counts[name]
-    return list(outputs.values()), counts, seconds
+    return [output for output in outputs.values() if output not in empty], counts, seconds
 
 
 def _rejected(folder: Path) -> frozenset[str]:
@@ -158,17 +163,17 @@ def _rejected(folder: Path) -> frozenset[str]:
     return frozenset(id for id in found if id is not None)
 
 
-def _by_id(path: str, files: Iterable[tuple[str, str]], on_error: str, report: Report) -> dict[str, Document]:
+def _by_id(
+    path: str, files: Iterable[str], format: str, on_error: str, report: Report
+) -> dict[str, Document]:
     found: dict[str, Document] = {}
-    for file, format in files:
+    for file in files:
         for document in read(file, format, on_error=on_error, report=report):
             if document.id in found:
                 raise VanerError(
                     f"{path}: two documents have the id {document.id!r}; give each its own, or name one file"
                 )
             found[document.id] = document
-    if not found:
-        raise VanerError(f"{path}: holds no document; name a file or folder that does")
     return found
 
 

@@ -31,6 +31,8 @@ REJECTED = "rejected.jsonl"
 SUMMARY = "summary.json"
 DELETED = "deleted.jsonl"
 OF_RUN = (REJECTED, SUMMARY, DELETED)
+#: The folder in it with documents for people to correct, and the file in that which says so (`vaner.annotation.queue`).
+QUEUE, QUEUE_RECORD = "queue", "queue.json"
 #: Endings of files that are compressed already.
 _COMPRESSED = ("parquet", "zip")
 _LONG_ENDINGS = (".bioc.xml", ".bioc.json", ".pubtator.txt")
@@ -79,8 +81,8 @@ def plan(
 ) -> list[Source]:
     """The sources that words name, in the order named, those of a folder by name.
 
-    Hidden files, what lies in the output folder, and what another run says of itself (``rejected.jsonl``,
-    ``summary.json``) are left out of folders and patterns.
+    Hidden files, what lies in the output folder, what another run says of itself (``rejected.jsonl``,
+    ``summary.json``) and its queue for people are left out of folders and patterns.
 
     Args:
         words: files, folders, patterns (``**`` for any depth), ``-``.
@@ -129,9 +131,11 @@ def _find(word: str, output: Path) -> Iterator[tuple[str, str]]:
         # What lies in a folder that "**" matched, it matched too.
         deep = os.path.basename(word) == "**"
         for match in matches:
+            if _within_run(Path(match), fixed):
+                continue
             if os.path.isdir(match) and not (deep and not _is_standoff(match)):
                 yield from _walk(Path(match), fixed, output)
-            elif os.path.isfile(match) and not _of_run(Path(match)):
+            elif os.path.isfile(match):
                 yield match, Path(match).relative_to(fixed).as_posix()
     elif os.path.isdir(word):
         yield from _walk(Path(word), Path(word), output)
@@ -178,8 +182,14 @@ def _is_standoff(folder: str | os.PathLike) -> bool:
 
 
 def _of_run(path: Path) -> bool:
-    """Whether a file is what a run says of itself, beside the documents that it tagged."""
-    return path.name in OF_RUN and (path.parent / WORK).is_dir()
+    """Whether a file or folder is what a run says of itself, beside the documents that it tagged, or its queue."""
+    own = path.name in OF_RUN or (path.name == QUEUE and (path / QUEUE_RECORD).is_file())
+    return own and (path.parent / WORK).is_dir()
+
+
+def _within_run(path: Path, root: Path) -> bool:
+    """Whether what lies below a folder is such, or lies in such a queue; a queue that was named is read."""
+    return any(_of_run(one) for one in (path, *path.parents) if root in one.parents)
 
 
 def _output(name: str, ending: str, gzip: str) -> str:
