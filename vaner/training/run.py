@@ -321,8 +321,9 @@ def _settings(
     names = [s.name for s in gathered.sources]
     own: dict[str, str] = {}
     for corpus in (corpora[n] for n in names):
-        named = corpus.template and corpus.instruction_name
-        if named and own.setdefault(corpus.instruction_name, corpus.template) != corpus.template:
+        if not (corpus.template and corpus.instruction_name):
+            continue
+        if own.setdefault(corpus.instruction_name, corpus.template) != corpus.template:
             raise VanerError(
                 f"corpus {corpus.name}: another corpus of the mix is called {corpus.instruction_name} in "
                 "instructions too, with another template; give both the same one in corpora.yaml"
