@@ -41,15 +41,16 @@ TINY += [
     "384",
 ]
 FLAGS = [*TINY, "--adapter", "full", "--learning_rate", "1e-3", "--save_steps", "4", "--max_steps", "10"]
+FLAGS[FLAGS.index("--evaluations") + 1] = "2"
 GOLD = "bc5cdr-sample"
 
 
 @pytest.fixture(scope="module")
 def teacher(tiny_backbones, tmp_path_factory):
-    """A tiny labeler that knows two datasets."""
+    """A tiny labeler that knows two datasets; hardly trained, it finds much, and is sure of little."""
     folder = tmp_path_factory.mktemp("teacher") / "tiny-teacher"
-    mix = ["--mix", GOLD, "ncbi-disease-sample", "--backbone", tiny_backbones["llama"], "--cap", "6"]
-    more = ["--lora_r", "4", "--learning_rate", "1e-2", "--max_steps", "12", "--output_dir", str(folder)]
+    mix = ["--mix", GOLD, "ncbi-disease-sample", "--backbone", tiny_backbones["llama"], "--cap", "5"]
+    more = ["--lora_r", "4", "--learning_rate", "1e-3", "--max_steps", "1", "--output_dir", str(folder)]
     return training.run([*mix, *TINY, *more])
 
 
@@ -61,16 +62,17 @@ def root(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory):
-    """Two files of raw abstracts, and into the first a dev document is planted."""
+    """Two files of raw abstracts, into the first of which a dev document is planted, and one of it alone."""
     folder = tmp_path_factory.mktemp("raw")
     abstracts = list(read(SAMPLES / "abstracts.pubtator"))
     planted = _planted()
     lines = [{"id": f"a{i}", "text": one.text} for i, one in enumerate(abstracts)]
     half = len(lines) // 2
     first = [*lines[:half], {"id": "planted", "text": f"Something else. {planted}"}]
-    for name, records in (("a.jsonl", first), ("b.jsonl", lines[half:])):
+    files = {"a.jsonl": first, "b.jsonl": lines[half:], "c.jsonl": first[-1:]}
+    for name, records in files.items():
         (folder / name).write_text("".join(json.dumps(record) + "\n" for record in records))
-    return [str(folder / "a.jsonl"), str(folder / "b.jsonl")]
+    return [str(folder / name) for name in files]
 
 
 def _planted():
@@ -131,10 +133,11 @@ def test_the_student_is_a_model_that_says_who_taught_it(finished, teacher):
     told = record["distilled"]
     assert list(told["teacher"]) == ["tiny-teacher"] and len(told["teacher"]["tiny-teacher"]) == 64
     assert (told["learn_from"], told["weight"], told["temperature"]) == ("scores", 0.5, 1.0)
-    assert told["left_out"] == {texts.SAME_SENTENCE: 1}
+    assert told["left_out"] == {texts.SAME_SENTENCE: 2}
     assert {name: one["kept"] - one["documents"] for name, one in told["inputs"].items()} == {
         "a.jsonl": -1,
         "b.jsonl": 0,
+        "c.jsonl": -1,
     }
     assert "bc5cdr-sample dev" in told["compared_with"] and "bc5cdr test" in told["not_compared"]
     assert {way: one["dataset"] for way, one in told["taught"].items()} == {
@@ -149,11 +152,11 @@ def test_the_student_is_a_model_that_says_who_taught_it(finished, teacher):
     card = (student / "README.md").read_text()
     assert (
         "`tiny-teacher` (hash" in card
-        and "1 documents left out: dev or test has one of its sentences" in card
+        and "2 documents left out: dev or test has one of its sentences" in card
     )
     assert "at most 4 documents" in card and str(folder.parent) not in card + json.dumps(told)
     assert json.loads((folder / RECORD).read_text())["distilled"] == told
-    assert any("1 documents left out: dev or test has one" in line for line in said)
+    assert any("2 documents left out: dev or test has one" in line for line in said)
     assert any("not compared, for want of files: ncbi-disease" in line for line in said)
 
 
@@ -162,7 +165,7 @@ def test_no_planted_document_is_anywhere_in_it(finished):
     held_out, _ = texts.held_out_splits(read_registry(), [], None)
     fingerprints = held_out_fingerprints(held_out)
     for stage in ("texts", "tagged", "taught"):
-        found = [d for path in (folder / stage).rglob("*.jsonl") for d in read(path)]
+        found = [d for path in (folder / stage).rglob("[ab].jsonl") for d in read(path)]
         assert found and not any("planted" in d.id for d in found)
         assert not texts.overlapping(found, fingerprints)
 
@@ -244,14 +247,13 @@ def killed_before_the_model_is_written(monkeypatch):
 
 
 def killed_before_the_student_is_noted(monkeypatch):
-    real = distil.write_text
+    real = training.run
 
-    def write(path, text):
-        if path.parent.name == ".vaner" and path.name == "student":
-            raise KeyboardInterrupt
-        real(path, text)
+    def run(*rest):
+        real(*rest)
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(distil, "write_text", write)
+    monkeypatch.setattr(training, "run", run)
 
 
 def interrupt(*args, **options):
@@ -274,10 +276,10 @@ def killed_at_update(monkeypatch, number):
     "kill",
     [
         killed_in_texts,
-        killed_between_a_text_and_its_note,
+        pytest.param(killed_between_a_text_and_its_note, marks=pytest.mark.slow),
         killed_in_taught,
-        killed_before_the_registry,
-        killed_before_the_first_checkpoint,
+        pytest.param(killed_before_the_registry, marks=pytest.mark.slow),
+        pytest.param(killed_before_the_first_checkpoint, marks=pytest.mark.slow),
         killed_after_a_checkpoint,
         killed_before_the_model_is_written,
         killed_before_the_student_is_noted,
@@ -302,7 +304,7 @@ def test_a_run_that_was_killed_while_it_tagged_goes_on_with_what_is_left(finishe
             super().submit(task)
 
     assert weights(run(asked, tmp_path / "run", workers=Counting)) == weights(finished[0] / "student")
-    assert 0 < len(tagged) < sum(len(list(read(p))) for p in (tmp_path / "run" / "texts").glob("*")) / 3
+    assert 0 < len(tagged) < sum(len(list(read(p))) for p in (tmp_path / "run" / "texts").glob("[ab]*")) / 3
 
 
 def test_held_out_splits_are_read_once_and_only_where_texts_are_missing(
@@ -314,7 +316,7 @@ def test_held_out_splits_are_read_once_and_only_where_texts_are_missing(
     monkeypatch.setattr(distil._Run, "train", lambda self: None)
     run(asked, tmp_path / "run")
     run(asked, tmp_path / "run")
-    assert len(calls) == 1, "two files, two runs"
+    assert len(calls) == 1, "three files, two runs"
 
 
 # --- another run ---
@@ -339,8 +341,8 @@ def test_a_folder_of_another_run_is_refused(begun, asked, change, said):
 
 
 def test_other_texts_and_other_flags_are_another_run(begun, asked, raw, tmp_path):
-    with pytest.raises(VanerError, match=r"inputs.b.jsonl was \w+, is null"):
-        run(dataclasses.replace(asked, inputs=raw[:1]), begun)
+    with pytest.raises(VanerError, match=r"inputs.b.jsonl was \w+\.\.\., is null"):
+        run(dataclasses.replace(asked, inputs=[raw[0], raw[2]]), begun)
     flags = [*FLAGS, "--learning_rate", "1e-2"]
     other = dataclasses.replace(asked, student=dataclasses.replace(asked.student, flags=flags))
     with pytest.raises(VanerError, match="student.learning_rate was 0.001, is 0.01"):
@@ -458,32 +460,35 @@ def test_a_dictionary_teaches_spans_with_no_gold_and_no_dev(asked, kb, raw, tiny
     assert "Nothing that people annotated was learned from." in (folder / "README.md").read_text()
 
 
-def test_what_the_teacher_fails_on_is_not_taught(asked, tmp_path, monkeypatch):
+def test_what_the_teacher_fails_on_is_not_taught(asked, tmp_path):
+    """One text of the first file, and all of the second."""
     said = []
+
+    def hard(document):
+        return document.id == "a/a1" or document.id.startswith("b/")
 
     class Failing(Inline):
         def wait(self, seconds):
-            found = []
-            for task in [self.tasks.pop(0)] if self.tasks else []:
-                if any(document.id.endswith("/a1") for document in task.documents):
-                    found.append(Outcome(task.key, failure="it would not"))
-                else:
-                    self.tasks.insert(0, task)
-                    found += super().wait(seconds)
-            return found
+            if self.tasks and any(map(hard, self.tasks[0].documents)):
+                return [Outcome(self.tasks.pop(0).key, failure="it would not")]
+            return super().wait(seconds)
 
     flags = [*FLAGS[:-1], "2"]
     folder = run(with_student(asked, flags=flags), tmp_path / "run", workers=Failing, say=said.append)
+    failed = 1 + len(list(read(tmp_path / "run" / "texts" / "b.jsonl")))
     told = json.loads((folder / "run.json").read_text())["distilled"]
-    assert told["left_out"]["not taught: the teacher failed on them"] == 1
-    assert any("1 documents are not taught, for it failed on them" in line for line in said)
-    ids = [d.id for path in (tmp_path / "run" / "taught").rglob("*.jsonl") for d in read(path)]
-    assert "a/a0" in ids and "a/a1" not in ids
-    assert "1 documents not taught: the teacher failed on them" in (folder / "README.md").read_text()
+    assert told["left_out"]["not taught: the teacher failed on them"] == failed
+    assert any(f"{failed} documents are not taught, for it failed on them" in line for line in said)
+    ids = {d.id for path in (tmp_path / "run" / "taught").rglob("*.jsonl") for d in read(path)}
+    assert "a/a0" in ids and "a/a1" not in ids and not any(id.startswith("b/") for id in ids)
+    assert f"{failed} documents not taught: the teacher failed on them" in (folder / "README.md").read_text()
 
 
-def test_a_least_score_cuts_documents_and_keeps_the_scores_of_their_words(asked, tmp_path):
-    more = dataclasses.replace(asked, min_score=0.99)
+def test_a_least_score_cuts_documents_and_keeps_the_scores_of_their_words(finished, asked, tmp_path):
+    whole = [d for path in (finished[0] / "taught").rglob("*.jsonl") for d in read(path)]
+    scores = sorted(span.score for d in whole for span in d.spans)
+    least = scores[len(scores) // 50]
+    more = dataclasses.replace(asked, min_score=least)
     flags = [*FLAGS[:-1], "2", "--confidence_weight"]
     with pytest.raises(VanerError, match="--confidence_weight: write --confidence_weight, before --"):
         run(with_student(more, flags=flags), tmp_path / "run")
@@ -492,11 +497,11 @@ def test_a_least_score_cuts_documents_and_keeps_the_scores_of_their_words(asked,
     )
     folder = run(dataclasses.replace(more, student=student), tmp_path / "run")
     told = json.loads((folder / "run.json").read_text())["distilled"]
-    assert (told["min_score"], told["confidence_weight"], told["temperature"]) == (0.99, True, 2.0)
+    assert (told["min_score"], told["confidence_weight"], told["temperature"]) == (least, True, 2.0)
     assert sum(sum(one["unsure_sentences"].values()) for one in told["taught"].values()) > 0
     found = [d for path in (tmp_path / "run" / "taught").rglob("*.jsonl") for d in read(path)]
-    assert all(span.score >= 0.99 for d in found for span in d.spans)
-    assert "scores below 0.99 taught nothing of its type" in (folder / "README.md").read_text()
+    assert len(found) > len(whole) and all(span.score >= least for d in found for span in d.spans)
+    assert f"scores below {least:g} taught nothing of its type" in (folder / "README.md").read_text()
 
 
 def test_a_config_may_bring_gold_and_student(asked, tiny_backbones, tmp_path):

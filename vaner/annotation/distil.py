@@ -40,6 +40,8 @@ from vaner.tagging.settings import TaggingSettings
 
 RECORD = "distil.json"
 TEXTS, TAGGED, TAUGHT, REGISTRY, STUDENT = "texts", "tagged", "taught", "registry.yaml", "student"
+#: What training writes last.
+CARD = "README.md"
 #: What a student learns of a text: the spans that the teacher found, or what it says of every word.
 SPANS, SCORES = "spans", "scores"
 WAYS = (SPANS, SCORES)
@@ -236,12 +238,12 @@ class _Run:
             )
 
         for source in self.sources:
-            if self._finished(TEXTS, source, source.output) is None:
+            if self._finished(TEXTS, self._name(source)) is None or not source.output.is_file():
                 report = Report()
                 counts = texts.write(source, self.asked.reader, held_out, self.ways, report)
                 for line in report.summary():
                     self.say(line)
-                self._finish(TEXTS, source, counts)
+                self._finish(TEXTS, self._name(source), counts)
         counts = self._counts(TEXTS)
         total = _total(counts)
         self.say(
@@ -284,9 +286,11 @@ class _Run:
             )
 
     def _tagged(self) -> list[Source]:
+        """What the teacher reads, and writes; nothing of an input of which no text is left."""
+        counts = self._counts(TEXTS)
+        left = [one for one in self.sources if counts[self._name(one)][texts.KEPT]]
         return [
-            Source(str(one.output), self._name(one), self.folder / TAGGED / self._name(one))
-            for one in self.sources
+            Source(str(one.output), self._name(one), self.folder / TAGGED / self._name(one)) for one in left
         ]
 
     def _name(self, source: Source) -> str:
@@ -297,14 +301,13 @@ class _Run:
     def write_taught(self) -> None:
         """What of that is taught, and the registry of it."""
         folder = self.folder / TAUGHT
-        for source, tagged in zip(self.sources, self._tagged(), strict=True):
-            if self._finished(TAUGHT, source) is None:
-                name = self._name(source)
+        for tagged in self._tagged():
+            if self._finished(TAUGHT, tagged.name) is None:
                 counts = taught_corpus.write(
-                    tagged.output, name, folder, list(self.ways), self.asked.min_score
+                    tagged.output, tagged.name, folder, list(self.ways), self.asked.min_score
                 )
-                self._finish(TAUGHT, source, counts)
-        counts = {self._name(source): self._noted(TAUGHT, source) for source in self.sources}
+                self._finish(TAUGHT, tagged.name, counts)
+        counts = self._counts(TAUGHT)
         self.corpora = taught_corpus.corpora_of(counts, list(self.ways), TAUGHT)
         teacher = ", ".join(self.record["models"])
         taught_corpus.write_registry(self.folder / REGISTRY, self.corpora, teacher, self.student.registry)
@@ -352,11 +355,10 @@ class _Run:
             self._guarded(),
         )
         said = self._said()
-        if (done := self.folder / WORK / STUDENT).is_file():
+        if (folder / CARD).is_file():
             self.say(f"the student is finished: {folder}")
         else:
             self.student.train(words, folder, said)
-            write_text(done, "")
         self._note({"distilled": said, "train": words})
         return folder
 
@@ -384,8 +386,8 @@ class _Run:
             "inputs": {
                 source.name: {
                     "sha256": self.record["inputs"][source.name],
-                    "documents": of_texts[source.name][texts.READ],
-                    "kept": of_texts[source.name][texts.KEPT],
+                    "documents": of_texts[self._name(source)][texts.READ],
+                    "kept": of_texts[self._name(source)][texts.KEPT],
                 }
                 for source in self.sources
             },
@@ -400,26 +402,23 @@ class _Run:
 
     # --- what is finished ---
 
-    def _marker(self, stage: str, source: Source) -> Path:
-        return self.folder / WORK / stage / f"{self._name(source)}.json"
+    def _marker(self, stage: str, name: str) -> Path:
+        return self.folder / WORK / stage / f"{name}.json"
 
-    def _finished(self, stage: str, source: Source, file: Path | None = None) -> dict[str, Any] | None:
-        """What was counted of a source whose stage is finished; None where it is not."""
-        if file is not None and not file.is_file():
-            return None
-        return self._noted(stage, source) if self._marker(stage, source).is_file() else None
+    def _finished(self, stage: str, name: str) -> dict[str, Any] | None:
+        """What was counted of a file whose stage is finished; None where it is not."""
+        marker = self._marker(stage, name)
+        return json.loads(marker.read_text(encoding="utf-8")) if marker.is_file() else None
 
-    def _noted(self, stage: str, source: Source) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self._marker(stage, source).read_text(encoding="utf-8"))
-        return found
-
-    def _finish(self, stage: str, source: Source, counts: Mapping[str, Any]) -> None:
-        marker = self._marker(stage, source)
+    def _finish(self, stage: str, name: str, counts: Mapping[str, Any]) -> None:
+        marker = self._marker(stage, name)
         marker.parent.mkdir(parents=True, exist_ok=True)
         write_text(marker, json.dumps(counts, ensure_ascii=False, indent=1) + "\n")
 
     def _counts(self, stage: str) -> dict[str, dict[str, Any]]:
-        return {source.name: self._noted(stage, source) for source in self.sources}
+        """Name of each file that has something of a stage -> what was counted, in the order of the inputs."""
+        found = {name: self._finished(stage, name) for name in map(self._name, self.sources)}
+        return {name: counts for name, counts in found.items() if counts is not None}
 
 
 def _learn_from(asked: Distillation) -> str:

@@ -74,7 +74,9 @@ def write(
     told = {way: _Counts() for way in ways}
     with ExitStack() as stack:
         files: dict[str, TextIO] = {}
-        for document in progress(jsonl.read(tagged, on_error="raise", report=Report()), f"reading {name}"):
+        # Readers refuse a file that holds nothing: here the teacher failed on all of it.
+        documents = jsonl.read(tagged, on_error="raise", report=Report()) if tagged.stat().st_size else ()
+        for document in progress(documents, f"reading {name}"):
             counts[DOCUMENTS] += 1
             if FAILED in document.metadata:
                 counts[NOT_TAGGED] += 1

@@ -292,7 +292,9 @@ class VanerTrainer(Trainer):
 
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
         # Trainer asks whether the run is over after an update alone: a checkpoint of the last one would get another.
-        over = self.clock.share(self.state.global_step, self.state.max_steps) >= 1 or not self.clock.is_patient
+        over = (
+            self.clock.share(self.state.global_step, self.state.max_steps) >= 1 or not self.clock.is_patient
+        )
         if over:
             self.control.should_training_stop = True
         else:
