@@ -84,6 +84,7 @@ LIGHT = [
     "cli.calibrate",
     "cli.convert",
     "cli.corpora",
+    "cli.distil",
     "cli.evaluate",
     "cli.kb",
     "cli.predict",
@@ -165,7 +166,7 @@ def test_decoding_and_scores_know_documents_only():
 
 def test_only_the_assemblers_know_the_model():
     users = {name for name, found in IMPORTS.items() if found & {"model", "tagging"}}
-    assert users <= {"__init__", "prompting", "tagging", "jobs", "training", "cli"}
+    assert users <= {"__init__", "prompting", "tagging", "jobs", "training", "annotation", "cli"}
 
 
 @pytest.mark.parametrize(
