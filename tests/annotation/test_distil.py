@@ -238,10 +238,6 @@ def killed_before_the_first_checkpoint(monkeypatch):
     killed_at_update(monkeypatch, 3)
 
 
-def killed_after_a_checkpoint(monkeypatch):
-    killed_at_update(monkeypatch, 7)
-
-
 def killed_before_the_model_is_written(monkeypatch):
     monkeypatch.setattr(training, "copy_saved", interrupt)
 
@@ -270,6 +266,7 @@ def killed_at_update(monkeypatch, number):
         return real(self, *rest, **more)
 
     monkeypatch.setattr(VanerTrainer, "training_step", step)
+    return seen
 
 
 @pytest.mark.parametrize(
@@ -280,7 +277,6 @@ def killed_at_update(monkeypatch, number):
         killed_in_taught,
         pytest.param(killed_before_the_registry, marks=pytest.mark.slow),
         pytest.param(killed_before_the_first_checkpoint, marks=pytest.mark.slow),
-        killed_after_a_checkpoint,
         killed_before_the_model_is_written,
         killed_before_the_student_is_noted,
     ],
@@ -291,6 +287,21 @@ def test_a_run_that_was_killed_goes_on(kill, finished, asked, tmp_path):
         with pytest.raises(KeyboardInterrupt):
             run(asked, tmp_path / "run")
     assert weights(run(asked, tmp_path / "run")) == weights(finished[0] / "student")
+
+
+@pytest.mark.parametrize(("save", "trained"), [(["--save_steps", "4"], 6), (["--save_strategy", "no"], 10)])
+def test_training_goes_on_from_its_last_checkpoint(save, trained, finished, asked, tmp_path):
+    """Without one it begins again, whatever else it left: by update 7, the best of the first evaluation."""
+    ours = with_student(asked, flags=[*FLAGS, *save])
+    with pytest.MonkeyPatch.context() as patch:
+        killed_at_update(patch, 7)
+        with pytest.raises(KeyboardInterrupt):
+            run(ours, tmp_path / "run")
+    assert (tmp_path / "run" / "student" / "best").is_dir()
+    with pytest.MonkeyPatch.context() as patch:
+        steps = killed_at_update(patch, 99)
+        student = run(ours, tmp_path / "run")
+    assert len(steps) == trained and weights(student) == weights(finished[0] / "student")
 
 
 def test_a_run_that_was_killed_while_it_tagged_goes_on_with_what_is_left(finished, asked, tmp_path):
