@@ -438,6 +438,10 @@ def test_what_training_would_refuse_is_refused_at_once(asked, change, said, tmp_
         ({"held_out": ["bc5cd"]}, "unknown corpus 'bc5cd'"),
         ({"inputs": ["nowhere.txt"]}, "nowhere.txt: no such file"),
         ({"settings": TaggingSettings(models=("nobody",))}, "nobody: no such model folder"),
+        (
+            {"settings": TaggingSettings(types=("Variants",))},
+            "'Variants' was not in training .*did you mean Variant",
+        ),
     ],
 )
 def test_what_cannot_work_is_refused_at_once(asked, change, said, tmp_path):

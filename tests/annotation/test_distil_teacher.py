@@ -8,7 +8,6 @@ from vaner.annotation.teacher import (
     ASKED_AS,
     Asked,
     asked_as,
-    check_types,
     choose,
     is_labeler,
     known,
@@ -118,8 +117,3 @@ def test_who_says_what_it_finds_of_words(tmp_path):
 def test_what_is_known_of_teachers_that_are_not_loaded():
     found = known(TaggingSettings(models=("vaner-smollm2-135m",)))
     assert "Variant" in found.types and found.datasets["bc5cdr"] == ["Chemical", "Disease"]
-    check_types(["Variant"], found)
-    with pytest.raises(
-        VanerError, match="--types Variants: the teacher does not know it .*did you mean Variant"
-    ):
-        check_types(["Variants"], found)

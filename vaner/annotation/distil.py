@@ -23,7 +23,7 @@ from typing import Any
 
 from vaner.annotation import taught_corpus, texts
 from vaner.annotation.student import Student, StudentSettings
-from vaner.annotation.teacher import ADAPTIVE, Teacher, asked_as, check_types, is_labeler, known
+from vaner.annotation.teacher import ADAPTIVE, Teacher, asked_as, is_labeler, known
 from vaner.corpora.overlap import Fingerprints, held_out_fingerprints
 from vaner.errors import VanerError
 from vaner.files import sha256, write_text
@@ -166,7 +166,6 @@ class _Run:
         asked.settings.check()
         self.student = Student(asked.student, self.learn_from == SCORES)
         teacher = known(asked.settings)
-        check_types(asked.settings.types, teacher)
         self.ways = asked_as(asked.ways, teacher, asked.settings.types)
         self.sources = plan(asked.inputs, self.folder / TEXTS, "jsonl")
         self.held_out, self.absent = texts.held_out_splits(

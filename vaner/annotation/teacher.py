@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from vaner.document import Document
 from vaner.errors import VanerError, near
 from vaner.model.catalogue import model_folder
-from vaner.tagger import Tagger, can_be_asked
+from vaner.tagger import Tagger
 from vaner.tagging.around import Around
 from vaner.tagging.distant import share_of
 from vaner.tagging.identity import unloaded
@@ -209,11 +209,3 @@ class Asked(Around):
             asked, dataset = [type for type in has if types is None or type in types], way
         for document in self.tagger.tag_documents(documents, asked, dataset):
             yield replace(document, types=frozenset(asked))
-
-
-def check_types(types: Sequence[str] | None, teacher: Tagger | None) -> None:
-    """Raise VanerError for an entity type that the teacher does not know."""
-    for type in types or ():
-        if teacher is not None and not can_be_asked(teacher, type):
-            hint = near(type, teacher.types) or f"it knows {', '.join(teacher.types)}"
-            raise VanerError(f"--types {type}: the teacher does not know it ({hint})")

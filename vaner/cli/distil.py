@@ -64,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "named; default: adaptive and every dataset that the teacher knows, alike",
     )
     add("--types", nargs="+", metavar="TYPE", help="entity types; default: all that the teacher knows")
+    add("--allow_new_types", action="store_true", help="ask it for types that its training never asked")
     add(
         "--conflicts",
         choices=CONFLICTS,
@@ -179,6 +180,7 @@ def run(args: argparse.Namespace) -> int:
             batch_tokens=args.teacher_batch_tokens,
             device=args.teacher_device,
             quantization=args.teacher_quantization,
+            allow_new_types=args.allow_new_types,
         ),
         student=StudentSettings(
             name=args.student,
