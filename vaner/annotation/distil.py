@@ -13,7 +13,6 @@ Each stage writes whole files and notes them, so that the same run goes on where
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,26 +21,23 @@ from pathlib import Path
 from typing import Any
 
 from vaner.annotation import taught_corpus, texts
+from vaner.annotation.distil_folder import CARD, TAUGHT, TEXTS, DistilFolder
 from vaner.annotation.student import Student, StudentSettings
 from vaner.annotation.teacher import ADAPTIVE, Teacher, asked_as, is_labeler, known
 from vaner.corpora.overlap import Fingerprints, held_out_fingerprints
 from vaner.errors import VanerError
-from vaner.files import sha256, write_text
+from vaner.files import sha256
 from vaner.jobs import record
 from vaner.jobs.lock import locked
 from vaner.jobs.pool import Pool, ProcessPool
 from vaner.jobs.run import Job
 from vaner.jobs.run import run as run_job
-from vaner.jobs.sources import REJECTED, WORK, Source, plan
+from vaner.jobs.sources import REJECTED, Source, plan
 from vaner.jobs.units import Cut, FileReader
 from vaner.progress import progress
 from vaner.report import Report
 from vaner.tagging.settings import TaggingSettings
 
-RECORD = "distil.json"
-TEXTS, TAGGED, TAUGHT, REGISTRY, STUDENT = "texts", "tagged", "taught", "registry.yaml", "student"
-#: What training writes last.
-CARD = "README.md"
 #: What a student learns of a text: the spans that the teacher found, or what it says of every word.
 SPANS, SCORES = "spans", "scores"
 WAYS = (SPANS, SCORES)
@@ -106,47 +102,15 @@ def run(
         vaner.jobs.run.Interrupted: by SIGTERM or Ctrl-C while the teacher tags.
     """
     ours = _Run(asked, say)
-    folder = asked.output
-    if not overwrite and folder.exists() and not (folder / RECORD).is_file() and _others(folder):
-        raise VanerError(
-            f"--output {folder}: holds {_others(folder)[0]} and no {RECORD}; name a folder of its own"
-        )
-    (folder / WORK).mkdir(parents=True, exist_ok=True)
-    with locked(folder / WORK / "lock"):
+    ours.folder.prepare(overwrite)
+    with locked(ours.folder.lock):
         if overwrite:
-            _clear(folder)
-        ours.same_run()
+            ours.folder.clear()
+        ours.folder.same_run(ours.record)
         ours.write_texts()
         ours.tag(workers or partial(ProcessPool, processes=1), progress)
         ours.write_taught()
         return ours.train()
-
-
-def _others(folder: Path) -> list[str]:
-    """What lies in a folder besides what a run that came to nothing leaves."""
-    return sorted(entry.name for entry in folder.iterdir() if entry.name != WORK)
-
-
-def _clear(folder: Path) -> None:
-    """Remove what a run wrote, and nothing else."""
-    if _others(folder) and not (folder / RECORD).is_file():
-        raise VanerError(
-            f"--overwrite: {folder} holds no {RECORD}, so no run of this kind wrote it; remove it by hand"
-        )
-    # The record goes last: without it nothing here would be known for a run's.
-    for name in (STUDENT, REGISTRY, TAUGHT, TAGGED, TEXTS):
-        _remove(folder / name)
-    for entry in (folder / WORK).iterdir():
-        if entry.name != "lock":
-            _remove(entry)
-    _remove(folder / RECORD)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 class _Run:
@@ -160,14 +124,14 @@ class _Run:
 
     def __init__(self, asked: Distillation, say: Say) -> None:
         self.asked, self.say = asked, say
-        self.folder = asked.output
+        self.folder = DistilFolder(asked.output)
         self.learn_from = _learn_from(asked)
         _check_score(asked.min_score)
         asked.settings.check()
         self.student = Student(asked.student, self.learn_from == SCORES)
         teacher = known(asked.settings)
         self.ways = asked_as(asked.ways, teacher, asked.settings.types)
-        self.sources = plan(asked.inputs, self.folder / TEXTS, "jsonl")
+        self.sources = plan(asked.inputs, self.folder.texts, "jsonl")
         self.held_out, self.absent = texts.held_out_splits(
             self.student.corpora, self.student.gold, self.student.data_root
         )
@@ -199,32 +163,6 @@ class _Run:
                     f"--held_out {name}: its dev and test are not here; give --data_root, or leave it out"
                 )
 
-    # --- the same run? ---
-
-    def same_run(self) -> None:
-        """Refuse to go on with another run's work; note this one's settings where there is none."""
-        path = self.folder / RECORD
-        if path.exists():
-            before = record.load(path)["run"]
-            if (self.folder / STUDENT).exists():
-                what = "or start anew with --overwrite"
-                found = record.differences(before, self.record)
-            else:
-                # Nothing was trained yet: another student may learn from the same texts.
-                what = "or start anew with --overwrite (the student's own may change until it is trained)"
-                found = record.differences({**before, "student": {}}, {**self.record, "student": {}})
-            if found:
-                raise VanerError(
-                    f"{self.folder}: holds a run with other settings ({'; '.join(found[:5])}); take those to go on, "
-                    f"{what}"
-                )
-        self._note({})
-
-    def _note(self, done: Mapping[str, Any]) -> None:
-        path = self.folder / RECORD
-        content = {**(record.load(path) if path.exists() else {}), "run": self.record, **done}
-        write_text(self.folder / RECORD, json.dumps(content, ensure_ascii=False, indent=2) + "\n")
-
     # --- texts ---
 
     def write_texts(self) -> None:
@@ -237,17 +175,17 @@ class _Run:
             )
 
         for source in self.sources:
-            if self._finished(TEXTS, self._name(source)) is None or not source.output.is_file():
+            if self.folder.finished(TEXTS, self._name(source)) is None or not source.output.is_file():
                 report = Report()
                 counts = texts.write(source, self.asked.reader, held_out, self.ways, report)
                 for line in report.summary():
                     self.say(line)
-                self._finish(TEXTS, self._name(source), counts)
+                self.folder.finish(TEXTS, self._name(source), counts)
         counts = self._counts(TEXTS)
         total = _total(counts)
         self.say(
             f"texts: {total[texts.KEPT]:,} of {total[texts.READ]:,} documents of {len(self.sources):,} files, compared "
-            f"with {len(self.held_out):,} dev and test splits -> {self.folder / TEXTS}"
+            f"with {len(self.held_out):,} dev and test splits -> {self.folder.texts}"
         )
         for why in texts.LEFT_OUT:
             if total[why]:
@@ -270,18 +208,18 @@ class _Run:
             for key, value in self.record.items()
             if key in ("vaner", "models", "settings", "asked")
         }
-        job = Job(sources, self.folder / TAGGED, made, "jsonl", FileReader("jsonl", "raise"), self.asked.cut)
+        job = Job(sources, self.folder.tagged, made, "jsonl", FileReader("jsonl", "raise"), self.asked.cut)
         result = run_job(job, partial(workers, self.teacher), progress=progress)
         for line in result.notes:
             self.say(line)
         self.say(
             f"teacher: {result.counts['documents']:,} documents tagged, {result.counts['spans']:,} mentions -> "
-            f"{self.folder / TAGGED}"
+            f"{self.folder.tagged}"
         )
         if result.counts["rejected"]:
             self.say(
                 f"teacher: {result.counts['rejected']:,} documents are not taught, for it failed on them; "
-                f"{self.folder / TAGGED / REJECTED} says why"
+                f"{self.folder.tagged / REJECTED} says why"
             )
 
     def _tagged(self) -> list[Source]:
@@ -289,27 +227,25 @@ class _Run:
         counts = self._counts(TEXTS)
         left = [one for one in self.sources if counts[self._name(one)][texts.KEPT]]
         return [
-            Source(str(one.output), self._name(one), self.folder / TAGGED / self._name(one)) for one in left
+            Source(str(one.output), self._name(one), self.folder.tagged / self._name(one)) for one in left
         ]
-
-    def _name(self, source: Source) -> str:
-        return source.output.relative_to(self.folder / TEXTS).as_posix()
 
     # --- taught ---
 
     def write_taught(self) -> None:
         """What of that is taught, and the registry of it."""
-        folder = self.folder / TAUGHT
+        folder = self.folder.taught
         for tagged in self._tagged():
-            if self._finished(TAUGHT, tagged.name) is None:
+            before = self.folder.finished(TAUGHT, tagged.name)
+            if before is None or not taught_corpus.are_there(folder, tagged.name, before):
                 counts = taught_corpus.write(
                     tagged.output, tagged.name, folder, list(self.ways), self.asked.min_score
                 )
-                self._finish(TAUGHT, tagged.name, counts)
+                self.folder.finish(TAUGHT, tagged.name, counts)
         counts = self._counts(TAUGHT)
         self.corpora = taught_corpus.corpora_of(counts, list(self.ways), TAUGHT)
         teacher = ", ".join(self.record["models"])
-        taught_corpus.write_registry(self.folder / REGISTRY, self.corpora, teacher, self.student.registry)
+        taught_corpus.write_registry(self.folder.registry, self.corpora, teacher, self.student.registry)
         total = _total(counts)
         for why in (taught_corpus.NOT_TAGGED, taught_corpus.NOTHING):
             if total[why]:
@@ -346,10 +282,10 @@ class _Run:
 
     def train(self) -> Path:
         """The student, trained as far as it is not."""
-        folder = self.folder / STUDENT
+        folder = self.folder.student
         words = self.student.words(
             folder,
-            self.folder / REGISTRY,
+            self.folder.registry,
             [taught_corpus.corpus_name(one.way) for one in self.corpora],
             self._guarded(),
         )
@@ -358,7 +294,7 @@ class _Run:
             self.say(f"the student is finished: {folder}")
         else:
             self.student.train(words, folder, said)
-        self._note({"distilled": said, "train": words})
+        self.folder.note(distilled=said, train=words)
         return folder
 
     def _guarded(self) -> list[str]:
@@ -399,25 +335,12 @@ class _Run:
             },
         }
 
-    # --- what is finished ---
-
-    def _marker(self, stage: str, name: str) -> Path:
-        return self.folder / WORK / stage / f"{name}.json"
-
-    def _finished(self, stage: str, name: str) -> dict[str, Any] | None:
-        """What was counted of a file whose stage is finished; None where it is not."""
-        marker = self._marker(stage, name)
-        return json.loads(marker.read_text(encoding="utf-8")) if marker.is_file() else None
-
-    def _finish(self, stage: str, name: str, counts: Mapping[str, Any]) -> None:
-        marker = self._marker(stage, name)
-        marker.parent.mkdir(parents=True, exist_ok=True)
-        write_text(marker, json.dumps(counts, ensure_ascii=False, indent=1) + "\n")
+    def _name(self, source: Source) -> str:
+        """Of the files of an input, in each of the folders."""
+        return source.output.relative_to(self.folder.texts).as_posix()
 
     def _counts(self, stage: str) -> dict[str, dict[str, Any]]:
-        """Name of each file that has something of a stage -> what was counted, in the order of the inputs."""
-        found = {name: self._finished(stage, name) for name in map(self._name, self.sources)}
-        return {name: counts for name, counts in found.items() if counts is not None}
+        return self.folder.counts(stage, map(self._name, self.sources))
 
 
 def _learn_from(asked: Distillation) -> str:

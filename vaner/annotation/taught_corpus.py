@@ -92,13 +92,22 @@ def write(
                 continue
             told[way].documents += 1
             if way not in files:
-                path = folder / quote(way, safe=" ") / name
+                path = _file(folder, way, name)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 files[way] = stack.enter_context(replacing_text(path))
             for piece in found:
                 told[way].add(piece)
                 files[way].write(json.dumps(to_record(piece), ensure_ascii=False, allow_nan=False) + "\n")
     return {**counts, "taught": {way: one.record() for way, one in told.items() if one.documents}}
+
+
+def are_there(folder: Path, name: str, counts: Mapping[str, Any]) -> bool:
+    """Whether the files of a source that `write` wrote, and counted so, are there still."""
+    return all(_file(folder, way, name).is_file() for way in counts["taught"])
+
+
+def _file(folder: Path, way: str, name: str) -> Path:
+    return folder / quote(way, safe=" ") / name
 
 
 class _Counts:
@@ -235,7 +244,7 @@ def corpora_of(counts: Mapping[str, Mapping[str, Any]], ways: Sequence[str], fol
         of_way = {name: one["taught"][way] for name, one in counts.items() if way in one["taught"]}
         types = sorted({type for one in of_way.values() for type in one["mentions"]})
         if of_way:
-            files = tuple(f"{folder}/{quote(way, safe=' ')}/{name}" for name in of_way)
+            files = tuple(_file(Path(folder), way, name).as_posix() for name in of_way)
             found.append(Taught(way, files, tuple(types)))
     if not found:
         total: Counter[str] = Counter()
