@@ -96,6 +96,7 @@ LIGHT = [
     "cli.calibrate",
     "cli.convert",
     "cli.corpora",
+    "cli.distil",
     "cli.evaluate",
     "cli.guideline",
     "cli.kb",

@@ -181,6 +181,24 @@ def test_a_cap_chooses_by_the_seed(made):
     assert once["a"] == sorted(once["a"], key=lambda i: int(i[1:]))
 
 
+def test_gold_documents_cap_only_what_people_annotated(made):
+    path = made / "corpora.yaml"
+    content = yaml.safe_load(path.read_text())
+    content["corpora"]["c"] |= {"distant": True}
+    content["corpora"]["b"] |= {"distant": True}
+    del content["corpora"]["c"]["instruction_name"]
+    path.write_text(yaml.safe_dump(content))
+    found = gather(arguments(made, "a", "b", "c", gold_documents=2), seed=1)
+    assert [len(s.texts) for s in found.sources] == [2, 10, 3]
+    assert [s.dataset for s in found.sources] == ["the-a", "the-b", None]
+    assert list(found.dev) == ["a"], "b has a dev split, but a model made its labels"
+    capped = gather(arguments(made, "a", "b", "c", cap=2, gold_documents=5), seed=1)
+    assert [len(s.texts) for s in capped.sources] == [2, 2, 2]
+    assert ids(found)["a"] == ids(capped)["a"]
+    with pytest.raises(VanerError, match="--dev b: a dictionary or a model made its labels"):
+        gather(arguments(made, "a", dev=["b"]), seed=1)
+
+
 def test_temperature_multiplies_the_weights(made):
     found = gather(arguments(made, "a", "b:2", mix_temperature=2.0), seed=1)
     # a has twice the words of b, so it is drawn 1 / sqrt(2) times as often.

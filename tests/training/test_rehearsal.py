@@ -6,6 +6,7 @@ import json
 import logging
 
 import pytest
+import yaml
 
 from tests.training.test_run import GOING_ON, SMALL
 from vaner.errors import VanerError
@@ -44,6 +45,22 @@ def test_a_corpus_of_a_known_name_but_of_other_types_is_not_asked():
     assert [c.name for c in what_it_knows(before, gathered, DataArguments(cap=3), 1).corpora] == [
         "bc2gm-sample"
     ]
+
+
+def test_what_a_teacher_said_is_not_what_is_known(tmp_path):
+    (tmp_path / "x.jsonl").write_text('{"id": "x", "text": "an X"}\n')
+    entry = {
+        "format": "jsonl",
+        "files": {"train": ["x.jsonl"]},
+        "types": {"X": "X"},
+        "granularity": "abstract",
+    }
+    entry |= {"licence": "none", "citation": "none", "url": "none", "instruction_name": "elsewhere"}
+    for distant, names in ((False, {"taught"}), (True, set())):
+        corpora = {"corpora": {"taught": entry | {"distant": distant}}}
+        (tmp_path / "own.yaml").write_text(yaml.safe_dump(corpora))
+        _, found = known(DataArguments(mix=["anatem-sample"], cap=3, registry=str(tmp_path / "own.yaml")))
+        assert {c.name for c in found.corpora} - {"bc5cdr-sample", "bc2gm-sample"} == names
 
 
 def test_rows_of_what_is_known_are_a_share_of_the_mix():

@@ -123,6 +123,22 @@ def test_resuming_reaches_the_same_bits(finished, tiny_backbones, tmp_path):
     assert losses(resumed) == losses(finished)
 
 
+@pytest.mark.parametrize("ending", [["--max_steps", "6"], ["--evaluations", "9", "--patience", "1"]])
+def test_resuming_from_the_last_update_adds_none(ending, tiny_backbones, tmp_path, monkeypatch):
+    """A run that was killed when it had only to be written."""
+    if "--patience" in ending:
+        real = Dev.scores
+        monkeypatch.setattr(Dev, "scores", lambda *a: {n: one | {"f1": 0.1} for n, one in real(*a).items()})
+    saved = ["--save_steps", "1", "--save_total_limit", "1", *ending]
+    whole = train(tiny_backbones["llama"], tmp_path / "whole", *saved)
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "copy_saved", lambda *rest: sys.exit("killed"))
+        with pytest.raises(SystemExit, match="killed"):
+            train(tiny_backbones["llama"], tmp_path / "run", *saved)
+    resumed = train(tiny_backbones["llama"], tmp_path / "run", *saved, "--resume_from_checkpoint", "last")
+    assert same(weights(resumed), weights(whole)) and losses(resumed) == losses(whole)
+
+
 def test_training_goes_on_from_a_model(finished, tmp_path):
     """It starts where that model stands, keeps what it is, and adds what it has not seen."""
     finished = shutil.copytree(finished, tmp_path / "finished")

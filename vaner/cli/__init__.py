@@ -1,7 +1,8 @@
 """In: command-line words. Out: a subcommand's exit status; one file a subcommand.
 
 Each command's module has ``HELP`` (one line), ``add_arguments(parser)`` and ``run(args) -> int | None``; or, where its
-words are parsed elsewhere, ``HELP`` and ``main(argv) -> int | None``. ``options`` is what several of them share.
+words are parsed elsewhere, ``HELP`` and ``main(argv) -> int | None``. A module with ``GIVEN_ON`` gets the words behind
+``--`` unparsed, as ``args.given_on``. ``options`` is what several of them share.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ COMMANDS = (
     "calibrate",
     "convert",
     "corpora",
+    "distil",
     "doctor",
     "evaluate",
     "guideline",
@@ -86,10 +88,11 @@ def _unknown(word: str, parser: argparse.ArgumentParser) -> str:
 
 def main(argv: list[str] | None = None, prog: str | None = None) -> int:
     """Run a subcommand; ``prog`` is what help calls it where a script of its own starts it."""
-    argv = sys.argv[1:] if argv is None else argv
+    argv = list(sys.argv[1:] if argv is None else argv)
     if len(argv) > 1 and argv[1] in ACTIONS.get(argv[0], ()):
         argv = [f"{argv[0]}_{argv[1]}", *argv[2:]]
     alone = {*COMMANDS, *(f"{name}_{action}" for name, actions in ACTIONS.items() for action in actions)}
+    given_on: list[str] = []
     parser = _Parser(prog="python -m vaner", description="Biomedical entity tagging.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     # Of one that is named, nothing else is imported: `doctor` must work where another's packages are broken.
@@ -105,7 +108,10 @@ def main(argv: list[str] | None = None, prog: str | None = None) -> int:
         )
         if not hasattr(module, "main"):
             module.add_arguments(sub)
-            sub.set_defaults(run=module.run, parser=sub)
+            if argv and argv[0] == name and hasattr(module, "GIVEN_ON") and "--" in argv:
+                given_on = argv[argv.index("--") + 1 :]
+                del argv[argv.index("--") :]
+            sub.set_defaults(run=module.run, parser=sub, given_on=given_on)
 
     def parse_and_run() -> int | None:
         args, unknown = parser.parse_known_args(argv)

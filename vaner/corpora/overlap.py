@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vaner.corpora.registry import Corpus
 from vaner.document import Document
@@ -70,6 +70,18 @@ def overlapping(documents: Iterable[Document], held_out: Fingerprints) -> set[st
     }
 
 
+def with_pmid(document: Document) -> Document:
+    """A document that says its PubMed id in ``metadata["pmid"]``, as a string, where it has one.
+
+    PubTator, PubMed's XML and most lists of abstracts call a document by it.
+    """
+    pmid = document.metadata.get("pmid")
+    if pmid is None and _PMID.fullmatch(document.id):
+        pmid = document.id
+    return document if pmid is None else replace(document, metadata={**document.metadata, "pmid": str(pmid)})
+
+
+_PMID = re.compile(r"[0-9]{5,8}")
 _WORDS = re.compile(r"\w+")
 _FEWEST_WORDS = 6
 

@@ -140,7 +140,7 @@ def corpus_of(path: str | os.PathLike[str], on_error: str = "raise") -> Corpus:
         folder=path.parent,
         # It lies where it was named, wherever the data root is.
         shipped=True,
-        instruction_name=name,
+        instruction_name="" if distant else name,
         distant=distant > 0,
     )
 

@@ -61,9 +61,9 @@ class Corpus:
         name: such as ``ncbi-disease``.
         files: split -> alternatives, each a tuple of paths that are read one after the other.
         types: label in the files -> canonical type, or None where its mentions are left out.
-        instruction_name: what instructions call the corpus.
-        distant: a dictionary and a model made its labels: no instruction of training names it, none of it chooses a
-            model.
+        instruction_name: what instructions call the corpus; ``""``: no instruction names it.
+        distant: a dictionary or a model made its labels: none of it chooses a model, and no instruction of training
+            names it unless it has an instruction_name of its own.
         folder: where corpora.yaml lies; shipped files are relative to it.
     """
 
@@ -344,7 +344,7 @@ def _corpus(name: str, entry: dict[str, Any], path: Path) -> Corpus:
             "files": {
                 split: _alternatives(paths, f"{where}: {split}") for split, paths in entry["files"].items()
             },
-            "instruction_name": entry.get("instruction_name") or name,
+            "instruction_name": entry.get("instruction_name") or ("" if entry.get("distant") else name),
         },
     )
 

@@ -13,7 +13,6 @@ document for no other type, so nothing that only one of the two found is ever ta
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +21,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from vaner.corpora.overlap import Fingerprints, overlapping
+from vaner.corpora.overlap import Fingerprints, overlapping, with_pmid
 from vaner.document import Document, Span
 from vaner.errors import VanerError, near
 from vaner.provenance import DISTANT, TAGGED_BY
@@ -44,8 +43,6 @@ _SENTENCES = ("with", "without")
 # What is counted of documents.
 HELD_OUT = "documents left out: dev or test has them"
 NOT_TAGGED = "documents left out: the model did not tag them in full"
-
-_PMID = re.compile(r"[0-9]{5,8}")
 
 
 @dataclass(frozen=True)
@@ -149,12 +146,7 @@ class DistantLabels:
     def _to_label(self, documents: Iterable[Document]) -> Iterator[Document]:
         for document in documents:
             self.counts["documents"] += 1
-            pmid = document.metadata.get("pmid")
-            if pmid is None and _PMID.fullmatch(document.id):
-                # PubTator, PubMed's XML and most lists of abstracts call a document by its PubMed id.
-                pmid = document.id
-            if pmid is not None:
-                document = replace(document, metadata={**document.metadata, "pmid": str(pmid)})
+            document = with_pmid(document)
             if self.left_out is not None and overlapping([document], self.left_out):
                 self.counts[HELD_OUT] += 1
                 continue
@@ -194,7 +186,7 @@ class DistantLabels:
     ) -> Document | None:
         """A sentence as a document; None where it teaches nothing."""
         id = f"{source}/{document.id}:{start}"
-        with_absent = _share_of(self.rule.seed, id) < self.rule.negatives
+        with_absent = share_of(self.rule.seed, id) < self.rule.negatives
         spans: list[Span] = []
         types: list[str] = []
         for type in self.types:
@@ -295,7 +287,7 @@ def _touches(span: Span, others: Collection[Span]) -> bool:
     return any(other.start < span.end and other.end > span.start for other in others)
 
 
-def _share_of(seed: int, id: str) -> float:
+def share_of(seed: int, id: str) -> float:
     """A number in [0, 1) that follows from seed and id alone, so that no order of documents matters."""
     digest = hashlib.blake2b(f"{seed}\0{id}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64

@@ -237,6 +237,11 @@ class DataArguments:
     data_root: str | None = _flag(None, "Folder of the corpora; by default the variable VANER_DATA.")
     mix_temperature: float = _flag(1.0, "Above 1 draws less of the large corpora: shares follow size^(1/t).")
     cap: int | None = _flag(None, "At most so many training documents of each corpus (chosen by the seed).")
+    gold_documents: int | None = _flag(
+        None,
+        "At most so many training documents of each corpus that people annotated (chosen by the seed); corpora whose "
+        "labels a dictionary or a model made keep all of theirs.",
+    )
     train_splits: list[str] = _flag(["train"], "Splits to train on.")
     dev: list[str] = _flag([], "Corpora whose dev split chooses the model; by default those of the mix.")
     eval_documents: int | None = _flag(
@@ -277,7 +282,7 @@ class DataArguments:
         _check(self, 0, 100, "rehearse")
         shares = ("drop_dataset", "one_type", "all_types", "absent_types", "single_sentence", "keep_empty")
         _check(self, 0, 1, *shares)
-        _check(self, 1, math.inf, "mix_temperature", "cap", "eval_documents")
+        _check(self, 1, math.inf, "mix_temperature", "cap", "gold_documents", "eval_documents")
         # A wrong wording is said now, not after the corpora were read.
         Template(self.template or Template.known, self.adaptive_template or Template.adaptive)
 

@@ -108,8 +108,16 @@ def gather(data: DataArguments, seed: int) -> Gathered:
     if "test" in data.train_splits:
         raise VanerError("--train_splits test: test splits are for the final score; train on train and dev")
     trained_on = {(name, split) for name in weights for split in data.train_splits}
+    # A model is chosen by what people annotated.
+    if machine := [name for name in wanted_dev if corpora[name].distant]:
+        raise VanerError(
+            f"--dev {machine[0]}: a dictionary or a model made its labels, and a model is chosen by what people "
+            "annotated; name another corpus"
+        )
     dev_names = wanted_dev or [
-        n for n in weights if "dev" in corpora[n].files and (n, "dev") not in trained_on
+        n
+        for n in weights
+        if "dev" in corpora[n].files and (n, "dev") not in trained_on and not corpora[n].distant
     ]
     for name in dev_names:
         if (name, "dev") in trained_on:
@@ -140,7 +148,6 @@ def gather(data: DataArguments, seed: int) -> Gathered:
     for name in weights:
         gathered.files += [str(p) for s in data.train_splits for p in corpora[name].paths(s, data.data_root)]
         holds_back = _is_own(corpora[name]) and not wanted_dev and "dev" not in corpora[name].files
-        # A model is chosen by what people annotated.
         holds_back = holds_back and not corpora[name].distant
         share = data.dev_share if holds_back else 0.0
         wanted.append(Wanted(corpora[name], tuple(data.train_splits), types[name], share))
@@ -150,7 +157,7 @@ def gather(data: DataArguments, seed: int) -> Gathered:
             gathered.dev[one.corpus.name] = got.dev
         if got.dropped is not None:
             gathered.dropped[one.corpus.name] = got.dropped
-        dataset = None if one.corpus.distant else one.corpus.instruction_name
+        dataset = one.corpus.instruction_name or None
         source = TrainingCorpus(one.corpus.name, dataset, got.texts, one.types, weight)
         gathered.sources.append(source)
     sizes = [source.texts.sizes.words for source in gathered.sources]

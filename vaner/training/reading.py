@@ -87,7 +87,7 @@ def read(
         held_out: what training must not share; only called where the corpora are read. None: nothing is looked for.
         held_out_from: all that its result depends on, as JSON can hold it.
         data: how they are read.
-        seed: chooses the documents that are held back, and those that ``--cap`` keeps.
+        seed: chooses the documents that are held back, and those that ``--cap`` and ``--gold_documents`` keep.
 
     Returns:
         what was read of each corpus, and what the readers repaired or skipped -> how often.
@@ -99,13 +99,17 @@ def read(
     made_from = {
         "code": code(),
         "corpora": [
-            {"types": one.types, "dev_share": one.dev_share, **described(one.corpus, one.splits, data)}
+            {
+                "types": one.types,
+                "dev_share": one.dev_share,
+                "cap": _cap(one, data),
+                **described(one.corpus, one.splits, data),
+            }
             for one in wanted
         ],
         "held_out": held_out_from,
-        "cap": data.cap,
         "on_error": data.on_error,
-        "seed": seed if data.cap is not None or any(one.dev_share for one in wanted) else None,
+        "seed": seed if any(_cap(one, data) is not None or one.dev_share for one in wanted) else None,
     }
 
     def make(folder: Path) -> dict[str, Any]:
@@ -157,6 +161,12 @@ def held_out_described(held_out: Iterable[tuple[Corpus, str]], data: DataArgumen
     return [described(corpus, [split], data) for corpus, split in held_out]
 
 
+def _cap(wanted: Wanted, data: DataArguments) -> int | None:
+    """At most so many documents of a corpus are trained on; None: all."""
+    caps = [data.cap, None if wanted.corpus.distant else data.gold_documents]
+    return min((cap for cap in caps if cap is not None), default=None)
+
+
 @cache
 def code() -> str:
     """Hash of the code that makes Texts of a file, so that another version of it reads the file again."""
@@ -206,9 +216,10 @@ class _Reading:
 
         Args:
             left_out: what they must not share.
-            seed, number: with the number of the corpus in the mix, chooses those that ``--cap`` keeps.
+            seed, number: with the number of the corpus in the mix, chooses those that ``--cap`` and
+                ``--gold_documents`` keep.
         """
-        cap = self._data.cap
+        cap = _cap(self._wanted, self._data)
         if cap is None:
             yield from (d for _, d in self._without(left_out, self._report))
             return

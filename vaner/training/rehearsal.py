@@ -59,7 +59,9 @@ def what_it_knows(before: ModelConfig, gathered: Gathered, data: DataArguments, 
     for dataset, types in before.datasets.items():
         # Whole corpora come before samples; of several spellings of one the first that is here.
         of_that_name = [
-            c for c in gathered.corpora.values() if c.instruction_name == dataset and c.annotated & set(types)
+            c
+            for c in gathered.corpora.values()
+            if c.instruction_name == dataset and c.annotated & set(types) and not c.distant
         ]
         here = [c for c in of_that_name if {"train", "dev"} & c.present(data.data_root).keys()]
         found += sorted(here, key=lambda c: (c.shipped, -len(c.annotated)))[:1]

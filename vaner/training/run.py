@@ -12,7 +12,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -68,11 +68,12 @@ RECORD = "run.json"
 log = logging.getLogger(__name__)
 
 
-def run(argv: Sequence[str]) -> Path:
+def run(argv: Sequence[str], distilled: Mapping[str, Any] | None = None) -> Path:
     """Train as the words of a command line say, and log on standard output; see `train`.
 
     Args:
         argv: the words, without the script's name.
+        distilled: as of `train`.
 
     Returns:
         the folder of the finished model.
@@ -82,11 +83,15 @@ def run(argv: Sequence[str]) -> Path:
     """
     asked = parse(argv)
     with _on_standard_output(asked.training.process_index == 0):
-        return train(asked)
+        return train(asked, distilled)
 
 
-def train(asked: Run) -> Path:
+def train(asked: Run, distilled: Mapping[str, Any] | None = None) -> Path:
     """Train as asked.
+
+    Args:
+        asked: the run.
+        distilled: who taught the model, on what and how (`vaner.annotation.distil`), for its record and its card.
 
     Returns:
         the folder of the finished model.
@@ -250,7 +255,14 @@ def train(asked: Run) -> Path:
     kept_names = names_record(knowledge, names, mixture, gate) if names and gate else {}
     kept_lookups = lookups_record(lookups.kb.path, lookup_gate) if lookups and lookup_gate else {}
     folder = _finish(
-        asked, trainer, gathered, kept_names, kept_lookups, started, (kept, before) if kept else None
+        asked,
+        trainer,
+        gathered,
+        kept_names,
+        kept_lookups,
+        started,
+        (kept, before) if kept else None,
+        distilled or {},
     )
     if upload and args.process_index == 0:
         log.info(f"uploaded to {upload.send(folder)}")
@@ -309,7 +321,9 @@ def _settings(
     names = [s.name for s in gathered.sources]
     own: dict[str, str] = {}
     for corpus in (corpora[n] for n in names):
-        if corpus.template and own.setdefault(corpus.instruction_name, corpus.template) != corpus.template:
+        if not (corpus.template and corpus.instruction_name):
+            continue
+        if own.setdefault(corpus.instruction_name, corpus.template) != corpus.template:
             raise VanerError(
                 f"corpus {corpus.name}: another corpus of the mix is called {corpus.instruction_name} in "
                 "instructions too, with another template; give both the same one in corpora.yaml"
@@ -414,6 +428,7 @@ def _finish(
     lookups: dict[str, Any],
     started: float,
     kept: tuple[Known, dict[str, dict[str, Any]]] | None,
+    distilled: Mapping[str, Any],
 ) -> Path:
     """Score the chosen model where that is still to be done, and write the folder; every process must come here."""
     args = asked.training
@@ -435,6 +450,8 @@ def _finish(
         record = run_record(asked, trainer, gathered, names, scores, time.monotonic() - started, lookups)
         if forgotten:
             record["known_before"] = forgotten
+        if distilled:
+            record["distilled"] = dict(distilled)
         shown = {k: v for k, v in record.items() if k not in ("arguments",)}
         settings = replace(ModelConfig.load(best), training=shown)
         copy_saved(best, folder, settings, torch.bfloat16 if args.save_dtype == "bfloat16" else None)

@@ -290,6 +290,16 @@ class VanerTrainer(Trainer):
             rotate_checkpoints(str(folder), self.args.save_total_limit)
         self.accelerator.wait_for_everyone()
 
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        # Trainer asks whether the run is over after an update alone: a checkpoint of the last one would get another.
+        over = (
+            self.clock.share(self.state.global_step, self.state.max_steps) >= 1 or not self.clock.is_patient
+        )
+        if over:
+            self.control.should_training_stop = True
+        else:
+            super()._run_epoch(*args, **kwargs)
+
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         # It was given no other kind.
         wanted = cast("VanerModel", model or self.model)
