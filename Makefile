@@ -13,6 +13,9 @@ PY := $(VENV)/bin/python
 RUN := runs/quickstart
 READY := $(VENV)/.ready
 
+# Tests of one file stay in one process; PARALLEL= runs them all in one.
+PARALLEL ?= -n 2 --dist loadfile
+
 .PHONY: setup quickstart test test-avx2 test-slow lint examples docs backbone clean
 
 setup: $(READY)
@@ -57,7 +60,7 @@ quickstart: backbone
 	@echo "The sample is small and so is the training: README.md says how to train on whole corpora."
 
 test: $(READY)
-	$(PY) -m pytest
+	$(PY) -m pytest $(PARALLEL)
 
 # oneDNN and torch read these when they start.
 test-avx2: export ONEDNN_MAX_CPU_ISA = AVX2
