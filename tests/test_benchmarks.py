@@ -60,6 +60,32 @@ def test_every_way_to_multiply_that_a_machine_has_is_timed(isa, tmp_path, monkey
 
 
 @pytest.mark.slow
+def test_a_student_stands_beside_its_teacher(tmp_path):
+    def page(name, f1):
+        results = [{"name": corpus, "overall": {"micro": {"f1": value}}} for corpus, value in f1.items()]
+        (tmp_path / f"{name}.json").write_text(json.dumps({"results": results}))
+        return tmp_path / f"{name}.json"
+
+    student, teacher = "vaner-smollm2-135m-20l", "vaner-smollm2-135m"
+    words = [
+        f"{student}={page('student', {'a': 0.8, 'b': 0.7, 'c': 0.5})}",
+        f"{teacher}={page('teacher', {'a': 0.9, 'b': 0.8, 'c': 0.4})}",
+        f"gold={page('gold', {'a': 0.7, 'b': 0.75, 'c': 0.45})}",
+    ]
+    path = tmp_path / "students.json"
+    done = run(
+        "students", "--models", student, teacher, "--documents", "4", "--rounds", "2", "--json", str(path),
+        "--scores", *words,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads(path.read_text())
+    # Half of the way; back; and nothing where the teacher is no better.
+    assert found["closed"] == pytest.approx({"a": 0.5, "b": -1})
+    assert [row["model"] for row in found["models"]] == [student, teacher]
+    assert found["models"][1]["over_last"]["median"] == 1
+
+
+@pytest.mark.slow
 def test_every_attention_mode_is_timed_beside_the_open_one(tmp_path):
     path = tmp_path / "modes.json"
     done = run("modes", "--documents", "4", "--rounds", "2", "--json", str(path))
