@@ -122,6 +122,14 @@ def tiny_backbones(tmp_path_factory, tiny_tokenizer) -> dict[str, str]:
     return folders
 
 
+@pytest.fixture(autouse=True)
+def threads_as_they_were():
+    """What a worker of a corpus run does to its process is undone where a test runs it in this one."""
+    yield
+    if (threads := sys.modules.get("vaner.tagging.threads")) is not None:
+        threads.alone.clear()
+
+
 @pytest.fixture(autouse=True, scope="session")
 def own_cache(tmp_path_factory):
     """Hashes of the tests' models do not go to the user's cache; the backbone there is still found."""
