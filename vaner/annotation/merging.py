@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from vaner.annotation.queue import READ_AS, as_sent, run_hash, sent_of, without_notes
-from vaner.annotation.runs import ANNOTATION, Annotated, annotation, is_run, load
+from vaner.annotation.marked import ANNOTATION
+from vaner.annotation.runs import Annotated, annotation, is_run, load
 from vaner.document import Concept, Document, Span
 from vaner.errors import VanerError
 from vaner.evaluation.metrics import align, class_of

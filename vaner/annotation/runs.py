@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from vaner.annotation.marked import ANNOTATION
 from vaner.document import Document
 from vaner.errors import VanerError
 from vaner.files import lines
@@ -20,8 +21,6 @@ from vaner.jobs import record, store
 from vaner.jobs.sources import REJECTED, WORK
 from vaner.report import Report
 
-#: Where a document says, in its ``metadata``, how it was annotated.
-ANNOTATION = "annotation"
 # What the runner counts of every unit, whoever tags.
 _OF_EVERY_RUN = {"documents", "characters", "spans", "tokens", "padded_tokens", "units"}
 
