@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from vaner.annotation.queue import READ_AS, as_sent, run_hash, sent_of, without_notes
 from vaner.annotation.marked import ANNOTATION
+from vaner.annotation.queue import READ_AS, as_sent, run_hash, sent_of, without_notes
 from vaner.annotation.runs import Annotated, annotation, is_run, load
 from vaner.document import Concept, Document, Span
 from vaner.errors import VanerError
