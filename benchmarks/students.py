@@ -1,8 +1,8 @@
 """In: models, the scores that `evaluate --json` wrote of each. Out: F1 beside documents a second, and gaps that closed.
 
     python benchmarks/students.py --data_root CORPORA --json students.json \
-        --models vaner-minilm vaner-smollm2-135m-20l vaner-smollm2-135m \
-        --scores vaner-minilm=student.json vaner-smollm2-135m=teacher.json gold=gold.json
+        --models runs/distil/student vaner-smollm2-135m-20l vaner-smollm2-135m \
+        --scores runs/distil/student=student.json vaner-smollm2-135m=teacher.json gold=gold.json
 
 Every model tags the same abstracts in a process of its own, in turn (contest.py). Where scores are given of the
 student (the first of --models), its teacher (the last) and the same student by gold alone (``gold``), the table says

@@ -143,7 +143,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--gold_documents", type=int, metavar="K", help="at most so many documents of each (chosen by --seed)"
     )
-    add("--config", metavar="FILE", help="flags of train.py as YAML, such as configs/vaner-minilm.yaml")
+    add("--config", metavar="FILE", help="flags of train.py as YAML, such as configs/distil-minilm.yaml")
     add_registry(group)
     add_data_root(group)
     add(
