@@ -382,13 +382,15 @@ def draw(path: str, curve: Mapping[str, Any]) -> None:
             panel.axhline(own, color="#666666", linestyle=":", linewidth=1, label=_ITSELF)
             panel.set(title=name, xlabel="% of the train texts", ylabel="F1 on dev")
             panel.set_xticks(sorted({one["part"] for one in curve["points"]}))
+        panels = len(names)
         lines, names = panel.get_legend_handles_labels()
         order = sorted(range(len(names)), key=lambda at: names[at] == _ITSELF)
         figure.legend(
             [lines[at] for at in order],
             [names[at] for at in order],
             loc="outside lower center",
-            ncols=len(names),
+            # A single panel is too narrow for all of them side by side.
+            ncols=len(names) if panels > 1 else 1,
             frameon=False,
         )
         metadata = {"Date": None} if format == "svg" else {"CreationDate": None} if format == "pdf" else None
