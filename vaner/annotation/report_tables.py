@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from vaner.evaluation.metrics import CLASSES
-from vaner.evaluation.tables import Table, escaped, github, percent, plain
+from vaner.evaluation.tables import Table, escaped, github, interval_of, percent, plain, signed
 from vaner.prompting.prices import money
 
 _KNOWN_COUNTS = (
@@ -193,12 +193,7 @@ def _agreement(sides: Iterable[Mapping[str, Any]]) -> Table:
 
 
 def _interval(scores: Mapping[str, Any]) -> str:
-    return _range(scores["interval"]["f1"], percent) if "interval" in scores else ""
-
-
-def _range(interval: Iterable[float], shown: Callable[[float], str]) -> str:
-    low, high = interval
-    return f"[{shown(low)}, {shown(high)}]"
+    return interval_of(scores["interval"]["f1"], percent) if "interval" in scores else ""
 
 
 def _remarks(sides: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -222,8 +217,8 @@ def _changed(one: Mapping[str, Any], found: Mapping[str, Any]) -> Section:
                 d["row"],
                 percent(d["a"]),
                 percent(d["b"]),
-                _signed(d["difference"]),
-                _range(d["interval"], _signed),
+                signed(d["difference"]),
+                interval_of(d["interval"], signed),
                 f"{d['p']:.4f}",
             ]
             for d in one["comparison"]
@@ -235,10 +230,6 @@ def _changed(one: Mapping[str, Any], found: Mapping[str, Any]) -> Section:
             "(Berg-Kirkpatrick et al. 2012); " + _strict(found)
         )
     return Section(f"What {one['run']} changed against {one['without']}", tables, remarks)
-
-
-def _signed(value: float) -> str:
-    return f"{100 * value:+.2f}"
 
 
 # --- cost ---

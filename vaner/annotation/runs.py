@@ -15,6 +15,7 @@ from typing import Any
 from vaner.annotation.marked import ANNOTATION
 from vaner.document import Document
 from vaner.errors import VanerError
+from vaner.evaluation.run import renamed
 from vaner.files import lines
 from vaner.formats import read
 from vaner.jobs import record, store
@@ -107,18 +108,6 @@ def load(
 def is_run(path: str | os.PathLike) -> bool:
     """Whether a folder is the output of a run over many files."""
     return (Path(path) / WORK / "run.json").is_file()
-
-
-def renamed(documents: Iterable[Document], type_map: Mapping[str, str]) -> list[Document]:
-    """Documents with other names of types."""
-    return [
-        replace(
-            document,
-            spans=[replace(span, type=type_map.get(span.type, span.type)) for span in document.spans],
-            types=None if document.types is None else frozenset(type_map.get(t, t) for t in document.types),
-        )
-        for document in documents
-    ]
 
 
 def annotation(document: Document) -> dict[str, Any]:

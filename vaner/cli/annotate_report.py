@@ -11,12 +11,13 @@ from typing import Any
 from vaner.annotation import audit, sheets
 from vaner.annotation.comparing import Draws
 from vaner.annotation.report import Page, report
-from vaner.annotation.runs import Annotated, load, renamed
+from vaner.annotation.runs import Annotated, load
 from vaner.cli.options import add_data_root, add_on_error, add_registry, say
 from vaner.corpora.own import all_corpora, named
 from vaner.document import Document
 from vaner.errors import VanerError
 from vaner.evaluation import mistakes
+from vaner.evaluation.run import renamed
 from vaner.files import check_parent, sha256, write_text
 from vaner.formats import check_reader, read
 from vaner.prompting.prices import Price

@@ -128,7 +128,7 @@ def evaluate(
     def paired(one: Gold, documents: Iterable[Document], *, asked: bool = False) -> Pairing:
         # Who was asked was asked for the new names, and has to find them so in gold: renamed once more, types that
         # change places would change back.
-        gold = _renamed(one.documents, type_map) if asked else one.documents
+        gold = renamed(one.documents, type_map) if asked else one.documents
         names = {} if asked else type_map
         return pair(gold, documents, types=types, type_map=names, ignore_extra=ignore_extra)
 
@@ -330,7 +330,8 @@ def _tag(tagger: Tagger, gold: Gold, types: Sequence[str], adaptive: bool) -> li
     ]
 
 
-def _renamed(documents: Sequence[Document], type_map: Mapping[str, str]) -> list[Document]:
+def renamed(documents: Iterable[Document], type_map: Mapping[str, str]) -> list[Document]:
+    """Documents with other names of types; those that are not in ``type_map`` stay."""
     return [
         replace(
             document,

@@ -66,8 +66,8 @@ def tables(found: Mapping[str, Any]) -> Iterable[Table]:
                     d["row"],
                     percent(d["a"]),
                     percent(d["b"]),
-                    _signed(d["difference"]),
-                    _range(d["interval"], _signed),
+                    signed(d["difference"]),
+                    interval_of(d["interval"], signed),
                     f"{d['p']:.4f}",
                 ]
                 for d in found["comparison"]
@@ -127,7 +127,7 @@ def _counts(entry: Mapping[str, Any], counts: Iterable[str]) -> list[str]:
 
 
 def _shown(entry: Mapping[str, Any]) -> list[str]:
-    interval = _range(entry["interval"]["f1"], percent) if "interval" in entry else ""
+    interval = interval_of(entry["interval"]["f1"], percent) if "interval" in entry else ""
     return [*(percent(entry[measure]) for measure in MEASURES), interval]
 
 
@@ -149,11 +149,11 @@ def percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.2f}"
 
 
-def _signed(value: float) -> str:
+def signed(value: float) -> str:
     return f"{100 * value:+.2f}"
 
 
-def _range(interval: Iterable[float], shown: Callable[[float], str]) -> str:
+def interval_of(interval: Iterable[float], shown: Callable[[float], str]) -> str:
     low, high = interval
     return f"[{shown(low)}, {shown(high)}]"
 
