@@ -10,6 +10,7 @@ import torch
 
 from tests.training.test_run import same, train, weights
 from vaner.corpora.registry import read_registry
+from vaner.document import Document
 from vaner.errors import VanerError
 from vaner.formats import jsonl
 from vaner.inputs.batching import collate
@@ -21,7 +22,7 @@ from vaner.model.network import VanerModel
 from vaner.report import Report
 from vaner.tagging.labeler import Vaner
 from vaner.tagging.settings import TaggingSettings
-from vaner.text.tags import IGNORED
+from vaner.text.tags import IGNORED, O
 from vaner.text.units import Text
 from vaner.training.arguments import parse
 from vaner.training.drawing import Drawing
@@ -133,6 +134,19 @@ def test_a_label_counts_by_the_score_of_its_mention(tagged, tiny_tokenizer):
                 assert row.label_weights[place, word] == pytest.approx(expected)
                 seen += bool(covering)
     assert seen > 10
+
+
+def test_words_that_no_tag_says_a_mention_has_count_in_full():
+    document = Document("d", "left and right failure of APC")
+    # In pieces it cannot be tagged; the gene can.
+    spans = [
+        document.span(0, 22, "Disease", score=0.2, fragments=((0, 4), (15, 22))),
+        document.span(26, 29, "Gene", score=0.6),
+    ]
+    texts = Texts.of([Text.of(document.with_spans(spans))], ("Disease", "Gene"))
+    disease, gene = texts.label_weights(0)
+    assert (disease[texts.tags(0)[0] == O] == 1).all() and (texts.tags(0)[0] == O).any()
+    assert gene.tolist() == pytest.approx([1, 1, 1, 1, 1, 0.6], abs=0.002)
 
 
 def test_rows_with_and_without_a_teacher_share_a_batch(tagged, tiny_tokenizer):
