@@ -10,7 +10,7 @@ import torch
 
 from tests.training.test_run import same, train, weights
 from vaner.corpora.registry import read_registry
-from vaner.document import Document
+from vaner.document import Document, Passage
 from vaner.errors import VanerError
 from vaner.formats import jsonl
 from vaner.inputs.batching import collate
@@ -22,7 +22,7 @@ from vaner.model.network import VanerModel
 from vaner.report import Report
 from vaner.tagging.labeler import Vaner
 from vaner.tagging.settings import TaggingSettings
-from vaner.text.tags import IGNORED, O
+from vaner.text.tags import IGNORED
 from vaner.text.units import Text
 from vaner.training.arguments import parse
 from vaner.training.drawing import Drawing
@@ -136,17 +136,33 @@ def test_a_label_counts_by_the_score_of_its_mention(tagged, tiny_tokenizer):
     assert seen > 10
 
 
-def test_words_that_no_tag_says_a_mention_has_count_in_full():
-    document = Document("d", "left and right failure of APC")
-    # In pieces it cannot be tagged; the gene can.
-    spans = [
-        document.span(0, 22, "Disease", score=0.2, fragments=((0, 4), (15, 22))),
-        document.span(26, 29, "Gene", score=0.6),
-    ]
-    texts = Texts.of([Text.of(document.with_spans(spans))], ("Disease", "Gene"))
-    disease, gene = texts.label_weights(0)
-    assert (disease[texts.tags(0)[0] == O] == 1).all() and (texts.tags(0)[0] == O).any()
-    assert gene.tolist() == pytest.approx([1, 1, 1, 1, 1, 0.6], abs=0.002)
+@pytest.mark.parametrize(
+    ("mentions", "expected"),
+    [
+        ([(15, 22, 0.2)], [1, 1, 1, 0.2, 1, 1]),
+        ([(15, 22, None)], None),
+        # People's mentions have no score.
+        ([(15, 22, 0.2), (0, 4, None)], [1, 1, 1, 0.2, 1, 1]),
+        # A word that a mention touches is of it.
+        ([(16, 20, 0.2)], [1, 1, 1, 0.2, 1, 1]),
+        # Of those that share a word the longer is tagged, whichever stands first.
+        ([(0, 22, 0.9), (15, 22, 0.2)], [0.9, 0.9, 0.9, 0.9, 1, 1]),
+        ([(0, 4, 0.2), (0, 22, 0.9)], [0.9, 0.9, 0.9, 0.9, 1, 1]),
+        # None is tagged that runs from one block into the next.
+        ([(15, 29, 0.2)], [1, 1, 1, 1, 1, 1]),
+    ],
+)
+def test_the_words_of_a_label_have_the_score_of_the_mention_that_was_tagged(mentions, expected):
+    document = Document(
+        "d", "left and right failure\nof APC", passages=[Passage(0, 22, "title"), Passage(23, 29, "abstract")]
+    )
+    spans = [document.span(start, end, "Disease", score=score) for start, end, score in mentions]
+    texts = Texts.of([Text.of(document.with_spans(spans))], ("Disease",))
+    weights = texts.label_weights(0)
+    if expected is None:
+        assert weights is None
+    else:
+        assert weights[0].tolist() == pytest.approx(expected, abs=0.002)
 
 
 def test_rows_with_and_without_a_teacher_share_a_batch(tagged, tiny_tokenizer):

@@ -15,6 +15,11 @@ TAGS = ("O", "B", "I")
 IGNORED = -100
 
 
+def in_order(span: Span) -> tuple[bool, int, int]:
+    """By what mentions are sorted to be tagged: those in one piece before others, the longer first."""
+    return (bool(span.fragments), span.start - span.end, span.start)
+
+
 def encode_tags(
     offsets: Sequence[tuple[int, int]],
     spans: Sequence[Span],
@@ -44,7 +49,7 @@ def encode_tags(
     word_ends = np.fromiter((e for _, e in offsets), dtype=np.int64, count=len(offsets))
     unreachable: list[Span] = []
     held: set[tuple[int, int, str]] = set()
-    for span in sorted(spans, key=lambda s: (bool(s.fragments), s.start - s.end, s.start)):
+    for span in sorted(spans, key=in_order):
         if span.type not in row:
             continue
         if span.key in held and not span.fragments:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, overload
@@ -24,7 +24,7 @@ import pyarrow as pa
 from vaner.document import Document, Passage, Span
 from vaner.inputs import taught as word_scores
 from vaner.text.segment import seen
-from vaner.text.tags import O, encode_tags
+from vaner.text.tags import O, encode_tags, in_order
 from vaner.text.units import Text
 from vaner.training.columns import Columns, lists, write
 
@@ -307,13 +307,18 @@ def _taught(text: Text, types: tuple[str, ...]) -> np.ndarray | None:
 
 def _label_weights(text: Text, tags: np.ndarray, types: tuple[str, ...]) -> np.ndarray | None:
     """The score of each word's mention, in 255ths, and 255 where there is none; None where no mention has a score."""
-    scored = [span for span in text.document.spans if span.score is not None and span.type in types]
-    if not scored:
+    spans = [span for span in text.document.spans if span.type in types]
+    if all(span.score is None for span in spans):
         return None
     weights = np.full(tags.shape, 255, dtype=np.uint8)
-    starts = [start for start, _ in text.offsets]
-    for span in scored:
-        first, end = bisect_left(starts, span.start), bisect_left(starts, span.end)
-        weights[types.index(span.type), first:end] = round(255 * min(max(span.score or 0.0, 0.0), 1.0))
+    claimed = np.zeros(tags.shape, dtype=bool)
+    starts, ends = [start for start, _ in text.offsets], [end for _, end in text.offsets]
+    # In the order in which mentions get their tags, and of a word that several touch the first one has it.
+    for span in sorted(spans, key=in_order):
+        row = types.index(span.type)
+        words = slice(bisect_right(ends, span.start), bisect_left(starts, span.end))
+        if not claimed[row, words].any():
+            claimed[row, words] = True
+            weights[row, words] = round(255 * min(max(1.0 if span.score is None else span.score, 0.0), 1.0))
     weights[tags == O] = 255
     return weights
