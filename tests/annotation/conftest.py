@@ -1,10 +1,27 @@
-"""In: nothing. Out: workers inside the test's own process, and raw texts."""
+"""In: nothing. Out: workers inside the test's own process, a tiny teacher, and raw texts."""
 
 import json
 
 import pytest
 
 from vaner.jobs import worker
+from vaner.training import run as training
+
+GOLD = "bc5cdr-sample"
+#: Of training a tiny model.
+TINY = ["--num_train_epochs", "1", "--batch_tokens", "700", "--dtype", "float32", "--head_rank", "8"]
+TINY += [
+    "--use_cpu",
+    "true",
+    "--seed",
+    "5",
+    "--eval_documents",
+    "3",
+    "--evaluations",
+    "1",
+    "--max_tokens",
+    "384",
+]
 
 
 class Inline:
@@ -34,6 +51,15 @@ class Inline:
 
     def close(self):
         self.tasks.clear()
+
+
+@pytest.fixture(scope="session")
+def teacher(tiny_backbones, tmp_path_factory):
+    """A tiny labeler that knows two datasets; hardly trained, it finds much, and is sure of little."""
+    folder = tmp_path_factory.mktemp("teacher") / "tiny-teacher"
+    mix = ["--mix", GOLD, "ncbi-disease-sample", "--backbone", tiny_backbones["llama"], "--cap", "5"]
+    more = ["--lora_r", "4", "--learning_rate", "1e-3", "--max_steps", "1", "--output_dir", str(folder)]
+    return training.run([*mix, *TINY, *more])
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.annotation.conftest import Inline
+from tests.annotation.conftest import GOLD, TINY, Inline
 from tests.conftest import SAMPLES
 from vaner.annotation import distil, taught_corpus, texts
 from vaner.annotation.distil import Distillation
@@ -28,31 +28,8 @@ from vaner.tagging.settings import TaggingSettings
 from vaner.training import run as training
 from vaner.training.trainer import VanerTrainer
 
-TINY = ["--num_train_epochs", "1", "--batch_tokens", "700", "--dtype", "float32", "--head_rank", "8"]
-TINY += [
-    "--use_cpu",
-    "true",
-    "--seed",
-    "5",
-    "--eval_documents",
-    "3",
-    "--evaluations",
-    "1",
-    "--max_tokens",
-    "384",
-]
 FLAGS = [*TINY, "--adapter", "full", "--learning_rate", "1e-3", "--save_steps", "4", "--max_steps", "10"]
 FLAGS[FLAGS.index("--evaluations") + 1] = "2"
-GOLD = "bc5cdr-sample"
-
-
-@pytest.fixture(scope="module")
-def teacher(tiny_backbones, tmp_path_factory):
-    """A tiny labeler that knows two datasets; hardly trained, it finds much, and is sure of little."""
-    folder = tmp_path_factory.mktemp("teacher") / "tiny-teacher"
-    mix = ["--mix", GOLD, "ncbi-disease-sample", "--backbone", tiny_backbones["llama"], "--cap", "5"]
-    more = ["--lora_r", "4", "--learning_rate", "1e-3", "--max_steps", "1", "--output_dir", str(folder)]
-    return training.run([*mix, *TINY, *more])
 
 
 @pytest.fixture(scope="module")

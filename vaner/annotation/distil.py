@@ -3,6 +3,7 @@
     DIR/texts/a.jsonl            what the student may learn from (texts)
     DIR/tagged/a.jsonl           what the teacher said of it: a corpus run (vaner.jobs)
     DIR/taught/bc5cdr/a.jsonl    what of that is taught (taught_corpus), with DIR/registry.yaml
+    DIR/taught-gold/bc2gm.jsonl  if asked: gold, with what the teacher says of it (scored_gold)
     DIR/student/                 the model (vaner.training)
     DIR/distil.json              who taught whom, on what and how
     DIR/.vaner/                  what is finished of each file, and the lock
@@ -14,14 +15,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from vaner.annotation import taught_corpus, texts
 from vaner.annotation.distil_folder import CARD, TAUGHT, TEXTS, DistilFolder
+from vaner.annotation.scored_gold import ScoredGold
 from vaner.annotation.student import Student, StudentSettings
 from vaner.annotation.teacher import ADAPTIVE, Teacher, asked_as, is_labeler, known
 from vaner.corpora.overlap import Fingerprints, held_out_fingerprints
@@ -33,9 +35,10 @@ from vaner.jobs.pool import Pool, ProcessPool
 from vaner.jobs.run import Job
 from vaner.jobs.run import run as run_job
 from vaner.jobs.sources import REJECTED, Source, plan
-from vaner.jobs.units import Cut, FileReader
+from vaner.jobs.units import Cut, FileReader, Reader
 from vaner.progress import progress
 from vaner.report import Report
+from vaner.tagger import Tagger
 from vaner.tagging.settings import TaggingSettings
 
 #: What a student learns of a text: the spans that the teacher found, or what it says of every word.
@@ -52,11 +55,12 @@ class Distillation:
     Attributes:
         settings: of the teacher; no dataset.
         student: how it is trained.
-        inputs: files, folders and patterns with raw texts (`vaner.jobs.sources.plan`).
+        inputs: files, folders and patterns with raw texts (`vaner.jobs.sources.plan`); none with ``score_gold``.
         output: the folder of the run.
         ways: how the teacher is asked, ``NAME`` or ``NAME:WEIGHT`` (`vaner.annotation.teacher.asked_as`).
         learn_from: SPANS or SCORES; None for SCORES where the teacher is one labeler, else SPANS.
         min_score: see `vaner.annotation.taught_corpus.write`.
+        score_gold: the teacher also says what it finds in the train texts of gold (`vaner.annotation.scored_gold`).
         held_out: corpora whose dev and test must be here.
         reader: of the texts.
         cut: units of the corpus run.
@@ -70,6 +74,7 @@ class Distillation:
     ways: Sequence[str] | None = None
     learn_from: str | None = None
     min_score: float | None = None
+    score_gold: bool = False
     held_out: Sequence[str] = ()
     reader: FileReader = field(default_factory=FileReader)
     cut: Cut = field(default_factory=Cut)
@@ -108,7 +113,11 @@ def run(
             ours.folder.clear()
         ours.folder.same_run(ours.record)
         ours.write_texts()
+        if ours.gold:
+            ours.gold.write(ours.fingerprints)
         ours.tag(workers or partial(ProcessPool, processes=1), progress)
+        if ours.gold:
+            ours.gold.attach()
         ours.write_taught()
         return ours.train()
 
@@ -119,6 +128,7 @@ class _Run:
     Attributes:
         ways: how texts are asked -> share of them.
         learn_from: SPANS or SCORES.
+        gold: the stages of gold that the teacher scores; None where it does not.
         record: what decides the bytes of the run.
     """
 
@@ -131,6 +141,9 @@ class _Run:
         self.student = Student(asked.student, self.learn_from == SCORES)
         teacher = known(asked.settings)
         self.ways = asked_as(asked.ways, teacher, asked.settings.types)
+        self.gold = self._scored_gold(teacher) if asked.score_gold else None
+        if not asked.inputs and not self.gold:
+            raise VanerError("no raw text; name files with --input, or learn of gold alone with --score_gold")
         self.sources = plan(asked.inputs, self.folder.texts, "jsonl")
         self.held_out, self.absent = texts.held_out_splits(
             self.student.corpora, self.student.gold, self.student.data_root
@@ -138,9 +151,6 @@ class _Run:
         self._check_held_out()
         hashes = asked.settings.hashes()
         told = {**asked.settings.to_dict(), "models": list(hashes), "kb": asked.settings.kb is not None}
-        self.teacher = Teacher(
-            replace(asked.settings, word_scores=self.learn_from == SCORES), tuple(self.ways)
-        )
         self.record = record.of_run(
             told,
             hashes,
@@ -153,7 +163,16 @@ class _Run:
             },
             held_out=texts.held_out_hashes(self.held_out, self.student.data_root),
             student=self.student.settings,
+            **({"score_gold": self.gold.record()} if self.gold else {}),
         )
+
+    def _scored_gold(self, teacher: Tagger | None) -> ScoredGold:
+        if self.learn_from != SCORES:
+            raise VanerError(
+                f"--score_gold: is of --learn_from {SCORES}, what one labeler says of every word; leave it out"
+            )
+        self.student.check_dev()
+        return ScoredGold(self.student, teacher, self.asked.settings.types, self.folder, self.say)
 
     def _check_held_out(self) -> None:
         here = {corpus.name for corpus, _ in self.held_out}
@@ -163,21 +182,26 @@ class _Run:
                     f"--held_out {name}: its dev and test are not here; give --data_root, or leave it out"
                 )
 
+    @cached_property
+    def _fingerprints(self) -> Fingerprints:
+        return held_out_fingerprints(
+            progress(self.held_out, "reading held-out splits"), self.student.data_root
+        )
+
+    def fingerprints(self) -> Fingerprints:
+        """What nothing may be learnt from; read when it is first needed."""
+        return self._fingerprints
+
     # --- texts ---
 
     def write_texts(self) -> None:
         """What the student may learn from, one file an input."""
-
-        @cache
-        def held_out() -> Fingerprints:
-            return held_out_fingerprints(
-                progress(self.held_out, "reading held-out splits"), self.student.data_root
-            )
-
+        if not self.sources:
+            return
         for source in self.sources:
             if self.folder.finished(TEXTS, self._name(source)) is None or not source.output.is_file():
                 report = Report()
-                counts = texts.write(source, self.asked.reader, held_out, self.ways, report)
+                counts = texts.write(source, self.asked.reader, self.fingerprints, self.ways, report)
                 for line in report.summary():
                     self.say(line)
                 self.folder.finish(TEXTS, self._name(source), counts)
@@ -201,25 +225,46 @@ class _Run:
     # --- tagged ---
 
     def tag(self, workers: Callable[[Teacher], Pool], progress: str) -> None:
-        """The corpus run of the teacher."""
-        sources = self._tagged()
+        """The corpus runs of the teacher: raw text, and gold."""
+        if self.sources:
+            reader = FileReader("jsonl", "raise")
+            failed = self._tag(workers, progress, self._tagged(), self.folder.tagged, reader, self.ways)
+            self._say_failed(failed, "are not taught", self.folder.tagged)
+        if self.gold:
+            sources, alone = self.gold.sources()
+            failed = self._tag(workers, progress, sources, self.folder.scored, alone, self.gold.datasets)
+            self._say_failed(failed, "keep their labels alone", self.folder.scored)
+
+    def _tag(
+        self,
+        workers: Callable[[Teacher], Pool],
+        progress: str,
+        sources: list[Source],
+        output: Path,
+        reader: Reader,
+        ways: Iterable[str],
+    ) -> int:
+        """One of them; how many documents the teacher failed on."""
         made = {
             key: value
             for key, value in self.record.items()
             if key in ("vaner", "models", "settings", "asked")
         }
-        job = Job(sources, self.folder.tagged, made, "jsonl", FileReader("jsonl", "raise"), self.asked.cut)
-        result = run_job(job, partial(workers, self.teacher), progress=progress)
+        job = Job(sources, output, made, "jsonl", reader, self.asked.cut)
+        teacher = Teacher(replace(self.asked.settings, word_scores=self.learn_from == SCORES), tuple(ways))
+        result = run_job(job, partial(workers, teacher), progress=progress)
         for line in result.notes:
             self.say(line)
         self.say(
             f"teacher: {result.counts['documents']:,} documents tagged, {result.counts['spans']:,} mentions -> "
-            f"{self.folder.tagged}"
+            f"{output}"
         )
-        if result.counts["rejected"]:
+        return result.counts["rejected"]
+
+    def _say_failed(self, documents: int, what: str, folder: Path) -> None:
+        if documents:
             self.say(
-                f"teacher: {result.counts['rejected']:,} documents are not taught, for it failed on them; "
-                f"{self.folder.tagged / REJECTED} says why"
+                f"teacher: {documents:,} documents {what}, for it failed on them; {folder / REJECTED} says why"
             )
 
     def _tagged(self) -> list[Source]:
@@ -243,9 +288,12 @@ class _Run:
                 )
                 self.folder.finish(TAUGHT, tagged.name, counts)
         counts = self._counts(TAUGHT)
-        self.corpora = taught_corpus.corpora_of(counts, list(self.ways), TAUGHT)
+        self.corpora = taught_corpus.corpora_of(counts, list(self.ways), TAUGHT) if self.sources else []
         teacher = ", ".join(self.record["models"])
-        taught_corpus.write_registry(self.folder.registry, self.corpora, teacher, self.student.registry)
+        scored = self.gold.entries(teacher) if self.gold else {}
+        taught_corpus.write_registry(
+            self.folder.registry, self.corpora, teacher, self.student.registry, scored
+        )
         total = _total(counts)
         for why in (taught_corpus.NOT_TAGGED, taught_corpus.NOTHING):
             if total[why]:
@@ -288,6 +336,7 @@ class _Run:
             self.folder.registry,
             [taught_corpus.corpus_name(one.way) for one in self.corpora],
             self._guarded(),
+            self.gold.instead() if self.gold else None,
         )
         said = self._said()
         if (folder / CARD).is_file():
@@ -333,6 +382,7 @@ class _Run:
                 way: {**one, "dataset": None if way == ADAPTIVE else way}
                 for way, one in self._taught().items()
             },
+            **({"score_gold": self.gold.said()} if self.gold else {}),
         }
 
     def _name(self, source: Source) -> str:

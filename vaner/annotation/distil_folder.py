@@ -1,6 +1,7 @@
 """In: the folder of a distillation. Out: where its parts lie, what is finished of each file; nothing of others removed.
 
 texts/  tagged/  taught/  registry.yaml  student/  distil.json      the parts
+gold/  scored/  taught-gold/                                        those of scored gold
 .vaner/texts/a.jsonl.json                                           what was counted of a file whose stage is finished
 """
 
@@ -18,6 +19,7 @@ from vaner.jobs import record
 from vaner.jobs.sources import WORK
 
 TEXTS, TAGGED, TAUGHT, REGISTRY, STUDENT = "texts", "tagged", "taught", "registry.yaml", "student"
+GOLD, SCORED, SCORED_GOLD = "gold", "scored", "taught-gold"
 RECORD = "distil.json"
 #: What training writes last.
 CARD = "README.md"
@@ -33,6 +35,7 @@ class DistilFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.texts, self.tagged, self.taught = path / TEXTS, path / TAGGED, path / TAUGHT
+        self.gold, self.scored, self.taught_gold = path / GOLD, path / SCORED, path / SCORED_GOLD
         self.registry, self.student = path / REGISTRY, path / STUDENT
         self.record = path / RECORD
         self.lock = path / WORK / "lock"
@@ -57,7 +60,9 @@ class DistilFolder:
         """Remove what a run wrote, and nothing else."""
         # First what says that something is finished; last the record, without which nothing here is known for a run's.
         notes = [entry for entry in self.lock.parent.iterdir() if entry != self.lock]
-        for path in (*notes, self.student, self.registry, self.taught, self.tagged, self.texts, self.record):
+        of_texts = self.taught, self.tagged, self.texts
+        of_gold = self.taught_gold, self.scored, self.gold
+        for path in (*notes, self.student, self.registry, *of_texts, *of_gold, self.record):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:

@@ -18,7 +18,7 @@ from vaner.model.catalogue import backbone_folder
 from vaner.training import run as training
 from vaner.training.arguments import parse
 from vaner.training.continuing import settings_of
-from vaner.training.gathering import Gathered, parse_mix
+from vaner.training.gathering import Gathered, is_own, parse_mix
 
 #: Of the loss on words of which a teacher's scores are known, the share that is the teacher's.
 WEIGHT = 0.5
@@ -79,6 +79,7 @@ class Student:
     Attributes:
         corpora: the registry, and one's own.
         gold: corpora that it learns from besides.
+        data, seed: what training is told of its data; they choose the documents of ``gold_documents``.
         settings: all that decides how it is trained, but for what it is taught.
         teaching: what its record says of how it is taught.
 
@@ -102,6 +103,7 @@ class Student:
         self._gold_words = gold
         self.registry = run.data.registry
         self.data_root = run.data.data_root
+        self.data, self.seed = run.data, run.training.seed
         if run.model.model is not None:
             raise VanerError("--model: a student begins as a backbone; name that with --student")
         _check_data(run.data.drop_overlap, run.data.open_held_out, run.data.train_splits)
@@ -173,8 +175,26 @@ class Student:
             corpus.paths("train", self.data_root)
         return found
 
+    def check_dev(self) -> None:
+        """Refuse that a part of a gold corpus chooses the model; other gold is to take the place of gold.
+
+        Raises:
+            VanerError: names the corpus.
+        """
+        for corpus in self.gold:
+            if is_own(corpus) and "dev" not in corpus.files and not (corpus.distant or self.data.dev):
+                raise VanerError(
+                    f"--score_gold: {corpus.name} has no dev split, so that a part of it would choose the model; name "
+                    "corpora that do with -- --dev"
+                )
+
     def words(
-        self, folder: Path, registry: Path, taught: Sequence[str], held_out: Sequence[str]
+        self,
+        folder: Path,
+        registry: Path,
+        taught: Sequence[str],
+        held_out: Sequence[str],
+        instead: Mapping[str, str] | None = None,
     ) -> list[str]:
         """The command line of train.py that trains it.
 
@@ -183,13 +203,33 @@ class Student:
             registry: which has the taught corpora.
             taught: their names.
             held_out: corpora of whose dev and test it learns nothing.
+            instead: names of gold corpora -> those that take their place in the mix, not in choosing the model.
         """
         weight = f":{self.asked.taught_weight:g}" if self.asked.taught_weight != 1 else ""
         # Gold first: which of its documents are drawn follows from its place.
-        mix = [*self._gold_words, *(f"{name}{weight}" for name in taught)]
+        mix = [*self._gold_mix(instead or {}), *(f"{name}{weight}" for name in taught)]
         guarded = ["--held_out", *held_out] if held_out else []
         own = ["--mix", *mix, "--registry", str(registry), "--output_dir", str(folder)]
-        return [*self._words(), *self._scores, *own, *guarded]
+        return [*self._words(), *self._scores, *own, *guarded, *(self._dev() if instead else [])]
+
+    def _gold_mix(self, instead: Mapping[str, str]) -> list[str]:
+        """The gold of the mix, each corpus in its place and with its weight."""
+        found = []
+        for word, name, corpus in zip(self._gold_words, parse_mix(self._gold_words), self.gold, strict=True):
+            found.append(instead[corpus.name] + word.removeprefix(name) if corpus.name in instead else word)
+        return found
+
+    def _dev(self) -> list[str]:
+        """What chooses the model where gold corpora have others in their place, which have no dev split."""
+        if self.data.dev:
+            return []
+        names = parse_mix(self._gold_words)
+        dev = [
+            n
+            for n, corpus in zip(names, self.gold, strict=True)
+            if "dev" in corpus.files and not corpus.distant
+        ]
+        return ["--dev", *dev] if dev else ["--dev_share", "0"]
 
     def train(self, words: Sequence[str], folder: Path, distilled: Mapping[str, Any]) -> None:
         """Train it, from its last checkpoint where there is one.

@@ -258,7 +258,13 @@ def corpora_of(counts: Mapping[str, Mapping[str, Any]], ways: Sequence[str], fol
     return found
 
 
-def write_registry(path: Path, corpora: Sequence[Taught], teacher: str, own: str | None) -> None:
+def write_registry(
+    path: Path,
+    corpora: Sequence[Taught],
+    teacher: str,
+    own: str | None,
+    more: Mapping[str, Mapping[str, Any]] | None = None,
+) -> None:
     """Write the registry of taught corpora, with those of a registry of one's own.
 
     Args:
@@ -266,6 +272,7 @@ def write_registry(path: Path, corpora: Sequence[Taught], teacher: str, own: str
         corpora: that were taught.
         teacher: who taught them, for people.
         own: a registry to be taken in; its files are found where they were.
+        more: further entries, by name.
     """
     content = _taken_in(own) if own else {}
     entries = {
@@ -285,6 +292,7 @@ def write_registry(path: Path, corpora: Sequence[Taught], teacher: str, own: str
         }
         for one in corpora
     }
+    entries |= {name: dict(entry) for name, entry in (more or {}).items()}
     if twice := sorted(content.get("corpora", {}).keys() & entries.keys()):
         raise VanerError(f"{own}: corpus {twice[0]} has the name of one that is taught; rename yours")
     content["corpora"] = {**content.get("corpora", {}), **entries}

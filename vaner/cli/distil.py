@@ -42,11 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--input",
-        required=True,
         nargs="+",
+        default=[],
         metavar="PATH",
         help="raw texts: files in any format that VANER reads, folders, patterns in quotes; mentions that they have "
-        "are not looked at",
+        "are not looked at. Needed but for --score_gold",
     )
     add("--output", required=True, metavar="DIR", help="folder of the run; DIR/student becomes the model")
     add("--overwrite", action="store_true", help="start anew, whatever an earlier run left in the folder")
@@ -143,6 +143,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--gold_documents", type=int, metavar="K", help="at most so many documents of each (chosen by --seed)"
     )
+    add(
+        "--score_gold",
+        action="store_true",
+        help="the teacher, one labeler, also says what it finds of every word of the gold corpora's train texts, "
+        "each asked as its dataset; the labels stay those of people",
+    )
     add("--config", metavar="FILE", help="flags of train.py as YAML, such as configs/distil-minilm.yaml")
     add_registry(group)
     add_data_root(group)
@@ -200,6 +206,7 @@ def run(args: argparse.Namespace) -> int:
         ways=args.ways,
         learn_from=args.learn_from,
         min_score=args.min_score,
+        score_gold=args.score_gold,
         held_out=args.held_out,
         reader=FileReader(input_format(args), args.on_error),
         cut=Cut(args.unit_documents, UNIT_CHARACTERS),

@@ -147,7 +147,7 @@ def gather(data: DataArguments, seed: int) -> Gathered:
     wanted = []
     for name in weights:
         gathered.files += [str(p) for s in data.train_splits for p in corpora[name].paths(s, data.data_root)]
-        holds_back = _is_own(corpora[name]) and not wanted_dev and "dev" not in corpora[name].files
+        holds_back = is_own(corpora[name]) and not wanted_dev and "dev" not in corpora[name].files
         holds_back = holds_back and not corpora[name].distant
         share = data.dev_share if holds_back else 0.0
         wanted.append(Wanted(corpora[name], tuple(data.train_splits), types[name], share))
@@ -218,7 +218,7 @@ def _looked_through(word: str, corpora: Registry, on_error: str) -> Corpus:
 
 def _check_type_map(corpora: Registry, words: Sequence[str]) -> None:
     """Raise VanerError for a label of ``--type_map`` that nothing has which was named by its path."""
-    labels = {label for corpus in corpora.values() if _is_own(corpus) for label in corpus.types}
+    labels = {label for corpus in corpora.values() if is_own(corpus) for label in corpus.types}
     for label in read_type_map(words):
         if label not in labels:
             raise VanerError(
@@ -227,7 +227,7 @@ def _check_type_map(corpora: Registry, words: Sequence[str]) -> None:
             )
 
 
-def _is_own(corpus: Corpus) -> bool:
+def is_own(corpus: Corpus) -> bool:
     """Whether a corpus was named by its path."""
     return corpus.folder != shipped("data") and corpus.shipped
 

@@ -102,14 +102,14 @@ def read(
             {
                 "types": one.types,
                 "dev_share": one.dev_share,
-                "cap": _cap(one, data),
+                "cap": most(one, data),
                 **described(one.corpus, one.splits, data),
             }
             for one in wanted
         ],
         "held_out": held_out_from,
         "on_error": data.on_error,
-        "seed": seed if any(_cap(one, data) is not None or one.dev_share for one in wanted) else None,
+        "seed": seed if any(most(one, data) is not None or one.dev_share for one in wanted) else None,
     }
 
     def make(folder: Path) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def read(
         left_out = held_out()
         told = []
         for number, one in enumerate(wanted):
-            reading = _Reading(one, data, report)
+            reading = Reading(one, data, report)
             dev = reading.held_back(seed)
             if left_out is not None:
                 left_out |= fingerprints(dev)
@@ -161,7 +161,7 @@ def held_out_described(held_out: Iterable[tuple[Corpus, str]], data: DataArgumen
     return [described(corpus, [split], data) for corpus, split in held_out]
 
 
-def _cap(wanted: Wanted, data: DataArguments) -> int | None:
+def most(wanted: Wanted, data: DataArguments) -> int | None:
     """At most so many documents of a corpus are trained on; None: all."""
     caps = [data.cap, None if wanted.corpus.distant else data.gold_documents]
     return min((cap for cap in caps if cap is not None), default=None)
@@ -178,7 +178,7 @@ def code() -> str:
     return digest.hexdigest()
 
 
-class _Reading:
+class Reading:
     """The documents of a corpus, as a stream that can be read more than once.
 
     Args:
@@ -219,7 +219,7 @@ class _Reading:
             seed, number: with the number of the corpus in the mix, chooses those that ``--cap`` and
                 ``--gold_documents`` keep.
         """
-        cap = _cap(self._wanted, self._data)
+        cap = most(self._wanted, self._data)
         if cap is None:
             yield from (d for _, d in self._without(left_out, self._report))
             return
