@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import yaml
 from tests.annotation.conftest import GOLD, TINY, Inline
 from vaner.annotation import distil, scored_gold, taught_corpus
 from vaner.annotation.distil import Distillation
+from vaner.annotation.distil_folder import DistilFolder
 from vaner.annotation.scored_gold import DOCUMENTS, SCORED, SHARED, attach, choose
 from vaner.annotation.student import StudentSettings
 from vaner.annotation.teacher import ASKED_AS
@@ -298,8 +300,8 @@ def interrupt(*args, **options):
     raise KeyboardInterrupt
 
 
-def second_call(monkeypatch, name):
-    real, calls = getattr(scored_gold, name), []
+def second_call(monkeypatch, where, name):
+    real, calls = getattr(where, name), []
 
     def call(*rest):
         calls.append(1)
@@ -307,15 +309,17 @@ def second_call(monkeypatch, name):
             raise KeyboardInterrupt
         return real(*rest)
 
-    monkeypatch.setattr(scored_gold, name, call)
+    monkeypatch.setattr(where, name, call)
 
 
-@pytest.mark.parametrize("kill", ["write", "tag", "attach", "registry", "train"])
+@pytest.mark.parametrize("kill", ["write", "note", "tag", "attach", "registry", "train"])
 def test_a_run_that_was_killed_goes_on(kill, finished, asked, tmp_path):
     workers = Inline
     with pytest.MonkeyPatch.context() as patch:
         if kill in ("write", "attach"):
-            second_call(patch, kill)
+            second_call(patch, scored_gold, kill)
+        elif kill == "note":
+            second_call(patch, DistilFolder, "finish")
         elif kill == "tag":
             workers = lambda settings: Inline(settings, most=1)  # noqa: E731
         elif kill == "registry":
@@ -333,7 +337,21 @@ def test_a_run_that_was_killed_goes_on(kill, finished, asked, tmp_path):
 
     run(asked, tmp_path / "run", workers=Counting)
     assert contents(tmp_path / "run") == contents(finished[0])
-    assert len(again) == {"write": 8, "tag": 5}.get(kill, 0), "nothing is tagged twice"
+    assert len(again) == {"write": 8, "note": 8, "tag": 5}.get(kill, 0), "nothing is tagged twice"
+
+
+def test_a_finished_run_does_nothing_more(finished, asked, monkeypatch):
+    for where, name in ((scored_gold, "write"), (scored_gold, "attach"), (training, "run")):
+        monkeypatch.setattr(where, name, pytest.fail)
+    run(asked, finished[0], workers=pytest.fail)
+
+
+def test_what_was_taken_away_is_made_again(finished, asked, tmp_path, monkeypatch):
+    folder = shutil.copytree(finished[0], tmp_path / "run")
+    for stage in ("gold", "taught-gold"):
+        (folder / stage / f"{OTHER}.jsonl").unlink()
+    run(asked, folder, workers=pytest.fail)
+    assert contents(folder) == contents(finished[0])
 
 
 @pytest.mark.parametrize(
@@ -399,6 +417,19 @@ def test_an_unknown_corpus_is_learnt_as_before_and_that_is_said(asked, tmp_path)
     assert list(record["corpora"]) == ["mine", f"scored-{GOLD}"] and list(record["dev"]) == ["mine", GOLD]
     assert record["distilled"]["score_gold"]["as_they_are"] == {"mine": "the teacher knows no dataset mine"}
     assert "gold: mine stays as it is: the teacher knows no dataset mine" in said
+
+
+def test_of_types_that_the_teacher_does_not_know_only_the_labels_are_learnt(asked, tmp_path):
+    both = chemical("a", "Aspirin and insulin were not given together.")
+    both = both.with_spans([*both.spans, both.span(12, 19, "Gene")])
+    types = {"Chemical": "Chemical", "Gene": "Gene"}
+    registry = own_registry(tmp_path, [both], types=types)
+    run(with_student(asked, gold=["mine"], registry=registry), tmp_path / "run")
+    data = parse(json.loads((tmp_path / "run" / "distil.json").read_text())["train"]).data
+    (source,) = gather(data, 5).sources
+    assert source.types == ("Chemical", "Gene") and source.texts.tags(0).any(axis=1).all()
+    known = ~np.isnan(source.texts.taught(0)).any(axis=(1, 2))
+    assert known.tolist() == [True, False]
 
 
 def test_documents_on_which_the_teacher_fails_keep_their_labels(asked, tmp_path):
