@@ -514,6 +514,17 @@ def test_scores_of_other_texts_are_refused(files, tmp_path):
     assert not (tmp_path / "out.jsonl").exists()
 
 
+# --- the command ---
+
+
+def test_the_command_asks_for_it_with_no_raw_text(monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(distil, "run", lambda one, **more: asked.append(one) or tmp_path)
+    words = ["distil", "--teacher", "t", "--student", "s", "--gold", GOLD, "--output", str(tmp_path)]
+    assert main([*words, "--score_gold"]) == 0 and main([*words, "--input", "a.txt"]) == 0
+    assert [(one.score_gold, list(one.inputs)) for one in asked] == [(True, []), (False, ["a.txt"])]
+
+
 # --- refused ---
 
 

@@ -222,9 +222,11 @@ def test_bad_input_is_one_line_and_status_2(here, capsys, words, says):
 
 
 def test_what_the_model_was_trained_on_is_no_measure_of_it(here, capsys):
-    ModelConfig(types=["Food"], training={"corpora": {"near": {}}}).save("model")
-    assert calibrate("--split", "train") == 2
-    assert "was trained on near, where its scores are too good" in capsys.readouterr().err
+    scored = {"corpora": {"scored-near": {}}, "distilled": {"score_gold": {"corpora": {"near": {}}}}}
+    for training in ({"corpora": {"near": {}}}, scored):
+        ModelConfig(types=["Food"], training=training).save("model")
+        assert calibrate("--split", "train") == 2
+        assert "was trained on near, where its scores are too good" in capsys.readouterr().err
 
 
 def test_without_matplotlib_the_extra_is_named(here, capsys, monkeypatch):

@@ -17,7 +17,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from vaner.annotation import taught_corpus, texts
 from vaner.annotation.distil_folder import CARD, TAUGHT, TEXTS, DistilFolder
 from vaner.annotation.scored_gold import ScoredGold
 from vaner.annotation.student import Student, StudentSettings
-from vaner.annotation.teacher import ADAPTIVE, Teacher, asked_as, is_labeler, known
+from vaner.annotation.teacher import ADAPTIVE, SCORES, Teacher, asked_as, known, learn_from
 from vaner.corpora.overlap import Fingerprints, held_out_fingerprints
 from vaner.errors import VanerError
 from vaner.files import sha256
@@ -40,10 +40,6 @@ from vaner.progress import progress
 from vaner.report import Report
 from vaner.tagger import Tagger
 from vaner.tagging.settings import TaggingSettings
-
-#: What a student learns of a text: the spans that the teacher found, or what it says of every word.
-SPANS, SCORES = "spans", "scores"
-WAYS = (SPANS, SCORES)
 
 Say = Callable[[str], None]
 
@@ -128,6 +124,7 @@ class _Run:
     Attributes:
         ways: how texts are asked -> share of them.
         learn_from: SPANS or SCORES.
+        fingerprints: gives what nothing may be learnt from; read when it is first called.
         gold: the stages of gold that the teacher scores; None where it does not.
         record: what decides the bytes of the run.
     """
@@ -135,7 +132,7 @@ class _Run:
     def __init__(self, asked: Distillation, say: Say) -> None:
         self.asked, self.say = asked, say
         self.folder = DistilFolder(asked.output)
-        self.learn_from = _learn_from(asked)
+        self.learn_from = learn_from(asked.settings.models, asked.learn_from)
         _check_score(asked.min_score)
         asked.settings.check()
         self.student = Student(asked.student, self.learn_from == SCORES)
@@ -149,6 +146,7 @@ class _Run:
             self.student.corpora, self.student.gold, self.student.data_root
         )
         self._check_held_out()
+        self.fingerprints = cache(self._fingerprints)
         hashes = asked.settings.hashes()
         told = {**asked.settings.to_dict(), "models": list(hashes), "kb": asked.settings.kb is not None}
         self.record = record.of_run(
@@ -182,15 +180,9 @@ class _Run:
                     f"--held_out {name}: its dev and test are not here; give --data_root, or leave it out"
                 )
 
-    @cached_property
     def _fingerprints(self) -> Fingerprints:
-        return held_out_fingerprints(
-            progress(self.held_out, "reading held-out splits"), self.student.data_root
-        )
-
-    def fingerprints(self) -> Fingerprints:
-        """What nothing may be learnt from; read when it is first needed."""
-        return self._fingerprints
+        splits = progress(self.held_out, "reading held-out splits")
+        return held_out_fingerprints(splits, self.student.data_root)
 
     # --- texts ---
 
@@ -391,22 +383,6 @@ class _Run:
 
     def _counts(self, stage: str) -> dict[str, dict[str, Any]]:
         return self.folder.counts(stage, map(self._name, self.sources))
-
-
-def _learn_from(asked: Distillation) -> str:
-    """What the student learns of a text; raises VanerError where the teacher cannot say it."""
-    models = asked.settings.models
-    gives_scores = len(models) == 1 and is_labeler(models[0])
-    chosen = asked.learn_from or (SCORES if gives_scores else SPANS)
-    if chosen not in WAYS:
-        raise VanerError(f"--learn_from {chosen}: choose {' or '.join(WAYS)}")
-    if chosen == SCORES and not gives_scores:
-        who = f"{len(models)} teachers do" if len(models) > 1 else f"{models[0]} does"
-        raise VanerError(
-            f"--learn_from {SCORES}: {who} not say what it finds of every word, as one labeler does; leave it out, or "
-            f"write --learn_from {SPANS}"
-        )
-    return chosen
 
 
 def _check_score(least: float | None) -> None:

@@ -30,11 +30,37 @@ from vaner.tagging.several import Several
 ADAPTIVE = "adaptive"
 #: Where a document says, in its ``metadata``, how it is asked: the name of a dataset, or ADAPTIVE.
 ASKED_AS = "asked_as"
+#: What a student learns of a text: the spans that the teacher found, or what it says of every word.
+SPANS, SCORES = "spans", "scores"
+WAYS = (SPANS, SCORES)
 
 
 def is_labeler(name: str) -> bool:
     """Whether a name is that of a labeler, which says what it finds of every word."""
     return not split(name)[0] and not is_generator(name)
+
+
+def learn_from(models: Sequence[str], asked: str | None) -> str:
+    """What a student learns of a text.
+
+    Args:
+        models: the teachers' names.
+        asked: SPANS or SCORES; None for SCORES where there is one labeler, else SPANS.
+
+    Raises:
+        VanerError: neither of them, or SCORES of teachers that do not give any.
+    """
+    gives_scores = len(models) == 1 and is_labeler(models[0])
+    chosen = asked or (SCORES if gives_scores else SPANS)
+    if chosen not in WAYS:
+        raise VanerError(f"--learn_from {chosen}: choose {' or '.join(WAYS)}")
+    if chosen == SCORES and not gives_scores:
+        who = f"{len(models)} teachers do" if len(models) > 1 else f"{models[0]} does"
+        raise VanerError(
+            f"--learn_from {SCORES}: {who} not say what it finds of every word, as one labeler does; leave it out, or "
+            f"write --learn_from {SPANS}"
+        )
+    return chosen
 
 
 def known(settings: TaggingSettings) -> Tagger | None:

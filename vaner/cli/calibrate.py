@@ -209,6 +209,12 @@ def _check(args: argparse.Namespace) -> None:
         check_plot(args.plot)
 
 
+def _trained_on(record: Mapping[str, Any]) -> set[str]:
+    """Corpora whose train documents a model has learnt, also those that a teacher scored before."""
+    scored = record.get("distilled", {}).get("score_gold", {}).get("corpora", {})
+    return {*record.get("corpora", {}), *scored}
+
+
 def _read(args: argparse.Namespace, settings: ModelConfig) -> list[_Set]:
     """The gold sets of all corpora, and which documents of each are fitted on."""
     from vaner.training.dev import sample
@@ -217,7 +223,7 @@ def _read(args: argparse.Namespace, settings: ModelConfig) -> list[_Set]:
     sets = []
     for name in [*args.corpus, *args.check_corpus]:
         corpus = corpora[name]
-        if args.split == "train" and name in settings.training.get("corpora", {}):
+        if args.split == "train" and name in _trained_on(settings.training):
             raise VanerError(
                 f"--split train: {args.model} was trained on {name}, where its scores are too good; name dev"
             )
