@@ -268,13 +268,20 @@ def test_packed_is_separate_by_flex_attention(tiny_backbones, tiny_tokenizer, mo
 
 
 @pytest.mark.parametrize("mode", ["prefix", "layerwise", "twice"])
-def test_what_is_trained_in_a_mode_is_tagged_in_it(tiny_backbones, tmp_path, mode):
+def test_what_is_trained_in_a_mode_is_tagged_in_it(tiny_backbones, tmp_path, mode, monkeypatch):
+    trained = []
+
+    def keep(*args, **options):
+        trained.append(Tokenisation(*args, **options))
+        return trained[-1]
+
+    monkeypatch.setattr("vaner.training.run.Tokenisation", keep)
     folder = train(tiny_backbones["llama"], tmp_path, "--attention", mode)
     tagger = Vaner.from_pretrained(folder, dtype="float32", device="cpu")
     assert tagger.settings.attention == mode
     assert tagger.settings.causal_layers == (1 if mode == "layerwise" else None)
     assert tagger.model.reuses_instructions == (mode in INSTRUCTION_APART)
-    assert tagger.tokenisation.copies == copies(mode)
+    assert [one.copies for one in trained] == [tagger.tokenisation.copies] == [copies(mode)]
     found = losses(folder)
     assert np.mean(found[-3:]) < np.mean(found[:3])
     assert isinstance(tagger("Famotidine-associated delirium."), list)
@@ -292,7 +299,6 @@ def test_of_a_text_given_twice_every_word_has_seen_what_follows_it(
     reads = Tokenisation(tiny_tokenizer, 384, copies(mode))
     asked = Template().render(["Disease", "Chemical"])
     first, other = (reads.row(asked, [*WORDS[:-2], last]) for last in ("failure", "transplant"))
-    # Both of the backbone's states, and of the head's scores.
     moved = (logits(model, [first]) - logits(model, [other]))[0, :, :-1].abs().amax(dim=(0, 2))
     if mode == "twice":
         assert (moved > 1e-4).all(), "a word has not seen the end of the text"

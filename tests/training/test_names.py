@@ -376,9 +376,7 @@ def test_another_process_draws_the_same(kb):
 
 
 @pytest.mark.parametrize("copies", [1, 2])
-def test_a_row_too_long_for_the_model_is_windows_that_label_each_word_once(
-    kb, words, tiny_tokenizer, copies
-):
+def test_a_row_too_long_for_the_model_is_windows_that_label_each_word_once(kb, words, tiny_tokenizer, copies):
     texts = texts_of(*TEXTS[1:])
     types = ("Disease",)
     used = 400 - words.room(Template().render(types, "x"))

@@ -53,8 +53,8 @@ class Features:
 
     Attributes:
         input_ids: int32, shape ``(tokens,)``.
-        word_positions: int32, shape ``(words,)``, index of each word's first sub-token in ``input_ids``, in the last copy
-            of the words.
+        word_positions: int32, shape ``(words,)``, index of each word's first sub-token in ``input_ids``; of several
+            copies of the words, in the last.
         type_positions: int32, shape ``(types, tokens)``, indices of the tokens that stand for each asked type (one,
             or all of its name), -1 where a type has fewer.
         labels: int8, shape ``(types, words)``, O, B, I, or IGNORED; None when tagging.

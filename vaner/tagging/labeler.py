@@ -135,7 +135,9 @@ class Vaner(Copied):
         self.model = model
         self.settings = model.settings
         self.max_words = model.settings.max_words if max_words is None else max_words
-        self.tokenisation = Tokenisation(tokenizer, model.settings.max_tokens, copies(model.settings.attention))
+        self.tokenisation = Tokenisation(
+            tokenizer, model.settings.max_tokens, copies(model.settings.attention)
+        )
         if batch_tokens is None:
             batch_tokens = CPU_BATCH_TOKENS if model.device.type == "cpu" else ACCELERATOR_BATCH_TOKENS
         self.batch_tokens = batch_tokens
