@@ -47,14 +47,13 @@ INSTRUCTION_APART = ("causal", "prefix", "twice")
 # Those in which a backbone that looks only so far must have a whole row in sight.
 WHOLE_ROWS = ("prefix", "layerwise", "twice")
 
+# Of a batch, a head, a query's place and a key's: whether the key is seen.
+_Sees = Callable[..., torch.Tensor | bool]
+
 
 def copies(mode: str) -> int:
     """How many times a row has its text in an attention mode; `vaner.inputs.features.Tokenisation` lays it out."""
     return 2 if mode == "twice" else 1
-
-
-# Of a batch, a head, a query's place and a key's: whether the key is seen.
-_Sees = Callable[..., torch.Tensor | bool]
 
 
 def set_attention(backbone: PreTrainedModel, mode: str, causal_layers: int | None = None) -> int | None:
