@@ -25,7 +25,7 @@ from vaner.kernels.grouped import use_grouped
 from vaner.kernels.int8 import to_int8
 from vaner.kernels.lora import fuse
 from vaner.model.adapting import LLAMA_PROJECTIONS, Adapter, choose_dtype, load_backbone
-from vaner.model.attention import set_attention
+from vaner.model.attention import copies, set_attention
 from vaner.model.catalogue import backbone_folder, model_folder
 from vaner.model.config import DEFAULT_MODEL, ModelConfig
 from vaner.model.heads import build_head
@@ -148,6 +148,7 @@ def tagger(
                 if isinstance(getattr(module, "is_causal", None), bool):
                     module.is_causal = True
             settings.causal_layers = set_attention(found.model.plain_backbone, attention)
+            found.tokenisation.copies = copies(attention)
         if head != settings.head:
             settings.head = head
             found.model.head = _random_head(head, found.model).to(found.model.device)

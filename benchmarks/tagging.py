@@ -65,7 +65,7 @@ BATCH_SIZES = {"cpu": (1, 4, 8, 16), "cuda": (8, 32, 128)}
 GLINER_BATCH_SIZES = {"cpu": (1, 4), "cuda": (8, 32)}
 KERNELS = ("sdpa", "eager", "flex_attention")
 # Share of a row that its tokens see on average, where it is not all of it.
-SEEN = {"causal": 0.5, "layerwise": 0.75}
+SEEN = {"causal": 0.5, "layerwise": 0.75, "twice": 0.5}
 
 
 def main() -> None:
@@ -240,7 +240,7 @@ def rows_of(tagger: Vaner, documents: Sequence[Document], types: Sequence[str]) 
         if once:
             rows.append((around, around))
         for _, _, words, counts in windows_of(tagger, documents, instruction):
-            tokens = sum(counts[words.start : words.stop])
+            tokens = tagger.tokenisation.copies * sum(counts[words.start : words.stop])
             rows.append((tokens if once else around + tokens, around + tokens))
     share = SEEN.get(tagger.settings.attention, 1.0)
     return [(tokens, seen * share) for tokens, seen in rows]

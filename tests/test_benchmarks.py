@@ -92,7 +92,7 @@ def test_every_attention_mode_is_timed_beside_the_open_one(tmp_path):
     assert done.returncode == 0, done.stderr
     found = json.loads(path.read_text())
     rows = {(row["mode"], row["reading"]): row for row in found["rows"]}
-    assert len(rows) == 8 and set(found["identity"]["mentions"]) == {mode for mode, _ in rows}
+    assert len(rows) == 10 and set(found["identity"]["mentions"]) == {mode for mode, _ in rows}
     assert rows["bidirectional", "units"]["over_bidirectional"]["median"] == 1
     for reading in ("units", "sentences"):
         # Where the instruction is read once, fewer tokens are.
@@ -100,6 +100,9 @@ def test_every_attention_mode_is_timed_beside_the_open_one(tmp_path):
         assert (
             rows["layerwise", reading]["tokens_computed"] == rows["bidirectional", reading]["tokens_computed"]
         )
+        # The text is read twice, its instruction is not.
+        once, twice = (rows[mode, reading]["tokens_computed"] for mode in ("causal", "twice"))
+        assert 1.5 * once < twice < 2 * once
 
 
 @pytest.mark.slow

@@ -93,8 +93,8 @@ TOKENIZERS = {"smollm": smollm(), "llama2": llama2(), "bert": bert()}
 KINDS = pytest.mark.parametrize("kind", TOKENIZERS)
 
 
-def tokenisation(kind: str, max_tokens: int = 256) -> Tokenisation:
-    return Tokenisation(TOKENIZERS[kind], max_tokens)
+def tokenisation(kind: str, max_tokens: int = 256, copies: int = 1) -> Tokenisation:
+    return Tokenisation(TOKENIZERS[kind], max_tokens, copies)
 
 
 def whole(kind: str, text: str) -> list[int]:
@@ -262,6 +262,30 @@ def test_an_instruction_that_fills_the_window_is_refused():
     with pytest.raises(VanerError, match="ask fewer types.*--max_tokens"):
         one.room(Template().render([f"Type{i}" for i in range(40)]))
     assert tokenisation("smollm").room(Template().render(["Gene"])) > 2 * MAX_WORD_TOKENS
+
+
+@KINDS
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_a_row_with_two_copies_of_its_words_is_read_at_the_second(kind, place):
+    asked = Template(place=place).render(["Gene", "Disease"])
+    once, twice = (tokenisation(kind, copies=copies) for copies in (1, 2))
+    words = CORPUS[0].split()
+    one, two = once.row(asked, words), twice.row(asked, words)
+    text = np.concatenate(once.words(words))
+    start = one.word_positions[0]
+    behind = one.input_ids[start + len(text) :]
+    assert two.input_ids.tolist() == [*one.input_ids[:start], *text, *text, *behind]
+    assert (two.word_positions == one.word_positions + len(text)).all()
+    moved = len(text) if place == "after" else 0
+    assert (two.type_positions == one.type_positions + moved * (one.type_positions >= 0)).all()
+    assert two.instruction_length == one.instruction_length
+    for reads, row in ((once, one), (twice, two)):
+        assert reads.length(asked, len(text)) == len(row)
+        # One token more in every copy would not fit.
+        room = reads.room(asked)
+        assert reads.length(asked, room) <= reads.max_tokens < reads.length(asked, room + 1)
+    with pytest.raises(VanerError, match="leaves 9. for each of 2 copies of the text; ask fewer types"):
+        tokenisation(kind, max_tokens=once.length(asked, 2 * 95), copies=2).room(asked)
 
 
 def test_a_slow_tokenizer_is_refused():

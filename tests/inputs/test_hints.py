@@ -211,9 +211,10 @@ def test_other_rows_have_hints_in_another_epoch(words, index):
     assert first != epoch != seed != first and all(5 < len(some) < 25 for some in (first, epoch, seed))
 
 
-def test_a_row_with_hints_is_cut_so_that_they_fit(tiny_tokenizer, index):
+@pytest.mark.parametrize("copies", [1, 2])
+def test_a_row_with_hints_is_cut_so_that_they_fit(tiny_tokenizer, index, copies):
     asked = len(Tokenisation(tiny_tokenizer, 400).instruction(NOTED.render(TYPES, "x"))[0])
-    narrow = Tokenisation(tiny_tokenizer, asked + 96 + 40)
+    narrow = Tokenisation(tiny_tokenizer, asked + copies * 96 + 40, copies)
     long = ["He had breast cancer and fever and tamoxifen and insulin " * 12 + "."]
     sources = [TrainingCorpus("x", "x", [Text.of(document(0, long, frozenset(TYPES), {}))], TYPES)]
     one = Mixture(

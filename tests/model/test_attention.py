@@ -7,13 +7,17 @@ import pytest
 import torch
 from transformers import AutoModel
 
-from tests.model.test_network import TEMPLATES, build, logits, rows, tensors
+from tests.model.test_network import TEMPLATES, WORDS, build, logits, rows, tensors
 from tests.training.test_run import losses, train
 from vaner.errors import VanerError
 from vaner.inputs.batching import collate
+from vaner.inputs.features import Tokenisation
 from vaner.inputs.instructions import Template
+from vaner.kernels.fused import to_fused
+from vaner.kernels.int8 import is_supported, to_int8
+from vaner.kernels.machine import fuses
 from vaner.model.adapting import Adapter
-from vaner.model.attention import MODES, make_mask, set_attention
+from vaner.model.attention import INSTRUCTION_APART, MODES, copies, make_mask, set_attention
 from vaner.model.network import VanerModel
 from vaner.tagging.labeler import Vaner
 
@@ -37,7 +41,7 @@ def _states(folder, mode, implementation, ids, mask, instruction, causal_layers=
 def _seen(mode: str) -> np.ndarray:
     """The picture of the module's docstring: which column moves which row, in the last layer."""
     everything = np.ones((TOKENS, TOKENS), dtype=bool)
-    if mode == "causal":
+    if mode in ("causal", "twice"):
         return np.tril(everything)
     if mode == "prefix":
         everything[:INSTRUCTION, INSTRUCTION:] = False
@@ -86,8 +90,8 @@ def test_an_encoder_reads_both_ways_or_by_prefix_and_has_no_causal_mode(tiny_bac
         moved = (before - after)[0].abs().amax(-1).numpy()
         expected = _seen(mode)[:, -1]
         assert (moved[expected] > 1e-4).all() and (moved[~expected] < 1e-6).all()
-    for mode in ("causal", "layerwise"):
-        with pytest.raises(VanerError, match=f"encoder and has no {mode}"):
+    for mode in ("causal", "layerwise", "twice"):
+        with pytest.raises(VanerError, match=f"encoder and has no {mode} mode; use bidirectional or prefix"):
             set_attention(AutoModel.from_pretrained(tiny_backbones["bert"]), mode)
 
 
@@ -126,7 +130,7 @@ def test_logits_do_not_depend_on_the_batch_or_the_padding_side_in_any_mode(
     tiny_backbones, tiny_tokenizer, mode
 ):
     model = build(tiny_backbones["llama"], attention=mode)
-    found = rows(tiny_tokenizer)
+    found = rows(tiny_tokenizer, mode=mode)
     alone = [logits(model, [row])[0] for row in found]
     for side in ("right", "left"):
         for row, expected, got in zip(found, alone, logits(model, found, side), strict=True):
@@ -136,7 +140,9 @@ def test_logits_do_not_depend_on_the_batch_or_the_padding_side_in_any_mode(
 @pytest.mark.parametrize("mode", MODES)
 def test_checkpointed_gradients_are_the_same_in_every_mode(tiny_backbones, tiny_tokenizer, mode):
     model = build(tiny_backbones["llama"], attention=mode).train()
-    first, second = (tensors(rows(tiny_tokenizer, lengths, labelled=True)) for lengths in ((4, 11), (9, 3)))
+    first, second = (
+        tensors(rows(tiny_tokenizer, lengths, labelled=True, mode=mode)) for lengths in ((4, 11), (9, 3))
+    )
 
     def gradient():
         model.zero_grad()
@@ -152,7 +158,7 @@ def test_checkpointed_gradients_are_the_same_in_every_mode(tiny_backbones, tiny_
 
 
 @pytest.mark.parametrize("side", ["right", "left"])
-@pytest.mark.parametrize("mode", ["prefix", "causal"])
+@pytest.mark.parametrize("mode", INSTRUCTION_APART)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_an_instruction_read_once_gives_what_reading_it_every_time_gives(
     tiny_backbones, tiny_tokenizer, family, mode, side
@@ -160,7 +166,7 @@ def test_an_instruction_read_once_gives_what_reading_it_every_time_gives(
     model = build(tiny_backbones[family], attention=mode)
     assert model.reuses_instructions
     vector = "mean" if side == "left" else "last"
-    found = rows(tiny_tokenizer, template=Template(type_vector=vector))
+    found = rows(tiny_tokenizer, template=Template(type_vector=vector), mode=mode)
     expected = logits(model, found, side)
     with torch.inference_mode():
         length = found[0].instruction_length
@@ -228,10 +234,10 @@ def test_rows_do_not_depend_on_their_company_however_types_are_read(
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("family", [*FAMILIES, "bert"])
 def test_packed_is_separate(tiny_backbones, tiny_tokenizer, family, mode, side):
-    if family == "bert" and mode in ("causal", "layerwise"):
+    if family == "bert" and mode in ("causal", "layerwise", "twice"):
         pytest.skip("an encoder has no such mode")
     model = build(tiny_backbones[family], attention=mode)
-    found = rows(tiny_tokenizer, (4, 11, 7, 2, 9), labelled=True)
+    found = rows(tiny_tokenizer, (4, 11, 7, 2, 9), labelled=True, mode=mode)
     alone = [logits(model, [row])[0] for row in found]
     batch = collate(found, 0, side, sequences=[[3, 0, 1], [2], [4]])
     batch = {k: torch.from_numpy(v) for k, v in batch.items()}
@@ -248,7 +254,7 @@ def test_packed_is_separate(tiny_backbones, tiny_tokenizer, family, mode, side):
 def test_packed_is_separate_by_flex_attention(tiny_backbones, tiny_tokenizer, mode):
     """A GPU compiles it to a kernel that leaves closed blocks out; here the same masks are multiplied out."""
     model = build(tiny_backbones["llama"], attention=mode, adapter=Adapter(kind="none"))
-    found = rows(tiny_tokenizer, (4, 11, 7, 2, 9))
+    found = rows(tiny_tokenizer, (4, 11, 7, 2, 9), mode=mode)
     alone = [logits(model, [row])[0] for row in found]
     batch = {k: torch.from_numpy(v) for k, v in collate(found, 0, sequences=[[3, 0, 1], [2], [4]]).items()}
     model.plain_backbone.set_attn_implementation("flex_attention")
@@ -261,13 +267,99 @@ def test_packed_is_separate_by_flex_attention(tiny_backbones, tiny_tokenizer, mo
             torch.testing.assert_close(got[:, : len(row.word_positions)], expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("mode", ["prefix", "layerwise"])
-def test_what_is_trained_in_a_mode_is_tagged_in_it(tiny_backbones, tmp_path, mode):
+@pytest.mark.parametrize("mode", ["prefix", "layerwise", "twice"])
+def test_what_is_trained_in_a_mode_is_tagged_in_it(tiny_backbones, tmp_path, mode, monkeypatch):
+    trained = []
+
+    def keep(*args, **options):
+        trained.append(Tokenisation(*args, **options))
+        return trained[-1]
+
+    monkeypatch.setattr("vaner.training.run.Tokenisation", keep)
     folder = train(tiny_backbones["llama"], tmp_path, "--attention", mode)
     tagger = Vaner.from_pretrained(folder, dtype="float32", device="cpu")
     assert tagger.settings.attention == mode
     assert tagger.settings.causal_layers == (1 if mode == "layerwise" else None)
-    assert tagger.model.reuses_instructions == (mode == "prefix")
+    assert tagger.model.reuses_instructions == (mode in INSTRUCTION_APART)
+    assert [one.copies for one in trained] == [tagger.tokenisation.copies] == [copies(mode)]
     found = losses(folder)
     assert np.mean(found[-3:]) < np.mean(found[:3])
     assert isinstance(tagger("Famotidine-associated delirium."), list)
+
+
+# --- a text that is given twice ---
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("mode", ["causal", "twice"])
+def test_of_a_text_given_twice_every_word_has_seen_what_follows_it(
+    tiny_backbones, tiny_tokenizer, family, mode
+):
+    model = build(tiny_backbones[family], attention=mode)
+    reads = Tokenisation(tiny_tokenizer, 384, copies(mode))
+    asked = Template().render(["Disease", "Chemical"])
+    first, other = (reads.row(asked, [*WORDS[:-2], last]) for last in ("failure", "transplant"))
+    moved = (logits(model, [first]) - logits(model, [other]))[0, :, :-1].abs().amax(dim=(0, 2))
+    if mode == "twice":
+        assert (moved > 1e-4).all(), "a word has not seen the end of the text"
+    else:
+        assert (moved < 1e-6).all()
+
+
+def test_of_a_text_given_twice_the_first_copy_has_no_label_and_no_loss(tiny_backbones, tiny_tokenizer):
+    model = build(tiny_backbones["llama"], attention="twice")
+    found = rows(tiny_tokenizer, (4, 9), labelled=True, mode="twice")
+    states = []
+
+    def keep(_, args, output):
+        output.last_hidden_state.retain_grad()
+        states.append(output.last_hidden_state)
+
+    model.backbone.register_forward_hook(keep)
+    batch = tensors(found)
+    model(**batch)["loss"].backward()
+    learns = (states[0].grad.abs().amax(-1) > 0).numpy()
+    for row, line, length in zip(found, learns, (4, 9), strict=True):
+        assert row.labels.shape == (2, length), "a word has one label, however often it is read"
+        text = len(row) - row.instruction_length
+        assert text % 2 == 0 and row.word_positions[0] == row.instruction_length + text // 2
+        first, second = np.split(row.input_ids[row.instruction_length :], 2)
+        assert (first == second).all()
+        read = np.zeros(len(line), dtype=bool)
+        read[row.word_positions] = True
+        read[row.type_positions.flatten()] = True
+        assert (line == read).all()
+
+
+@pytest.mark.parametrize("how", ["fused", "int8"])
+def test_a_text_given_twice_is_the_same_by_every_way_of_computing(tiny_backbones, tiny_tokenizer, how):
+    if not (fuses(torch.float32) if how == "fused" else is_supported()):
+        pytest.skip("this processor gains nothing by it")
+    model = build(tiny_backbones["llama"], attention="twice").merge()
+    found = rows(tiny_tokenizer, (4, 11, 7), mode="twice")
+    expected = logits(model, found)
+    assert to_fused(model.backbone) if how == "fused" else to_int8(model.backbone)
+    off = (logits(model, found) - expected).norm() / expected.norm()
+    assert off < (1e-4 if how == "fused" else 0.1)
+
+
+def test_a_text_given_twice_is_saved_and_loaded(tiny_backbones, tiny_tokenizer, tmp_path):
+    model = build(tiny_backbones["llama"], attention="twice")
+    found = rows(tiny_tokenizer, mode="twice")
+    expected = logits(model, found)
+    model.save_pretrained(tmp_path, tiny_tokenizer)
+    for merge in (False, True):
+        loaded = VanerModel.from_pretrained(tmp_path, dtype="float32", device="cpu", merge=merge)
+        assert loaded.settings.attention == "twice" and loaded.config.is_causal
+        torch.testing.assert_close(logits(loaded, found), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_text_given_twice_must_be_in_sight_of_its_end(tiny_backbones, tmp_path):
+    near = AutoModel.from_pretrained(tiny_backbones["mistral"])
+    near.config.sliding_window = 100
+    near.save_pretrained(tmp_path)
+    with pytest.raises(VanerError, match="looks 100 tokens far, and attention twice needs the whole row"):
+        build(str(tmp_path), attention="twice")
+    build(str(tmp_path), attention="causal")
+    with pytest.raises(VanerError, match="attention twice: the text would not see an instruction after it"):
+        build(tiny_backbones["llama"], attention="twice", template=Template(place="after"))

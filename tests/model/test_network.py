@@ -14,6 +14,7 @@ from vaner.inputs.batching import collate
 from vaner.inputs.features import Tokenisation
 from vaner.inputs.instructions import TYPE_VECTORS, Template
 from vaner.model.adapting import Adapter, choose_dtype
+from vaner.model.attention import copies
 from vaner.model.config import CONFIG_NAME, ModelConfig
 from vaner.model.network import VanerModel
 from vaner.model.saving import load_tokenizer
@@ -43,8 +44,15 @@ def build(folder, head="typed", adapter=None, **settings):
     return model
 
 
-def rows(tokenizer, lengths=(4, 11, 7), types=("Disease", "Chemical"), labelled=False, template=None):
-    tokenisation = Tokenisation(tokenizer, 384)
+def rows(
+    tokenizer,
+    lengths=(4, 11, 7),
+    types=("Disease", "Chemical"),
+    labelled=False,
+    template=None,
+    mode="bidirectional",
+):
+    tokenisation = Tokenisation(tokenizer, 384, copies(mode))
     instruction = (template or Template()).render(list(types), "bc5cdr")
     rng = np.random.default_rng(0)
     found = []

@@ -15,6 +15,7 @@ from vaner.document import Document
 from vaner.errors import VanerError
 from vaner.inputs.instructions import Template
 from vaner.model.adapting import Adapter
+from vaner.model.attention import INSTRUCTION_APART
 from vaner.tagging import decode
 from vaner.tagging.labeler import Vaner
 from vaner.tagging.loading import load
@@ -78,7 +79,8 @@ def read_in_windows(tagger, room, *sentences, types=("Disease", "Chemical")):
     questions = [types] if tagger.settings.head == "typed" else [[t] for t in types]
     instructions = [tagger.settings.template.render(list(question)) for question in questions]
     used = max(len(tagger.tokenisation.instruction(one)[0]) for one in instructions)
-    tagger.tokenisation.max_tokens = used + len(tagger.tokenisation.suffix) + room
+    reads = tagger.tokenisation
+    reads.max_tokens = used + len(reads.suffix) + reads.copies * room
     texts = [" ".join(words) for words in sentences]
     ends = list(itertools.accumulate(len(text) + 1 for text in texts))
     borders = [(end - 1 - len(text), end - 1) for text, end in zip(texts, ends, strict=True)]
@@ -93,7 +95,14 @@ def read_in_windows(tagger, room, *sentences, types=("Disease", "Chemical")):
 
 @pytest.mark.parametrize(
     ("attention", "head"),
-    [("bidirectional", "typed"), ("bidirectional", "shared"), ("prefix", "typed"), ("causal", "shared")],
+    [
+        ("bidirectional", "typed"),
+        ("bidirectional", "shared"),
+        ("prefix", "typed"),
+        ("causal", "shared"),
+        ("twice", "typed"),
+        ("twice", "shared"),
+    ],
 )
 def test_a_long_text_is_read_in_windows_that_agree_with_one_wide_read(
     tiny_backbones, tiny_tokenizer, attention, head
@@ -164,11 +173,11 @@ def test_every_word_is_read_with_the_neighbours_that_a_window_can_give_it(
         assert narrow == spans
 
 
-@pytest.mark.parametrize("attention", ["causal", "bidirectional"])
+@pytest.mark.parametrize("attention", ["causal", "bidirectional", "twice"])
 def test_a_model_that_looks_back_only_reads_the_first_window_as_the_whole(
     tiny_backbones, tiny_tokenizer, attention
 ):
-    """What follows changes nothing for it; for a model that looks both ways it does."""
+    """What follows changes nothing for it; for a model that looks both ways, or reads twice, it does."""
     tagger = Vaner(build(tiny_backbones["llama"], attention=attention), tiny_tokenizer, batch_tokens=1000)
     expected, _, _ = read_in_windows(tagger, WIDE, LONG)
     found, (first, *others), _ = read_in_windows(tagger, 200, LONG)
@@ -332,7 +341,7 @@ def test_no_mention_runs_from_one_unit_into_the_next(tagger):
 # --- an instruction read once, packing ---
 
 
-@pytest.mark.parametrize("mode", ["prefix", "causal"])
+@pytest.mark.parametrize("mode", INSTRUCTION_APART)
 @pytest.mark.parametrize("head", ["typed", "shared"])
 def test_an_instruction_read_once_for_the_corpus_changes_nothing(
     tiny_backbones, tiny_tokenizer, documents, monkeypatch, mode, head
@@ -341,7 +350,7 @@ def test_an_instruction_read_once_for_the_corpus_changes_nothing(
     # Narrow rows, so that documents are read in several windows.
     once, every = (Vaner(model, tiny_tokenizer, batch_tokens=600, max_words=200) for _ in range(2))
     for tagger in (once, every):
-        tagger.tokenisation.max_tokens = 160
+        tagger.tokenisation.max_tokens = 160 if mode != "twice" else 260
     monkeypatch.setattr(every, "_batches", lambda rows: [[[i]] for i in range(len(rows))])
     reads = []
     read = model.read_instruction
@@ -350,11 +359,48 @@ def test_an_instruction_read_once_for_the_corpus_changes_nothing(
     assert not reads, "alone, a row is read with its instruction"
     found = [d.spans for d in once.tag_documents(documents[:4])]
     assert len(reads) == (1 if head == "typed" else 2), "once per question"
-    assert once.tokens < 0.8 * every.tokens
+    assert once.tokens < (0.8 if mode != "twice" else 0.9) * every.tokens
     assert sum(map(len, expected)) > 20
     for a, b in zip(found, expected, strict=True):
         assert keys(a) == keys(b)
         assert [s.score for s in a] == pytest.approx([s.score for s in b], abs=1e-4)
+
+
+@pytest.mark.parametrize("max_tokens", [384, 260])
+def test_a_text_given_twice_is_tagged_alike_by_every_way_of_reading(
+    tiny_backbones, tiny_tokenizer, documents, tmp_path, max_tokens
+):
+    model = build(tiny_backbones["llama"], attention="twice", max_tokens=max_tokens, max_words=200)
+    model.save_pretrained(tmp_path, tiny_tokenizer)
+    options = dict(dtype="float32", device="cpu", merge=False)
+    one = Vaner.from_pretrained(tmp_path, **options)
+    found = list(one.tag_documents(documents))
+    assert sum(len(d.spans) for d in found) > 100
+    alone = [next(iter(one.tag_documents([d]))) for d in documents]
+    packed = Vaner.from_pretrained(tmp_path, **options, batch_tokens=1500, pack=500)
+    small = Vaner.from_pretrained(tmp_path, **options, batch_tokens=64)
+    for others in (alone, packed.tag_documents(documents), small.tag_documents(documents)):
+        for a, b in zip(found, others, strict=True):
+            assert keys(a.spans) == keys(b.spans)
+            assert [s.score for s in a.spans] == pytest.approx([s.score for s in b.spans], abs=1e-4)
+    for document in found:
+        assert all(document.text[s.start : s.end] == s.text for s in document.spans)
+
+
+@pytest.mark.parametrize("mode", ["causal", "twice"])
+def test_tokens_of_every_copy_are_counted(tiny_backbones, tiny_tokenizer, documents, mode):
+    # No sentence is so long that it is read in windows, which overlap.
+    model = build(tiny_backbones["llama"], attention=mode, max_tokens=512)
+    tagger = Vaner(model, tiny_tokenizer, max_words=1, pack=512)
+    buffer = tagger._prepare([Text.of(d) for d in documents], ["Disease"], None)
+    list(tagger.tag_documents(documents, ["Disease"]))
+    of_words = sum(len(ids) for d in documents for ids in tagger.tokenisation.words(Text.of(d).words))
+    around = sum(row.instruction_length for row in buffer.rows)
+    assert tagger.tokens == around + (2 if mode == "twice" else 1) * of_words
+    assert all(sum(len(buffer.rows[i]) for i in one) <= 512 for batch in buffer.batches for one in batch)
+    # As much is read ahead, in tokens that are read.
+    stream = tagger._stream(["Disease"], None)
+    assert sum(stream.tokens(Text.of(d)) for d in documents) == tagger.tokens - around
 
 
 def test_packed_rows_are_tagged_as_separate_ones(tagger, tiny_tokenizer, documents):

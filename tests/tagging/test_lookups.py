@@ -60,7 +60,7 @@ def looking_up(model, strength: float = 3.0):
     return model.eval()
 
 
-@pytest.fixture(scope="module", params=["bidirectional", "prefix"])
+@pytest.fixture(scope="module", params=["bidirectional", "prefix", "twice"])
 def model(request, tiny_backbones):
     made = build(tiny_backbones["llama"], attention=request.param)
     made.settings = dataclasses.replace(

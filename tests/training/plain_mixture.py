@@ -238,12 +238,11 @@ class PlainMixture:
         """Tokens of a row, without building it."""
         if isinstance(draw, Example):
             head, _ = self.tokenisation.instruction(self.template.render(draw.types))
-            return (
-                len(head) + sum(map(len, self.tokenisation.words(draw.words))) + len(self.tokenisation.suffix)
-            )
+            words = sum(map(len, self.tokenisation.words(draw.words)))
+            return len(head) + self.tokenisation.copies * words + len(self.tokenisation.suffix)
         head, _ = self.tokenisation.instruction(self.template.render(draw.types, draw.dataset, draw.hints))
         counts = self._token_counts[draw.source][draw.text][draw.window.start : draw.window.end]
-        return len(head) + int(counts.sum()) + len(self.tokenisation.suffix)
+        return len(head) + self.tokenisation.copies * int(counts.sum()) + len(self.tokenisation.suffix)
 
     def row(self, draw: Draw | Example) -> Features:
         """Build a row; in an overlapping window only the words that are kept carry labels.

@@ -97,6 +97,7 @@ def test_defaults_are_ours():
         (["--type_vector", "first"], "invalid choice: 'first'"),
         (["--instruction", "after", "--attention", "prefix"], "attention prefix: the text would not see"),
         (["--instruction", "after", "--attention", "causal"], "(--instruction before)"),
+        (["--instruction", "after", "--attention", "twice"], "attention twice: the text would not see"),
         (["--absent_types", "-1"], "--absent_types is -1; choose 0 to 1"),
         (["--attention", "sideways"], "invalid choice: 'sideways'"),
         (["--adapter", "lore"], "invalid choice: 'lore'"),

@@ -117,7 +117,9 @@ def test_batches_of_an_epoch_are_its_draws_each_once(real, words):
     assert one.tokens == sum(len(ids) * n for ids, n in seen.items())
 
 
-def test_batches_are_within_budget_and_padding_is_counted(real, words):
+@pytest.mark.parametrize("copies", [1, 2])
+def test_batches_are_within_budget_and_padding_is_counted(real, tiny_tokenizer, copies):
+    words = Tokenisation(tiny_tokenizer, 400, copies)
     one = mixture(real, words, epochs=2, batch_tokens=900)
     batches = [one[i] for i in range(len(one))]
     assert all(b["input_ids"].size <= 900 for b in batches)
@@ -128,6 +130,7 @@ def test_batches_are_within_budget_and_padding_is_counted(real, words):
         shares.append(1 - sum(map(sum, planned)) / sum(len(b) * max(b) for b in planned))
     assert one.padding == pytest.approx(shares)
     assert 0 < 1 - one.tokens / padded < 0.2
+    assert one.tokens == sum(int((one[i]["attention_mask"] != 0).sum()) for i in range(len(one)))
 
 
 def test_a_batch_past_the_end_is_an_index_error(real, words):
@@ -156,6 +159,7 @@ DRAWINGS = {
     "names": {"names": "both"},
     "names and hints": {"names": "names", "hinted": 0.5, "head": "shared"},
     "the instruction behind": {"place": "after"},
+    "the text twice": {"copies": 2, "max_words": 300, "single_sentence": 0.0, "names": "both", "hinted": 0.5},
 }
 
 
@@ -174,7 +178,8 @@ NAMES = [
 def test_columns_hold_the_rows_that_objects_would_be(real, tiny_tokenizer, make_kb, tmp_path, kind, stored):
     drawing = dict(DRAWINGS[kind])
     template = Template(place=drawing.pop("place", "before"))
-    tokenisation = Tokenisation(tiny_tokenizer, 220 if kind == "narrow rows" else 400)
+    copies = drawing.pop("copies", 1)
+    tokenisation = Tokenisation(tiny_tokenizer, 220 if kind == "narrow rows" else 400, copies)
     extra = {}
     if "hinted" in drawing or "names" in drawing:
         kb = make_kb([Term(f"T{n}", *one, True) for n, one in enumerate(NAMES)])
@@ -204,7 +209,7 @@ def test_columns_hold_the_rows_that_objects_would_be(real, tiny_tokenizer, make_
     assert [getattr(one, name) for name in counts] == [getattr(plain, name) for name in counts]
     assert one.padding == pytest.approx(plain.padding)
     assert bool(sum(one.name_rows)) == (style is not None)
-    assert bool(sum(one.hinted_rows)) == ("hints" in kind)
+    assert bool(sum(one.hinted_rows)) == ("hints" in extra)
 
 
 # --- what is drawn ---
@@ -370,8 +375,9 @@ def test_units_without_a_mention_are_kept_by_their_share(words):
     assert all(one.row(d).labels.any() for d in mixture([source], words, keep_empty=0).draws(0))
 
 
-def test_a_unit_too_long_for_a_row_is_windows_that_train_each_word_once(tiny_tokenizer):
-    narrow = Tokenisation(tiny_tokenizer, 150)
+@pytest.mark.parametrize("copies", [1, 2])
+def test_a_unit_too_long_for_a_row_is_windows_that_train_each_word_once(tiny_tokenizer, copies):
+    narrow = Tokenisation(tiny_tokenizer, 140 * copies, copies)
     text = " ".join(["renal failure and"] * 120) + "."
     made = document(0, [text], frozenset("A"), {"renal failure": "A"})
     one = mixture(
@@ -385,7 +391,7 @@ def test_a_unit_too_long_for_a_row_is_windows_that_train_each_word_once(tiny_tok
     tags = np.full(len(one.sources[0].texts[0].words), -1)
     for draw in draws:
         row = one.row(draw)
-        assert len(row) <= 150
+        assert len(row) == one.length(draw) <= narrow.max_tokens
         labels = row.labels[0]
         trained = np.flatnonzero(labels != IGNORED) + draw.window.start
         assert trained.tolist() == list(range(draw.window.keep_start, draw.window.keep_end))

@@ -161,8 +161,8 @@ def test_a_row_that_would_be_too_long_stays(kb, tiny_tokenizer, make_index):  # 
     texts = texts_of((["It was acute velomitis."], {"acute velomitis": "Disease"}), types=("Disease",))
     dense = RelatedNames(found, [texts], ratio=0)
     assert len(dense.names()) == 2
-    for room, replaced in ((140, 0), (900, 1)):
-        one = mixture(texts, Tokenisation(tiny_tokenizer, room), dense, types=("Disease",))
+    for room, copies, replaced in ((140, 1, 0), (900, 1, 1), (250, 2, 0), (900, 2, 1)):
+        one = mixture(texts, Tokenisation(tiny_tokenizer, room, copies), dense, types=("Disease",))
         assert one.replaced_rows == [replaced] * 2
         assert all(len(one.row(draw)) <= room for draw in one.draws(0))
 

@@ -375,10 +375,12 @@ def test_another_process_draws_the_same(kb):
     assert done.stdout.strip() == str(here)
 
 
-def test_a_row_too_long_for_the_model_is_windows_that_label_each_word_once(kb, words, tiny_tokenizer):
+@pytest.mark.parametrize("copies", [1, 2])
+def test_a_row_too_long_for_the_model_is_windows_that_label_each_word_once(kb, words, tiny_tokenizer, copies):
     texts = texts_of(*TEXTS[1:])
     types = ("Disease",)
-    narrow = Tokenisation(tiny_tokenizer, 100 + 400 - words.room(Template().render(types, "x")))
+    used = 400 - words.room(Template().render(types, "x"))
+    narrow = Tokenisation(tiny_tokenizer, copies * 100 + used, copies)
     one = mixture(texts, narrow, RelatedNames(kb, [texts], ratio=1, asked=14), types=types)
     _, added = rows(one, 0)
     assert len(added) > 1 and all(one.length(row) == len(one.row(row)) <= narrow.max_tokens for row in added)

@@ -6,7 +6,12 @@ One row of the model's input:
                        ^           ^                      ^           ^ ^       ^
                        type_positions                     word_positions (first sub-token of each word)
 
-or, where the template says so, the words and then the instruction.
+or, where the template says so, the words and then the instruction. A backbone that looks back only may be given the
+words twice: its second copy of a word has seen the whole first copy, and is the one that is labelled.
+
+    [BOS] If any Disease ... ##input: Fam otid ine - induced delirium Fam otid ine - induced delirium
+                                                                      ^           ^ ^       ^
+                                                                      word_positions
 """
 
 from __future__ import annotations
@@ -48,7 +53,8 @@ class Features:
 
     Attributes:
         input_ids: int32, shape ``(tokens,)``.
-        word_positions: int32, shape ``(words,)``, index of each word's first sub-token in ``input_ids``.
+        word_positions: int32, shape ``(words,)``, index of each word's first sub-token in ``input_ids``; of several
+            copies of the words, in the last.
         type_positions: int32, shape ``(types, tokens)``, indices of the tokens that stand for each asked type (one,
             or all of its name), -1 where a type has fewer.
         labels: int8, shape ``(types, words)``, O, B, I, or IGNORED; None when tagging.
@@ -114,7 +120,8 @@ class Tokenisation:
 
     Args:
         tokenizer: a fast tokenizer.
-        max_tokens: the longest row, instruction and special tokens included.
+        max_tokens: the longest row, instruction, special tokens and every copy of the words included.
+        copies: how many times a row has its words, one copy behind the other and nothing between them.
 
     Attributes:
         shortened: hashes of the words that were read by their first tokens only, MOST_SHORTENED at most.
@@ -125,11 +132,12 @@ class Tokenisation:
         VanerError: a tokenizer that is not fast, or that changes a letter next to its special tokens.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, max_tokens: int, copies: int = 1) -> None:
         if not getattr(tokenizer, "is_fast", False):
             raise VanerError("the tokenizer gives no character offsets; use a fast one (tokenizer.json)")
         self.tokenizer = tokenizer
         self.max_tokens = max_tokens
+        self.copies = copies
         self.shortened: set[int] = set()
         self._words: Remembered[str, np.ndarray] = Remembered(MOST_WORDS)
         self._instructions: Remembered[Instruction, tuple[np.ndarray, np.ndarray]] = Remembered(
@@ -199,18 +207,23 @@ class Tokenisation:
             self._instructions.add({instruction: known})
         return known
 
+    def length(self, instruction: Instruction, tokens: int) -> int:
+        """Tokens of a row whose words have so many."""
+        return len(self.instruction(instruction)[0]) + self.copies * tokens + len(self.suffix)
+
     def room(self, instruction: Instruction) -> int:
-        """Tokens left for words in one row.
+        """Tokens left for words in one row; where it has several copies of them, for each copy.
 
         Raises:
             VanerError: the instruction leaves too little of the window.
         """
-        used = len(self.instruction(instruction)[0]) + len(self.suffix)
-        room = self.max_tokens - used
+        used = self.length(instruction, 0)
+        room = (self.max_tokens - used) // self.copies
         if room < 2 * MAX_WORD_TOKENS:
+            text = "the text" if self.copies == 1 else f"each of {self.copies} copies of the text"
             raise VanerError(
-                f"the instruction takes {used} of {self.max_tokens} tokens and leaves {max(room, 0)} for the "
-                f"text; ask fewer types, shorten the template, or raise --max_tokens"
+                f"the instruction takes {used} of {self.max_tokens} tokens and leaves {max(room, 0)} for {text}; "
+                "ask fewer types, shorten the template, or raise --max_tokens"
             )
         return room
 
@@ -240,15 +253,17 @@ class Tokenisation:
             labels: as in `row`.
         """
         head, type_positions = self.instruction(instruction)
-        starts = np.zeros(len(counts), dtype=np.int32)
-        np.cumsum(counts[:-1], out=starts[1:])
+        # Labels are read at the last copy.
+        starts = np.full(len(counts), (self.copies - 1) * len(ids), dtype=np.int32)
+        starts[1:] += np.cumsum(counts[:-1], dtype=np.int32)
+        text = [ids] * self.copies
         if instruction.place == "after":
             before = len(self.prefix)
-            row = np.concatenate([self.prefix, ids, head[before:], self.suffix])
-            moved = np.where(type_positions < 0, -1, type_positions + np.int32(len(ids)))
+            row = np.concatenate([self.prefix, *text, head[before:], self.suffix])
+            moved = np.where(type_positions < 0, -1, type_positions + np.int32(self.copies * len(ids)))
             return Features(row, starts + before, moved, labels)
         return Features(
-            np.concatenate([head, ids, self.suffix]), starts + len(head), type_positions, labels, len(head)
+            np.concatenate([head, *text, self.suffix]), starts + len(head), type_positions, labels, len(head)
         )
 
 

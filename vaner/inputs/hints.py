@@ -12,6 +12,7 @@ them, neither in training nor in tagging.
 
 from __future__ import annotations
 
+import math
 import os
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Sequence
@@ -81,7 +82,8 @@ class Hints:
         Raises:
             VanerError: too few.
         """
-        room = tokenisation.room(instruction) - self.tokens
+        # They stand in the row once, whatever copies of the words it has.
+        room = tokenisation.room(instruction) - math.ceil(self.tokens / tokenisation.copies)
         if room < 2 * MAX_WORD_TOKENS:
             raise VanerError(
                 f"hints may take {self.tokens} of {tokenisation.max_tokens} tokens and leave {max(room, 0)} for the "

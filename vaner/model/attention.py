@@ -7,6 +7,15 @@
     t # # # #            t # # # .            t # # # #
     t # # # #            t # # # #            t # # # #
 
+    twice
+      i i t t t't'
+    i # . . . . .        causal, in rows that have the text twice; words are labelled at t', where all of the first
+    i # # . . . .        copy is seen. Nothing stands between the copies, and positions run on through both, as in
+    t # # # . . .        any text that repeats itself.
+    t # # # # . .
+    t'# # # # # .
+    t'# # # # # #
+
 i is a token of the instruction, t one of the text; rows look at columns, # is seen. Padding is never seen, and
 of several rows in one sequence none sees another.
 """
@@ -29,22 +38,32 @@ from vaner.kernels.grouped import NAME
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
-MODES = ("bidirectional", "causal", "prefix", "layerwise")
+MODES = ("bidirectional", "causal", "prefix", "layerwise", "twice")
 
+# Those in which no token sees a later one, in any layer.
+LOOKING_BACK = ("causal", "twice")
 # Those in which what the instruction says does not depend on the text behind it.
-INSTRUCTION_APART = ("causal", "prefix")
+INSTRUCTION_APART = ("causal", "prefix", "twice")
+# Those in which a backbone that looks only so far must have a whole row in sight.
+WHOLE_ROWS = ("prefix", "layerwise", "twice")
 
 # Of a batch, a head, a query's place and a key's: whether the key is seen.
 _Sees = Callable[..., torch.Tensor | bool]
 
 
+def copies(mode: str) -> int:
+    """How many times a row has its text in an attention mode; `vaner.inputs.features.Tokenisation` lays it out."""
+    return 2 if mode == "twice" else 1
+
+
 def set_attention(backbone: PreTrainedModel, mode: str, causal_layers: int | None = None) -> int | None:
     """Switch a transformers backbone to an attention mode.
 
-    For ``bidirectional`` and ``causal`` the masks are transformers' own: ``config.is_causal`` decides how they are
-    built. The modules carry a flag of the same name that sdpa falls back on when a mask of ones only is left out,
-    so both are set. The other two need the masks of `make_mask`. Taking the causal mask away so that a decoder labels
-    words is of Li et al. 2023, "Label Supervised LLaMA Finetuning" (arXiv:2310.01208).
+    For ``bidirectional``, ``causal`` and ``twice`` the masks are transformers' own: ``config.is_causal`` decides how
+    they are built. The modules carry a flag of the same name that sdpa falls back on when a mask of ones only is left
+    out, so both are set. The other two need the masks of `make_mask`. Taking the causal mask away so that a decoder
+    labels words is of Li et al. 2023, "Label Supervised LLaMA Finetuning" (arXiv:2310.01208); giving it the text twice
+    and labelling the second copy, of Ewais et al. 2026, "Just Pass Twice" (arXiv:2604.05158).
 
     Args:
         backbone: a transformers model, not yet adapted.
@@ -55,7 +74,7 @@ def set_attention(backbone: PreTrainedModel, mode: str, causal_layers: int | Non
         the number of causal layers in ``layerwise`` mode, else None.
 
     Raises:
-        VanerError: unknown mode; ``causal`` or ``layerwise`` asked of an encoder; a backbone that takes no mask of
+        VanerError: unknown mode; one that looks back only asked of an encoder; a backbone that takes no mask of
             ours; a number of layers that it does not have.
     """
     if mode not in MODES:
@@ -64,13 +83,13 @@ def set_attention(backbone: PreTrainedModel, mode: str, causal_layers: int | Non
     if causal_layers is not None and mode != "layerwise":
         raise VanerError(f"causal_layers is for attention layerwise, not {mode}; leave it out")
     flagged = [m for m in backbone.modules() if isinstance(getattr(m, "is_causal", None), bool)]
-    if mode in ("causal", "layerwise") and not any(m.is_causal for m in flagged):
+    if mode in (*LOOKING_BACK, "layerwise") and not any(m.is_causal for m in flagged):
         raise VanerError(
             f"attention: {name} is an encoder and has no {mode} mode; use bidirectional or prefix"
         )
     if mode in ("prefix", "layerwise"):
         check_takes_masks(backbone, f"attention {mode}")
-    causal = mode == "causal"
+    causal = mode in LOOKING_BACK
     backbone.config.is_causal = causal
     for module in flagged:
         module.is_causal = causal  # type: ignore[assignment]  # torch: every attribute is a Tensor or a Module
@@ -164,7 +183,7 @@ def make_mask(
     Raises:
         VanerError: ``prefix`` without an instruction's tokens; ``layerwise`` with FlexAttention.
     """
-    if mode in ("bidirectional", "causal") and not packed:
+    if mode in ("bidirectional", *LOOKING_BACK) and not packed:
         return rows
     seen: list[_Sees] = []
     if packed:
@@ -177,7 +196,7 @@ def make_mask(
         seen.append(lambda batch, head, q, kv: ~told[batch, q] | told[batch, kv])
     backward: list[_Sees] = [*seen, causal_mask_function]
     wanted = [seen]
-    if mode == "causal":
+    if mode in LOOKING_BACK:
         wanted = [backward]
     elif mode == "layerwise":
         wanted = [backward, seen]

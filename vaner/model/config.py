@@ -39,14 +39,14 @@ class ModelConfig:
         revision: branch, tag or commit of a hub id.
         weights_hash: sha256 of the backbone's tensors (`vaner.model.hashing.weights_hash`), checked on load.
         keep_layers: how many of the backbone's layers are used, from the lowest; None is all of them.
-        attention: ``bidirectional``, ``causal``, ``prefix`` or ``layerwise`` (`vaner.model.attention`).
+        attention: ``bidirectional``, ``causal``, ``prefix``, ``layerwise`` or ``twice`` (`vaner.model.attention`).
         causal_layers: in ``layerwise`` how many layers, from the lowest, look back only.
         head: ``typed`` (any set of types a pass), ``shared`` (one type a pass), or GENERATE.
         head_rank: size of the typed head's interaction.
         template: the instruction's wording.
         types: entity types seen in training; the default question.
         datasets: dataset name in the instruction -> the types that it annotates.
-        max_tokens: longest row in tokens, instruction included.
+        max_tokens: longest row in tokens, instruction and, in ``twice``, both copies of the text included.
         max_words: a unit is as many whole sentences as fit into this many words; 1 means single sentences.
         hints: how it was trained to read knowledge-base hints: ``notes`` and ``tokens`` a row at most, ``share`` of
             the training rows that had them; empty if it was not.

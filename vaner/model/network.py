@@ -13,7 +13,14 @@ from torch import nn
 from transformers import DynamicCache
 
 from vaner.errors import VanerError
-from vaner.model.attention import INSTRUCTION_APART, check_place, check_takes_masks, keeps_keys, make_mask
+from vaner.model.attention import (
+    INSTRUCTION_APART,
+    WHOLE_ROWS,
+    check_place,
+    check_takes_masks,
+    keeps_keys,
+    make_mask,
+)
 from vaner.model.checkpointing import Checkpointed
 from vaner.model.config import ModelConfig
 from vaner.model.heads import TypedHead
@@ -75,10 +82,10 @@ class VanerModel(Saved, Checkpointed):
                 f"{self.max_positions}; lower --max_tokens"
             )
         window = getattr(backbone.config, "sliding_window", None)
-        if window and settings.attention in ("prefix", "layerwise") and settings.max_tokens > window:
+        if window and settings.attention in WHOLE_ROWS and settings.max_tokens > window:
             raise VanerError(
-                f"max_tokens is {settings.max_tokens} but {settings.backbone} looks {window} tokens far, which "
-                f"attention {settings.attention} does not honour; lower --max_tokens"
+                f"max_tokens is {settings.max_tokens} but {settings.backbone} looks {window} tokens far, and "
+                f"attention {settings.attention} needs the whole row in sight; lower --max_tokens"
             )
 
     @property

@@ -30,6 +30,7 @@ from vaner.kernels.fused import to_fused
 from vaner.kernels.int8 import to_int8, would_help
 from vaner.knowledge import KnowledgeBase
 from vaner.knowledge.shipped import NO_INDEX, OPEN, named_index
+from vaner.model.attention import copies
 from vaner.model.catalogue import model_folder
 from vaner.model.config import DEFAULT_MODEL
 from vaner.model.network import Prefix, VanerModel
@@ -134,7 +135,9 @@ class Vaner(Copied):
         self.model = model
         self.settings = model.settings
         self.max_words = model.settings.max_words if max_words is None else max_words
-        self.tokenisation = Tokenisation(tokenizer, model.settings.max_tokens)
+        self.tokenisation = Tokenisation(
+            tokenizer, model.settings.max_tokens, copies(model.settings.attention)
+        )
         if batch_tokens is None:
             batch_tokens = CPU_BATCH_TOKENS if model.device.type == "cpu" else ACCELERATOR_BATCH_TOKENS
         self.batch_tokens = batch_tokens
@@ -316,7 +319,7 @@ class Vaner(Copied):
         return Stream(
             device=self.model.device,
             enough=self.batch_tokens * self.buffer_batches,
-            tokens=lambda text: sum(map(len, self.tokenisation.words(text.words))),
+            tokens=lambda text: self.tokenisation.copies * sum(map(len, self.tokenisation.words(text.words))),
             prepare=lambda texts: self._prepare(texts, asked, dataset),
             read=self._read,
             finish=lambda buffer: self._finish(buffer, asked),

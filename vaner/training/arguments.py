@@ -105,7 +105,8 @@ class ModelArguments:
     attention: str = _flag(
         "bidirectional",
         "Who sees whom: bidirectional all words all others, causal only those before; prefix: the instruction sees "
-        "itself, the text both; layerwise: causal in the lower layers, bidirectional in the upper.",
+        "itself, the text both; layerwise: causal in the lower layers, bidirectional in the upper; twice: causal, and "
+        "the text is given twice and labelled at its second copy, which sees all of the first.",
         attention.MODES,
     )
     causal_layers: int | None = _flag(
@@ -166,7 +167,9 @@ class ModelArguments:
         ("auto", "float32", "bfloat16", "float16"),
     )
     max_tokens: int = _flag(
-        512, "Longest row in tokens, instruction included; longer text is read in windows."
+        512,
+        "Longest row in tokens, instruction (and both copies of a text with --attention twice) included; longer text "
+        "is read in windows.",
     )
     max_words: int = _flag(
         96, "A unit is as many whole sentences as fit into this many words; 1: single sentences."

@@ -278,7 +278,7 @@ class Mixture:
             for window in windows(start, end, counts[start:end], room):
                 draw = self._draw(index, number, window, asked, named, hinted)
                 inside = counts[window.start : window.end]
-                yield window, bool(draw.hints), self._around(draw) + int(inside.sum())
+                yield window, bool(draw.hints), self._length(draw, int(inside.sum()))
 
         return cut
 
@@ -319,9 +319,9 @@ class Mixture:
         assert self._named
         return self._named.row(draws.units, draws.names[number - len(draws.units)])
 
-    def _around(self, draw: Draw | Example) -> int:
-        """Tokens of a row that are not of its words."""
-        return len(self.tokenisation.instruction(self._instruction(draw))[0]) + len(self.tokenisation.suffix)
+    def _length(self, draw: Draw | Example, tokens: int) -> int:
+        """Tokens of a row whose words have so many."""
+        return self.tokenisation.length(self._instruction(draw), tokens)
 
     def _instruction(self, draw: Draw | Example) -> Instruction:
         if isinstance(draw, Example):
@@ -331,9 +331,9 @@ class Mixture:
     def length(self, draw: Draw | Example) -> int:
         """Tokens of a row, without building it."""
         if isinstance(draw, Example):
-            return self._around(draw) + sum(map(len, self.tokenisation.words(draw.words)))
+            return self._length(draw, sum(map(len, self.tokenisation.words(draw.words))))
         counts = self._tokens[draw.source].counts(draw.text)
-        return self._around(draw) + int(counts[draw.window.start : draw.window.end].sum())
+        return self._length(draw, int(counts[draw.window.start : draw.window.end].sum()))
 
     def row(self, draw: Draw | Example) -> Features:
         """Build a row; in an overlapping window only the words that are kept carry labels.

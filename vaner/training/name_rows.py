@@ -107,9 +107,8 @@ class NameDrawing:
         return self._fitting(example) if example is not None else []
 
     def _length(self, example: Example) -> int:
-        head, _ = self.tokenisation.instruction(self.template.render(example.types, example.dataset))
         words = sum(map(len, self.tokenisation.words(example.words)))
-        return len(head) + words + len(self.tokenisation.suffix)
+        return self.tokenisation.length(self.template.render(example.types, example.dataset), words)
 
     def _fitting(self, example: Example) -> list[Example]:
         """The example, in overlapping windows where it is too long for a row."""

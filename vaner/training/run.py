@@ -26,6 +26,7 @@ from vaner.inputs.features import Tokenisation
 from vaner.inputs.instructions import Template
 from vaner.inputs.lookups import LeftOut, Lookups
 from vaner.model.adapting import Adapter, choose_dtype
+from vaner.model.attention import copies
 from vaner.model.catalogue import backbone_folder, model_folder
 from vaner.model.config import CONFIG_NAME, GENERATE, ModelConfig
 from vaner.model.loss import Teaching
@@ -174,7 +175,7 @@ def train(asked: Run, distilled: Mapping[str, Any] | None = None) -> Path:
             **batching,
         )
     else:
-        tokenisation = Tokenisation(tokenizer, settings.max_tokens)
+        tokenisation = Tokenisation(tokenizer, settings.max_tokens, copies(settings.attention))
         batches = args.max_steps * args.world_size * args.gradient_accumulation_steps
         mixture = Mixture(
             gathered.sources,
