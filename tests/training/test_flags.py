@@ -48,7 +48,6 @@ HONOURED = {
     "logging_strategy": "no",
     "logging_first_step": "true",
     "log_on_each_node": "false",
-    "logging_nan_inf_filter": "false",
     "include_num_input_tokens_seen": "true",
     "log_level": "error",
     "log_level_replica": "error",
@@ -99,6 +98,7 @@ OTHER = {
     "remove_unused_columns": "false", "label_names": "tags", "train_sampling_strategy": "sequential",
     "length_column_name": "size", "data_seed": "3", "ignore_data_skip": "true",
     "restore_callback_states_from_checkpoint": "true", "enable_jit_checkpoint": "true", "disable_tqdm": "false",
+    "logging_nan_inf_filter": "false",
     "use_cache": "true", "use_liger_kernel": "true",
     "optim_target_modules": "attn", "hub_strategy": "end", "hub_always_push": "true",
 }  # fmt: skip

@@ -101,6 +101,12 @@ def test_the_loss_falls_and_the_record_is_complete(finished):
     assert "bc5cdr" in card and "| all |" in card
 
 
+def test_a_run_that_diverges_ends_and_writes_no_model(tiny_backbones, tmp_path):
+    with pytest.raises(VanerError, match="not a number at update [2-9].*lower --learning_rate"):
+        train(tiny_backbones["llama"], tmp_path / "run", "--learning_rate", "1e30")
+    assert not list(tmp_path.glob("run/*.safetensors"))
+
+
 def test_a_checkpoint_is_a_model_and_holds_no_pickled_arguments(finished):
     checkpoint = finished / "checkpoint-20"
     assert not (checkpoint / "training_args.bin").exists()

@@ -58,6 +58,7 @@ REFUSED: Mapping[str, str] = {
     "ignore_data_skip": "a resumed run goes on where it stopped in the data; leave it out",
     "restore_callback_states_from_checkpoint": _ALWAYS,
     "enable_jit_checkpoint": "SIGTERM and Ctrl-C always leave a checkpoint; leave it out",
+    "logging_nan_inf_filter": "a loss that is not a number ends the run; leave it out",
     "disable_tqdm": _LINES,
     "use_cache": "keys and values are of no use in training; leave it out",
     "use_liger_kernel": "its kernels are for transformers' own heads; leave it out",

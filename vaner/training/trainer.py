@@ -157,6 +157,20 @@ class VanerTrainer(Trainer):
         """Tokens that so many updates read, as batches of the mixture are on average."""
         return round(self.mixture.tokens * updates / self.updates_of_all)
 
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Trainer's; the run ends where it has diverged, for no later update brings such weights back.
+
+        Raises:
+            VanerError: the loss is not a number.
+        """
+        loss = super().training_step(*args, **kwargs)
+        if not torch.isfinite(loss):
+            raise VanerError(
+                f"the loss is not a number at update {self.state.global_step + 1}: training diverged; choose a lower "
+                f"--learning_rate (it is {self.args.learning_rate:g}) or more --warmup_steps"
+            )
+        return loss
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add passes over the mix and, to an entry with a loss, tokens a second and minutes left; then log it."""
         step = self.state.global_step
