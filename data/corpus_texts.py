@@ -9,6 +9,7 @@ counted.
 
 import argparse
 import json
+import sys
 from collections import Counter
 
 from vaner.cli import guarded
@@ -54,4 +55,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    guarded(main)
+    sys.exit(guarded(main))
