@@ -1,5 +1,8 @@
 """In: a model that train.py wrote. Out: the same under data/models/, adapter and head rounded to bfloat16.
 
+With --rank, the adapter becomes the nearest one of a lower rank (peft's save_as_lora): a small file of a model that was
+trained with a high rank.
+
 python data/ship_model.py runs/vaner-smollm2-135m vaner-smollm2-135m --scores dev.json test.json \
     --beside "MiniLM-L6 encoder: minilm-dev.json minilm-test.json" --mistakes mistakes.md
 """
@@ -9,10 +12,13 @@ import csv
 import dataclasses
 import json
 import re
+import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from peft import save_as_lora
 
 from vaner.model.network import VanerModel
 from vaner.model.saving import load_tokenizer
@@ -39,8 +45,9 @@ def main() -> None:
     parser.add_argument(
         "--command", help="for the card: the command that trains it, where it is written anew"
     )
+    parser.add_argument("--rank", type=int, help="lower the adapter to this rank")
     args = parser.parse_args()
-    model = VanerModel.from_pretrained(args.model, dtype="float32", device="cpu")
+    model = load(args.model, args.rank)
     training = dict(model.settings.training)
     training["command"] = args.command or re.sub(
         r"--data_root[ =]\S+", "--data_root CORPORA", training["command"]
@@ -63,6 +70,18 @@ def main() -> None:
     (folder / "README.md").write_text(text, encoding="utf-8")
     for path in folder.iterdir():
         path.chmod(0o644)
+
+
+def load(folder: str, rank: int | None) -> VanerModel:
+    """The model, its adapter lowered to a rank where one is given."""
+    model = VanerModel.from_pretrained(folder, dtype="float32", device="cpu")
+    if rank is None:
+        return model
+    with tempfile.TemporaryDirectory() as scratch:
+        lowered = Path(scratch) / "model"
+        shutil.copytree(folder, lowered)
+        save_as_lora(lowered, model.backbone, rank=rank)
+        return VanerModel.from_pretrained(str(lowered), dtype="float32", device="cpu")
 
 
 def pages(files: Sequence[str]) -> list[dict]:
