@@ -67,13 +67,13 @@ test-avx2: export ONEDNN_MAX_CPU_ISA = AVX2
 test-avx2: export ATEN_CPU_CAPABILITY = avx2
 
 test-avx2: $(READY)
-	$(PY) -m pytest tests/kernels tests/model tests/tagging tests/cli/test_doctor.py
+	$(PY) -m pytest $(PARALLEL) tests/kernels tests/model tests/tagging tests/cli/test_doctor.py
 
 # Several processes share the cores there: threads that spin while they wait would take them from each other.
 test-slow examples: export OMP_WAIT_POLICY ?= PASSIVE
 
 test-slow: backbone $(VENV)/.ready-examples $(VENV)/.ready-ray $(VENV)/.ready-peers
-	$(PY) -m pytest -m slow
+	$(PY) -m pytest $(PARALLEL) -m slow
 
 lint: $(READY)
 	$(VENV)/bin/ruff check .
