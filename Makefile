@@ -15,6 +15,8 @@ READY := $(VENV)/.ready
 
 # Tests of one file stay in one process; PARALLEL= runs them all in one.
 PARALLEL ?= -n 2 --dist loadfile
+# In the order of tests/conftest.py; else files with many tests begin first, however short these are.
+IN_ORDER := --no-loadscope-reorder
 
 .PHONY: setup quickstart test test-avx2 test-slow lint examples docs backbone clean
 
@@ -73,7 +75,7 @@ test-avx2: $(READY)
 test-slow examples: export OMP_WAIT_POLICY ?= PASSIVE
 
 test-slow: backbone $(VENV)/.ready-examples $(VENV)/.ready-ray $(VENV)/.ready-peers
-	$(PY) -m pytest $(PARALLEL) -m slow
+	$(PY) -m pytest $(PARALLEL) $(IN_ORDER) -m slow
 
 lint: $(READY)
 	$(VENV)/bin/ruff check .
