@@ -15,6 +15,8 @@ READY := $(VENV)/.ready
 
 # Tests of one file stay in one process; PARALLEL= runs them all in one.
 PARALLEL ?= -n 2 --dist loadfile
+# In the order of tests/conftest.py; else files with many tests begin first, however short these are.
+IN_ORDER := --no-loadscope-reorder
 
 .PHONY: setup quickstart test test-avx2 test-slow lint examples docs backbone clean
 
@@ -67,13 +69,13 @@ test-avx2: export ONEDNN_MAX_CPU_ISA = AVX2
 test-avx2: export ATEN_CPU_CAPABILITY = avx2
 
 test-avx2: $(READY)
-	$(PY) -m pytest tests/kernels tests/model tests/tagging tests/cli/test_doctor.py
+	$(PY) -m pytest $(PARALLEL) tests/kernels tests/model tests/tagging tests/cli/test_doctor.py
 
 # Several processes share the cores there: threads that spin while they wait would take them from each other.
 test-slow examples: export OMP_WAIT_POLICY ?= PASSIVE
 
 test-slow: backbone $(VENV)/.ready-examples $(VENV)/.ready-ray $(VENV)/.ready-peers
-	$(PY) -m pytest -m slow
+	$(PY) -m pytest $(PARALLEL) $(IN_ORDER) -m slow
 
 lint: $(READY)
 	$(VENV)/bin/ruff check .

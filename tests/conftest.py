@@ -23,6 +23,28 @@ ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "data" / "samples"
 BENCHMARKS = ROOT / "benchmarks"
 
+# Files whose slow tests take half a minute or more, the longest first: `make test-slow` begins with them, so that its
+# processes end at about the same time.
+LONG = (
+    "training/test_sharded.py",
+    "tagging/test_shipped_model.py",
+    "jobs/test_ray.py",
+    "test_benchmarks.py",
+    "test_examples.py",
+    "cli/test_annotate.py",
+    "jobs/test_shipped_model.py",
+    "cli/test_distil.py",
+    "training/test_configs.py",
+    "formats/test_every_corpus.py",
+    "training/test_flags.py",
+    "corpora/test_origin.py",
+    "cli/test_predict_prompted.py",
+    "tagging/test_heap.py",
+    "test_annotation_benchmark.py",
+    "jobs/test_faults.py",
+    "jobs/test_ranks.py",
+)
+
 # Names of a miniature vocabulary: id, name, types, whether it is the preferred one.
 TERMS = [
     ("D1", "Breast Neoplasms", ("Disease",), True),
@@ -44,6 +66,13 @@ TERMS = [
     ("X1", "12", ("Chemical",), True),
     ("X2", "was", ("Gene",), True),
 ]
+
+
+def pytest_collection_modifyitems(items):
+    places = {ROOT / "tests" / name: place for place, name in enumerate(LONG)}
+    if gone := [str(path.relative_to(ROOT)) for path in places if not path.is_file()]:
+        raise pytest.UsageError(f"tests/conftest.py: LONG names files that are gone: {', '.join(gone)}")
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture(scope="session")

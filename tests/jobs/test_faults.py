@@ -56,6 +56,26 @@ def test_kills_at_random_moments(corpus, tmp_path, whole):
     assert outputs(out) == whole
 
 
+@pytest.mark.slow
+def test_twenty_kills(tmp_path):
+    """While workers start as while they tag: what was kept is not tagged again."""
+    write_documents(tmp_path / "in" / "a.jsonl", 400)
+    whole = Command(tmp_path / "in", tmp_path / "whole", processes=1, unit=4)
+    assert whole.done()[0] == 0
+    out, rng = tmp_path / "out", random.Random(20)
+    for number in range(20):
+        ours = Command(tmp_path / "in", out, unit=4, slow=0.1)
+        if number % 2:
+            before = kept(out)
+            until(lambda before=before: kept(out) > before)
+        assert ours.kill(rng.uniform(0, 0.5 if number % 2 else 1.5)), "it was finished before"
+        ours.done()
+    went_on(tmp_path / "in", out, unit=4)
+    assert outputs(out) == outputs(tmp_path / "whole")
+    tagged = [(line["source"], line["unit"]) for line in manifest(out) if line["kind"] == "unit"]
+    assert len(tagged) == len(set(tagged)) == 100
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_run_in_one_line_and_leaves_no_worker(corpus, tmp_path, whole, number):
     out = tmp_path / "out"

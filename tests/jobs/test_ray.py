@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from functools import partial
 
 import psutil
@@ -208,7 +209,12 @@ def test_nodes_that_go_come_and_differ(ray, tmp_path, capfd):
         other = cluster.add_node(num_cpus=1, **store)
 
         class Losing(RayPool):
-            ready, lost, come = [], False, False
+            ready, lost, come = [], False, None
+
+            def room(self):
+                # However slow the machine is: what is left waits for the node that came, two minutes at most.
+                waits = self.come and self.ready[-1] < 2 and time.monotonic() < self.come + 120
+                return not waits and super().room()
 
             def wait(self, seconds):
                 found = super().wait(seconds)
@@ -217,7 +223,7 @@ def test_nodes_that_go_come_and_differ(ray, tmp_path, capfd):
                     type(self).lost = True
                     cluster.remove_node(other, allow_graceful=False)
                 elif ready == 1 and self.lost and not self.come:
-                    type(self).come = True
+                    type(self).come = time.monotonic()
                     cluster.add_node(num_cpus=1, **store)
                 self.ready.append(ready)
                 return found

@@ -1,4 +1,7 @@
-"""The shipped model over real text: twenty kills, or none, in one process or two, leave the same bytes."""
+"""The shipped model over real text: six kills, or none, in one process or two, leave the same bytes.
+
+Twenty are in `test_faults.py`, of a tagger that loads at once: here every kill costs two loads of the model.
+"""
 
 import json
 import os
@@ -16,7 +19,7 @@ from tests.jobs.test_faults import kept
 from vaner.document import Document
 from vaner.formats import read, write
 
-KILLS = 20
+KILLS = 6
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +52,11 @@ def begun(source, out, processes):
 
 
 @pytest.mark.slow
-def test_twenty_kills(source, tmp_path):
+def test_six_kills(source, tmp_path):
     whole = begun(source, tmp_path / "whole", 1)
     _, err = whole.communicate(timeout=1200)
     assert whole.returncode == 0, err
-    rng, kills, round = random.Random(20), 0, 0
+    rng, kills, round = random.Random(6), 0, 0
     while kills < KILLS:
         # A machine that finishes before it was killed often enough does it again.
         out = tmp_path / f"out{(round := round + 1)}"

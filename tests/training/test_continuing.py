@@ -128,12 +128,24 @@ def test_the_clock_and_the_best_score_go_on_where_they_stood(folder, tiny_backbo
     assert record["training_minutes"] >= 50
 
 
+# So many that a signal comes before the last.
+LONG = ("--num_train_epochs", "20")
+
+
+@pytest.fixture(scope="module")
+def long_run(tiny_backbones, tmp_path_factory):
+    """A run that no signal came to."""
+    return training.run(words(tiny_backbones["llama"], tmp_path_factory.mktemp("runs") / "long", *LONG))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("came", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_leaves_a_whole_checkpoint_and_says_how_to_go_on(tiny_backbones, tmp_path, came, status):
+def test_a_signal_leaves_a_whole_checkpoint_and_says_how_to_go_on(
+    long_run, tiny_backbones, tmp_path, came, status
+):
     folder = tmp_path / "run"
     command = [sys.executable, str(ROOT / "train.py")]
-    command += words(tiny_backbones["llama"], folder, "--num_train_epochs", "40", "--save_strategy", "no")
+    command += words(tiny_backbones["llama"], folder, *LONG, "--save_strategy", "no")
     log = tmp_path / "log"
     with open(log, "w") as out:
         run = subprocess.Popen(
@@ -148,8 +160,5 @@ def test_a_signal_leaves_a_whole_checkpoint_and_says_how_to_go_on(tiny_backbones
     assert f"stopped by {came.name} after update" in said and "Traceback" not in said
     (checkpoint,) = folder.glob("checkpoint-*")
     assert str(checkpoint) in said and not (folder / "vaner.json").exists()
-    whole = training.run(words(tiny_backbones["llama"], tmp_path / "whole", "--num_train_epochs", "40"))
-    resumed = training.run(
-        words(tiny_backbones["llama"], folder, "--num_train_epochs", "40", "--resume_from_checkpoint", "last")
-    )
-    assert same(weights(resumed), weights(whole))
+    resumed = training.run(words(tiny_backbones["llama"], folder, *LONG, "--resume_from_checkpoint", "last"))
+    assert same(weights(resumed), weights(long_run))
