@@ -20,6 +20,7 @@ from pathlib import Path
 import torch
 from peft import save_as_lora
 
+from vaner.files import write_text
 from vaner.model.network import VanerModel
 from vaner.model.saving import load_tokenizer
 from vaner.training import card
@@ -68,6 +69,10 @@ def main() -> None:
         published=published() if args.scores else None,
     )
     (folder / "README.md").write_text(text, encoding="utf-8")
+    # Half of the file is indentation.
+    tokenizer = folder / "tokenizer.json"
+    found = json.loads(tokenizer.read_text(encoding="utf-8"))
+    write_text(tokenizer, json.dumps(found, ensure_ascii=False, separators=(",", ":")))
     for path in folder.iterdir():
         path.chmod(0o644)
 

@@ -149,7 +149,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the teacher, one labeler, also says what it finds of every word of the gold corpora's train texts, "
         "each asked as its dataset; the labels stay those of people",
     )
-    add("--config", metavar="FILE", help="flags of train.py as YAML, such as configs/distil-minilm.yaml")
+    add("--config", metavar="FILE", help="flags of train.py as YAML, such as configs/vaner-minilm.yaml")
     add_registry(group)
     add_data_root(group)
     add(
