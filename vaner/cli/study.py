@@ -11,8 +11,8 @@ from vaner.cli.options import add_data_root
 HELP = "compare ways to tag: arms x corpora x seeds, scored and timed"
 EPILOG = (
     "A study that was ended in any way goes on with the same command, and so does one whose file got more arms, "
-    "corpora or seeds. Status: 0; 3 where a cell failed (the others are done); 2 for bad input or use; 130 and 143 after "
-    "Ctrl-C and SIGTERM."
+    "corpora or seeds. Status: 0; 3 where a cell failed (the others are done); 2 for bad input or use; 130 and 143 "
+    "after Ctrl-C and SIGTERM."
 )
 
 

@@ -10,9 +10,11 @@ import os
 import shutil
 import time
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 from filelock import Timeout
 
 from vaner import provenance
@@ -91,7 +93,6 @@ def _do(settings: StudySettings, folder: StudyFolder, cell: Cell) -> None:
     from vaner.study.tagging import tag
     from vaner.study.training import train, trained
 
-    began = time.perf_counter()
     training: dict[str, Any] | None = None
     if cell.waits_for is not None:
         if not is_trained(cell.waits_for):
@@ -99,9 +100,9 @@ def _do(settings: StudySettings, folder: StudyFolder, cell: Cell) -> None:
         training = {**trained(cell.waits_for / "model"), "of": cell.arm.model_of}
     elif cell.trains is not None:
         training = train(settings, folder, cell)
-    before_tagging = time.perf_counter()
+    began, before_tagging = psutil.Process().create_time(), time.time()
     tagging = tag(settings, folder, cell)
-    now = time.perf_counter()
+    now = time.time()
     found = {
         "arm": cell.arm.name,
         "corpus": cell.corpus,
@@ -134,24 +135,20 @@ def _note_failure(cell: Cell, error: Exception) -> None:
 
 def _probe(settings: StudySettings, folder: StudyFolder, cell: Cell) -> None:
     """Train a few updates and tag a few documents, with nothing kept but what that took."""
-    from dataclasses import replace
-
     from vaner.study.tagging import tag
-    from vaner.study.training import probe
+    from vaner.study.training import PROBED, probe
 
     place = folder.probe(cell.arm.name)
     if (place / PROBE).is_file():
         return
     place.mkdir(parents=True, exist_ok=True)
-    began = time.perf_counter()
     rates: dict[str, float] = {}
     if cell.trains is not None:
         trained = settings.trained_by(cell.arm)
         rates = probe(settings, folder, replace(cell, arm=trained), place / "model")
     tagging = tag(settings, folder, replace(cell, trains=place), PROBED_DOCUMENTS, place / "tagged.jsonl")
-    took = time.perf_counter() - began
-    from vaner.study.training import PROBED
-
+    # Of the whole process: what it imports, reads and loads counts too.
+    took = time.time() - psutil.Process().create_time()
     rest = took - PROBED * rates.get("seconds_per_update", 0.0) - tagging["seconds"]
     told = {
         **rates,
