@@ -44,12 +44,11 @@ def opened(file: str, output: str) -> tuple[StudySettings, StudyFolder, list[Cel
             f"--output {output}: holds no study; python -m vaner study {file} --output {output} begins it"
         )
     folder.same_study(settings, record)
-    types = {name: one["types"] for name, one in record["corpora"].items()}
-    if missing := [name for name in settings.corpora if name not in types]:
+    if missing := [name for name in settings.corpora if name not in record["corpora"]]:
         raise VanerError(
             f"--output {output}: has no corpus {missing[0]} yet; python -m vaner study {file} reads it"
         )
-    return settings, folder, cells(settings, folder, types)[0]
+    return settings, folder, cells(settings, folder, record["left_out"])
 
 
 def run(file: str, output: str, arm: str, corpus: str, seed: str, *, probe: bool = False) -> int:

@@ -111,37 +111,41 @@ def is_trained(folder: Path) -> bool:
     return (folder / "model" / CARD).is_file()
 
 
+def not_asked(settings: StudySettings, types: Mapping[str, Sequence[str]]) -> dict[str, dict[str, str]]:
+    """Arm -> corpus -> why it has no cell there: the arm knows none of the corpus's types.
+
+    Args:
+        settings: of the study.
+        types: corpus -> the types that it annotates.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for name, arm in settings.arms.items():
+        known = _listed_types(arm)
+        for corpus in settings.corpora:
+            if known is not None and not known.intersection(types[corpus]):
+                why = f"its index has none of {', '.join(types[corpus])}"
+                found.setdefault(name, {})[corpus] = why
+    return found
+
+
 def cells(
-    settings: StudySettings, folder: StudyFolder, types: Mapping[str, Sequence[str]]
-) -> tuple[list[Cell], list[str]]:
+    settings: StudySettings, folder: StudyFolder, left_out: Mapping[str, Mapping[str, str]]
+) -> list[Cell]:
     """The cells of a study, in the order in which they are begun: seed by seed, so that each tells something early.
 
     Args:
         settings: of the study.
         folder: whose corpora are prepared.
-        types: corpus -> the types that it annotates.
-
-    Returns:
-        the cells; and a line for every arm and corpus that have none, since the arm knows none of its types.
+        left_out: of `not_asked`.
     """
     data = {name: gold_hash(folder, name) for name in settings.corpora}
-    listed = {name: _listed_types(arm) for name, arm in settings.arms.items()}
-    found: list[Cell] = []
-    left_out: list[str] = []
-    for number, seed in enumerate(settings.seeds):
-        for corpus in settings.corpora:
-            for arm in settings.arms.values():
-                known = listed[arm.name]
-                if known is not None and not known.intersection(types[corpus]):
-                    if number == 0:
-                        left_out.append(
-                            f"{arm.name} is not asked about {corpus}: its index has none of {', '.join(types[corpus])}"
-                        )
-                elif arm.seeded or number == 0:
-                    found.append(
-                        _cell(settings, folder, arm, corpus, str(seed) if arm.seeded else NO_SEED, data)
-                    )
-    return found, left_out
+    return [
+        _cell(settings, folder, arm, corpus, str(seed) if arm.seeded else NO_SEED, data)
+        for number, seed in enumerate(settings.seeds)
+        for corpus in settings.corpora
+        for arm in settings.arms.values()
+        if corpus not in left_out.get(arm.name, {}) and (arm.seeded or number == 0)
+    ]
 
 
 def _cell(

@@ -13,7 +13,6 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -87,15 +86,26 @@ class Timing:
 
     Args:
         settings, folder: of the study.
-        words: of the command line of a process that measures, before the cell's names.
+        command: that begins a process which measures; the cell's names come behind it.
         device: what ``CUDA_VISIBLE_DEVICES`` is for all of them; None where there are no GPUs.
         say: is given a line for each arm.
     """
 
     def __init__(
-        self, settings: StudySettings, folder: StudyFolder, words: Sequence[str], device: str | None, say: Say
+        self,
+        settings: StudySettings,
+        folder: StudyFolder,
+        command: Sequence[str],
+        device: str | None,
+        say: Say,
     ) -> None:
-        self.settings, self.folder, self.words, self.device, self.say = settings, folder, words, device, say
+        self.settings, self.folder, self.command, self.device, self.say = (
+            settings,
+            folder,
+            command,
+            device,
+            say,
+        )
 
     def run(self, every: Sequence[Cell]) -> dict[str, Any]:
         """Measure, and write costs.json.
@@ -219,10 +229,7 @@ class Timing:
         with open(log, "ab") as file:
             process = subprocess.Popen(
                 [
-                    sys.executable,
-                    "-m",
-                    "vaner",
-                    *self.words,
+                    *self.command,
                     cell.arm.name,
                     cell.corpus,
                     cell.seed,

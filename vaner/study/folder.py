@@ -119,18 +119,29 @@ class StudyFolder:
             )
 
     def write(
-        self, settings: StudySettings, corpora: Mapping[str, Any], command: str | None
-    ) -> dict[str, Any]:
-        """Write what is asked now; returns it."""
+        self,
+        settings: StudySettings,
+        corpora: Mapping[str, Any],
+        left_out: Mapping[str, Any],
+        command: str | None,
+    ) -> None:
+        """Write what is asked now.
+
+        Args:
+            settings: of the study.
+            corpora: corpus -> what was read of it.
+            left_out: arm -> corpus -> why it is not asked about it.
+            command: as it was typed.
+        """
         found = {
             **asked(settings),
             "corpora": {name: corpora[name] for name in settings.corpora},
+            "left_out": left_out,
             "versions": provenance.versions(),
             "commit": provenance.commit(),
             "command": command,
         }
         write_text(self.record, json.dumps(found, ensure_ascii=False, indent=2) + "\n")
-        return found
 
 
 def asked(settings: StudySettings) -> dict[str, Any]:
@@ -144,6 +155,8 @@ def asked(settings: StudySettings) -> dict[str, Any]:
         "budget": settings.budget.said,
         "arms": {name: settings.told(arm) for name, arm in settings.arms.items()},
         "cost": vars(settings.cost),
+        "reference": settings.reference or next(iter(settings.arms)),
+        "budgets": settings.budgets,
     }
     plain: dict[str, Any] = json.loads(json.dumps(found))
     return plain

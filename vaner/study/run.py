@@ -6,13 +6,14 @@ settings -> folder, data -> plan -> cells, spread over processes -> timing pass 
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from vaner.errors import VanerError
 from vaner.study import plan as planning
-from vaner.study.cells import Cell, cells, unfinished
+from vaner.study.cells import Cell, cells, not_asked, unfinished
 from vaner.study.costs import Timing, is_current
 from vaner.study.data import prepare
 from vaner.study.folder import StudyFolder
@@ -70,29 +71,30 @@ def run(asked: Asked, say: Say = print) -> dict[str, str]:
         before = folder.load()
         folder.same_study(settings, before)
         corpora, notes = prepare(settings, folder, before, asked.data_root)
-        # Corpora that are not asked now stay known: their cells are kept.
-        record = folder.write(settings, {**before.get("corpora", {}), **corpora}, asked.command)
+        left_out = not_asked(settings, {name: one["types"] for name, one in corpora.items()})
+        folder.write(settings, corpora, left_out, asked.command)
     for line in notes:
         say(f"note: {line}")
-    every, left_out = cells(settings, folder, {name: one["types"] for name, one in record["corpora"].items()})
-    for line in left_out:
-        say(f"note: {line}")
+    for arm, of_corpora in left_out.items():
+        for corpus, why in of_corpora.items():
+            say(f"note: {arm} is not asked about {corpus}: {why}")
+    every = cells(settings, folder, left_out)
     todo = list(unfinished(every))
-    words = ["study", "cell", asked.file, "--output", str(folder.path)]
-    spread = Spread(words, asked.processes, devices(), say)
+    command = [sys.executable, "-m", "vaner", "study", "cell", asked.file, "--output", str(folder.path)]
+    spread = Spread(command, asked.processes, devices(), say)
     if asked.probe and (unknown := planning.to_probe(settings, folder, todo)):
         say(
             f"measuring what the first updates and documents take: {', '.join(one.arm.name for one in unknown)}"
         )
         spread.probe(unknown)
-    arms = planning.plan(settings, folder, every, record["corpora"])
-    for line in planning.shown(settings, arms, record["corpora"], asked.processes):
+    arms = planning.plan(settings, folder, every, corpora)
+    for line in planning.shown(settings, arms, corpora, asked.processes):
         say(line)
     if asked.only_plan:
         return {}
     failed = spread.run(todo)
     if asked.costs and settings.cost.repeats:
-        failed |= _time(settings, folder, every, words, spread, say)
+        failed |= _time(settings, folder, every, command, spread, say)
     for path in _shown(folder, say):
         say(f"written: {path}")
     return failed
@@ -102,7 +104,7 @@ def _time(
     settings: StudySettings,
     folder: StudyFolder,
     every: list[Cell],
-    words: list[str],
+    command: list[str],
     spread: Spread,
     say: Say,
 ) -> dict[str, str]:
@@ -113,7 +115,7 @@ def _time(
         say("timing the arms, one at a time, on the same texts")
         device = spread.devices[0] if spread.devices else None
         try:
-            Timing(settings, folder, words, device, say).run(every)
+            Timing(settings, folder, command, device, say).run(every)
         except VanerError as error:
             say(f"failed: timing: {error}")
             return {"timing": str(error)}
@@ -127,5 +129,10 @@ def _shown(folder: StudyFolder, say: Say) -> list[Path]:
     except ModuleNotFoundError:
         return []
     with folder.lock("page"):
-        found: list[Path] = page.write(folder.path)
+        try:
+            found: list[Path] = page.write(folder.path)
+        except VanerError as error:
+            # Without a package for plots the rest is written all the same.
+            say(f"note: {error}")
+            return []
         return found

@@ -165,6 +165,8 @@ class StudySettings:
         flags: of every training, before those of the arm.
         cost: the timing pass.
         registry: path of a registry of one's own.
+        reference: the arm that others are compared with; None for the first.
+        budgets: cost -> amounts for which the page says what to use.
         file: the YAML file.
     """
 
@@ -178,6 +180,8 @@ class StudySettings:
     flags: Mapping[str, Any] = key(dict, lambda value, where: _flags(value, where))
     cost: CostSettings = key(CostSettings(), section(CostSettings))
     registry: str | None = key(None, path)
+    reference: str | None = key(None, text)
+    budgets: Mapping[str, list[float]] = key(dict, lambda value, where: _budgets(value, where))
     file: str = ""
 
     @classmethod
@@ -251,6 +255,9 @@ class StudySettings:
             if name not in known and not is_path(name, known):
                 hint = near(name, known) or "python -m vaner corpora lists them"
                 raise where.under("corpora").wrong(f"unknown corpus {name!r}; {hint}")
+        if self.reference is not None and self.reference not in self.arms:
+            hint = near(self.reference, self.arms) or f"there are {', '.join(self.arms)}"
+            raise where.under("reference").wrong(f"unknown arm {self.reference!r}; {hint}")
         if isinstance(self.documents, Mapping):
             for name in self.documents:
                 if name not in self.corpora:
@@ -350,6 +357,14 @@ def _documents(value: Any, where: Where) -> int | dict[str, int]:
         return {str(name): whole(1)(most, where.under(name)) for name, most in value.items()}
     most: int = whole(1)(value, where)
     return most
+
+
+def _budgets(value: Any, where: Where) -> dict[str, list[float]]:
+    """Name of a cost -> amounts of it."""
+    return {
+        name: [number(0)(one, where.under(name)) for one in _listed(amounts)]
+        for name, amounts in mapping(value, where).items()
+    }
 
 
 def _flags(value: Any, where: Where) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,13 +32,13 @@ class Spread:
     """Processes that do cells.
 
     Args:
-        words: of the command line of a cell's process, behind ``python -m vaner``, before the cell's names.
+        command: that begins a cell's process; the cell's names come behind it.
         processes: at a time.
         devices: what ``CUDA_VISIBLE_DEVICES`` is for the first, second, ... process; none where there are no GPUs.
         say: is given a line for each cell that was finished or failed.
     """
 
-    words: Sequence[str]
+    command: Sequence[str]
     processes: int
     devices: Sequence[str] = ()
     say: Say = print
@@ -111,10 +110,9 @@ class Spread:
         log.parent.mkdir(parents=True, exist_ok=True)
         places = {child.place for child in self._running}
         place = next(number for number in range(self.processes) if number not in places)
-        words = [*self.words, cell.arm.name, cell.corpus, cell.seed, *more]
         with open(log, "ab") as file:
             process = subprocess.Popen(
-                [sys.executable, "-m", "vaner", *words],
+                [*self.command, cell.arm.name, cell.corpus, cell.seed, *more],
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,

@@ -58,7 +58,8 @@ def check(settings: StudySettings, folder: StudyFolder) -> None:
         flags = flags_of(settings, folder, arm, settings.corpora[0], "1", folder.path / "model")
         where = f"{settings.file}: arms.{name}"
         try:
-            run = parse(words_of(flags, where))
+            # Whether there is a GPU is asked where it trains: a plan may be made elsewhere.
+            run = parse(words_of({**flags, "use_cpu": True}, where))
         except VanerError as error:
             said = str(error)
             raise VanerError(said if said.startswith(settings.file) else f"{where}: {said}") from None
