@@ -54,45 +54,53 @@ def arms(tiny):
     }
 
 
+def write_study(folder, arms, **changed):
+    """Write a study's file into a folder; what is given replaces what it has, None removes it."""
+    values = {
+        "corpora": ["bc5cdr-sample", "bc2gm-sample"],
+        "documents": 2,
+        "budget": {"updates": 4},
+        "flags": FLAGS,
+        "arms": arms,
+        "cost": {"documents": 1, "repeats": 2, "batch_tokens": [256, 512], "batch_size": [4]},
+        **changed,
+    }
+    path = folder / "study.yaml"
+    values = {key: value for key, value in values.items() if value is not None}
+    path.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+    return str(path)
+
+
+def open_study(file, output):
+    """A study whose folder is prepared: its settings, its folder, its cells."""
+    settings, folder = StudySettings.load(file), StudyFolder(output)
+    folder.prepare()
+    before = folder.load()
+    folder.same_study(settings, before)
+    corpora, _ = data.prepare(settings, folder, before, None)
+    left_out = not_asked(settings, {name: one["types"] for name, one in corpora.items()})
+    folder.write(settings, corpora, left_out, None)
+    every = cells(settings, folder, left_out)
+    return SimpleNamespace(file=file, settings=settings, folder=folder, corpora=corpora, cells=every)
+
+
 @pytest.fixture
 def study(tmp_path, arms, make_kb):
-    """Writes a study's file; what is given replaces what it has, None removes it."""
+    """Writes a study's file."""
 
-    def write(only=None, name="study.yaml", **changed):
+    def write(only=None, **changed):
         make_kb(name="names.kb")
         chosen = arms if only is None else {name: arms[name] for name in only}
-        values = {
-            "corpora": ["bc5cdr-sample", "bc2gm-sample"],
-            "documents": 2,
-            "budget": {"updates": 4},
-            "flags": FLAGS,
-            "arms": chosen,
-            "cost": {"documents": 1, "repeats": 2, "batch_tokens": [256, 512], "batch_size": [4]},
-            **changed,
-        }
-        path = tmp_path / name
-        values = {key: value for key, value in values.items() if value is not None}
-        path.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
-        return str(path)
+        return write_study(tmp_path, **{"arms": chosen, **changed})
 
     return write
 
 
 @pytest.fixture
 def opened(study, tmp_path):
-    """A study whose folder is prepared: its settings, its folder, its cells."""
+    """Writes a study's file and prepares its folder."""
 
     def open(only=None, output="run", **changed):
-        file = study(only, **changed)
-        settings, folder = StudySettings.load(file), StudyFolder(tmp_path / output)
-        folder.prepare()
-        before = folder.load()
-        folder.same_study(settings, before)
-        corpora, _ = data.prepare(settings, folder, before, None)
-        left_out = not_asked(settings, {name: one["types"] for name, one in corpora.items()})
-        folder.write(settings, corpora, left_out, None)
-        return SimpleNamespace(
-            file=file, settings=settings, folder=folder, corpora=corpora, cells=cells(settings, folder, left_out)
-        )
+        return open_study(study(only, **changed), tmp_path / output)
 
     return open

@@ -42,7 +42,9 @@ def test_a_dictionary_that_has_none_of_a_corpuss_types_is_not_asked(opened):
 def test_what_decides_a_cell_is_in_its_hash(opened, arms):
     def hashes(output, **changed):
         made = opened(["labels", "forced", "free"], output, **changed)
-        return {one.arm.name: one.hash for one in made.cells if one.corpus == "bc5cdr-sample" and one.seed == "1"}
+        return {
+            one.arm.name: one.hash for one in made.cells if one.corpus == "bc5cdr-sample" and one.seed == "1"
+        }
 
     first = hashes("a")
     assert hashes("b") == first, "not where the folder lies"

@@ -11,7 +11,7 @@ from vaner.corpora.own import all_corpora
 from vaner.errors import VanerError
 from vaner.evaluation.metrics import mention_keys
 from vaner.formats import read
-from vaner.study.data import corpus_name, corpora_of
+from vaner.study.data import corpora_of, corpus_name
 from vaner.study.folder import StudyFolder
 from vaner.study.settings import StudySettings
 
@@ -82,7 +82,9 @@ def test_gold_is_a_sample_and_the_rest_of_dev_chooses(own, opened):
     record = made.folder.load()["corpora"]["own"]
     assert (record["documents"], record["dev_documents"], record["train_documents"]) == (4, 6, 20)
     assert record["types"] == ["Drug"] and record["dataset"] == "own"
-    other = opened(["labels"], "other", registry=made.settings.registry, corpora=["own"], documents=4, sample_seed=1)
+    other = opened(
+        ["labels"], "other", registry=made.settings.registry, corpora=["own"], documents=4, sample_seed=1
+    )
     assert parts(other.folder)[0] != gold
 
 
@@ -99,7 +101,11 @@ def test_without_a_dev_split_whole_abstracts_are_held_out(own, opened):
     gold, dev, train = parts(made.folder)
     assert sorted([*gold, *dev, *train]) == sorted(f"train{number}" for number in range(30))
     abstracts = [{int(one.removeprefix("train")) // 3 for one in part} for part in (gold, dev, train)]
-    assert len(gold) == 6 and not abstracts[0] & abstracts[1] and not (abstracts[0] | abstracts[1]) & abstracts[2]
+    assert (
+        len(gold) == 6
+        and not abstracts[0] & abstracts[1]
+        and not (abstracts[0] | abstracts[1]) & abstracts[2]
+    )
 
 
 def test_the_test_split_is_read_only_where_the_file_says_so(own, opened, study, make):

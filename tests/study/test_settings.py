@@ -55,7 +55,10 @@ WRONG = [
     ({"arms": {"a": {"kind": "labels", "index": "open"}}}, "arms.a.index: is not of kind: labels"),
     ({"arms": {"a": {"kind": "dictionary"}}}, "arms.a.index: is missing"),
     ({"arms": {"a": {"kind": "prompted"}}}, "arms.a.prompt: is missing"),
-    ({"arms": {"a": {"kind": "prompted", "prompt": {"answr": 1}}}}, "unknown key 'answr'; did you mean answer?"),
+    (
+        {"arms": {"a": {"kind": "prompted", "prompt": {"answr": 1}}}},
+        "unknown key 'answr'; did you mean answer?",
+    ),
     ({"arms": {"a": {"kind": "prompted", "prompt": "none.yaml"}}}, "none.yaml: no such file"),
     ({"arms": {"a": {"kind": "labels", "tagging": {"dtyp": 1}}}}, "arms.a.tagging: unknown option 'dtyp'"),
     ({"arms": {"a": {"kind": "generates", "model_of": "b"}}}, "arms.a.model_of: unknown arm 'b'"),

@@ -114,14 +114,18 @@ def test_two_commands_in_one_folder_share_the_cells(opened, child, make):
     assert [one.returncode for one in two] == [0, 0]
     counts = times(made)
     # A cell that failed before the second command looked counts for it as one of an earlier run.
-    assert {count for name, count in counts.items() if "encoder bc2gm" not in name and "labels bc2gm" not in name} == {1}
+    assert {
+        count for name, count in counts.items() if "encoder bc2gm" not in name and "labels bc2gm" not in name
+    } == {1}
     assert all("finished" in one for one in said), "both did some"
 
 
 def test_whatever_ends_the_command_ends_its_processes(opened, child, monkeypatch):
     made = opened(["forced"])
     spread = Spread(child(made), 2)
-    monkeypatch.setattr("vaner.study.spreading.time.sleep", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(
+        "vaner.study.spreading.time.sleep", lambda _: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
     with pytest.raises(KeyboardInterrupt):
         spread.run(made.cells)
     assert spread._running and all(one.process.returncode is not None for one in spread._running)
