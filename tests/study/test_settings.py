@@ -60,7 +60,18 @@ WRONG = [
         "unknown key 'answr'; did you mean answer?",
     ),
     ({"arms": {"a": {"kind": "prompted", "prompt": "none.yaml"}}}, "none.yaml: no such file"),
-    ({"arms": {"a": {"kind": "labels", "tagging": {"dtyp": 1}}}}, "arms.a.tagging: unknown option 'dtyp'"),
+    (
+        {"arms": {"a": {"kind": "labels", "tagging": {"dtyp": 1}}}},
+        "arms.a.tagging: unknown option 'dtyp'; did you mean dtype?",
+    ),
+    (
+        {"arms": {"a": {"kind": "labels", "tagging": {"batch_size": 1}}}},
+        "arms.a.tagging: unknown option 'batch_size'",
+    ),
+    (
+        {"arms": {"a": {"kind": "dictionary", "index": "open", "tagging": {"kb": 1}}}},
+        "arms.a.tagging: unknown option 'kb'; kind: dictionary takes none",
+    ),
     ({"arms": {"a": {"kind": "generates", "model_of": "b"}}}, "arms.a.model_of: unknown arm 'b'"),
     ({"arms": {"a": {"kind": "generates", "alignment": "index"}}}, "arms.a.alignment: is for decoding: free"),
 ]

@@ -95,10 +95,13 @@ class Gpu:
 
     def end(self) -> dict[str, float | None]:
         """``gpu_seconds`` that it was held, ``gpu_memory_mb`` at most, ``energy_joules`` where the driver tells."""
+        nothing: dict[str, float | None] = {"gpu_seconds": None, "gpu_memory_mb": None, "energy_joules": None}
         if self._cuda is None:
-            return {"gpu_seconds": None, "gpu_memory_mb": None, "energy_joules": None}
+            return dict(nothing)
         self._last.record()
         self._cuda.synchronize()
+        if not self._cuda.max_memory_allocated():
+            return dict(nothing)  # a dictionary, or a model that computes on the CPU
         joules = self._energy()
         return {
             "gpu_seconds": self._first.elapsed_time(self._last) / 1000,

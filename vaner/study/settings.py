@@ -68,7 +68,14 @@ _SAID = {
     "max_minutes": "budget.minutes",
 }
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_OPTIONS = ("batch_tokens", "dtype", "device", "quantization", "max_words", "decoding", "kb")
+# Options of taggers, by kind.
+_OF_BOTH = ("batch_tokens", "dtype", "device", "quantization", "max_words")
+_OPTIONS = {
+    LABELS: (*_OF_BOTH, "decoding", "kb"),
+    GENERATES: (*_OF_BOTH, "batch_size"),
+    PROMPTED: (*_OF_BOTH, "batch_size"),
+    DICTIONARY: (),
+}
 
 
 @dataclass(frozen=True)
@@ -122,7 +129,8 @@ class Arm:
         decoding, alignment: of an arm that generates: how its answers are written and read.
         prompt: of a prompted arm: its file, or what would stand in it.
         index: of a dictionary: ``open``, or the path of an index.
-        tagging: options of its tagger (``batch_tokens``, ``dtype``, ``quantization``, ...).
+        tagging: options of its tagger (``batch_tokens``, ``dtype``, ``quantization``, ...), ``batch_size`` of a model
+            that writes here: requests at a time.
         price_per_hour: of the machine that it runs on, in place of the study's.
         name: of the arm.
     """
@@ -135,7 +143,7 @@ class Arm:
     alignment: str | None = key(None, one_of(*ALIGNMENTS))
     prompt: str | Mapping[str, Any] | None = key(None, lambda value, where: _prompt(value, where))
     index: str | None = key(None, lambda value, where: value if value == "open" else path(value, where))
-    tagging: Mapping[str, Any] = key(dict, lambda value, where: _options(value, where))
+    tagging: Mapping[str, Any] = key(dict, mapping)
     price_per_hour: float | None = key(None, number(0))
     name: str = ""
 
@@ -290,8 +298,11 @@ class StudySettings:
         needed = {PROMPTED: "prompt", DICTIONARY: "index"}.get(arm.kind)
         if needed and getattr(arm, needed) is None:
             raise where.under(needed).wrong(f"is missing; kind: {arm.kind} needs it")
-        if arm.kind == DICTIONARY and arm.tagging:
-            raise where.under("tagging").wrong("a dictionary takes no options; leave it out")
+        for name in arm.tagging:
+            known = _OPTIONS[arm.kind]
+            if name not in known:
+                hint = near(name, known) or f"kind: {arm.kind} takes {', '.join(known) or 'none'}"
+                raise where.under("tagging").wrong(f"unknown option {name!r}; {hint}")
         if arm.alignment is not None and arm.decoding != "free":
             raise where.under("alignment").wrong("is for decoding: free; set that, or leave it out")
         if arm.config is not None and not Path(arm.config).is_file():
@@ -378,16 +389,6 @@ def _flags(value: Any, where: Where) -> dict[str, Any]:
                 if said == "nothing"
                 else f"is said under {said}; leave it out"
             )
-    return found
-
-
-def _options(value: Any, where: Where) -> dict[str, Any]:
-    """Options of taggers."""
-    found = mapping(value, where)
-    for name in found:
-        if name not in _OPTIONS:
-            hint = near(name, _OPTIONS) or f"known: {', '.join(_OPTIONS)}"
-            raise where.wrong(f"unknown option {name!r}; {hint}")
     return found
 
 

@@ -51,14 +51,13 @@ def open_tagger(
         options = {**arm.tagging, **({} if batch is None else {"batch_tokens": batch})}
         return load(str(cell.model), **options)
     prompted = _generator(cell) if arm.kind == GENERATES else _prompted(settings, folder, cell)
-    prompted = prompted.with_options({k: v for k, v in arm.tagging.items() if k in _OF_BACKENDS})
+    prompted = prompted.with_options(arm.tagging)
     if batch is not None and prompted.backend.name == "transformers":
         more = {**prompted.backend.options, "batch_size": batch, "batch_tokens": batch * _LONGEST}
         prompted = replace(prompted, backend=replace(prompted.backend, options=more))
     return _opened(prompted if store else replace(prompted, store=None, replay=False))
 
 
-_OF_BACKENDS = ("batch_tokens", "dtype", "device", "quantization", "max_words")
 # Tokens of a request and its answer for which room is left where a batch is counted in requests.
 _LONGEST = 4096
 

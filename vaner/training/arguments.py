@@ -596,7 +596,9 @@ def words_of(values: Mapping[str, Any], where: str) -> list[str]:
                 value = json.dumps(value)
         if value is None or value == []:
             if default is not None and default != []:
-                raise VanerError(f"{where}: {name} is empty; write a value, or leave the line out ({default})")
+                raise VanerError(
+                    f"{where}: {name} is empty; write a value, or leave the line out ({default})"
+                )
         elif isinstance(value, list):
             if not isinstance(default, list):
                 raise VanerError(f"{where}: {name} takes one value, not the list {value}")
