@@ -39,7 +39,7 @@ def process(file, output, *more, **options):
 def file(tmp_path, arms, make_kb):  # noqa: F811
     make_kb(name="names.kb")
     chosen = {name: arms[name] for name in ("labels", "forced", "free", "dictionary")}
-    return write_study(tmp_path, chosen, corpora=["bc5cdr-sample"])
+    return write_study(tmp_path, chosen, corpora=["bc2gm-sample"])
 
 
 def test_a_plan_is_printed_and_nothing_is_begun(file, tmp_path, capsys):
@@ -52,7 +52,7 @@ def test_a_plan_is_printed_and_nothing_is_begun(file, tmp_path, capsys):
 
 def test_a_plan_may_be_made_where_there_is_no_gpu(tmp_path, arms, capsys):  # noqa: F811
     flags = {**FLAGS, "use_cpu": False, "bf16": True}
-    one = write_study(tmp_path, {"labels": arms["labels"]}, corpora=["bc5cdr-sample"], flags=flags)
+    one = write_study(tmp_path, {"labels": arms["labels"]}, corpora=["bc2gm-sample"], flags=flags)
     assert main(["study", one, "--output", str(tmp_path / "run"), *PLAN]) == 0
 
 
@@ -134,10 +134,10 @@ def test_an_arm_that_fails_leaves_the_others_and_the_status_says_so(tmp_path, ar
     make_kb(name="names.kb")
     broken = {"kind": "labels", "flags": {"backbone": str(tmp_path / "none"), "head_rank": 8}}
     one = write_study(
-        tmp_path, {"broken": broken, "dictionary": arms["dictionary"]}, corpora=["bc5cdr-sample"]
+        tmp_path, {"broken": broken, "dictionary": arms["dictionary"]}, corpora=["bc2gm-sample"]
     )
     run = process(one, tmp_path / "run", "--no_probe", "--no_costs")
     said = run.communicate(timeout=300)[0]
     assert run.returncode == 3
-    assert "failed: broken bc5cdr-sample 1: " in said and "finished: dictionary bc5cdr-sample -" in said
+    assert "failed: broken bc2gm-sample 1: " in said and "finished: dictionary bc2gm-sample -" in said
     assert "1 failed; the same command tries them again" in said

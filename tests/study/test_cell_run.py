@@ -8,7 +8,9 @@ import pytest
 
 from tests.conftest import TERMS
 from tests.study.conftest import open_study, write_study
+from vaner.corpora.registry import read_registry
 from vaner.errors import VanerError
+from vaner.evaluation.run import Gold
 from vaner.files import shipped
 from vaner.formats import read
 from vaner.knowledge import Rules, build
@@ -19,7 +21,8 @@ from vaner.study.measuring import Meter
 from vaner.study.plan import plan, shown, to_probe
 from vaner.vocabularies.terms import Term
 
-CORPUS = "bc5cdr-sample"
+# Single sentences, so that little is tagged.
+CORPUS = "bc2gm-sample"
 
 
 def do(made, arm, corpus=CORPUS, seed="1", **more):
@@ -96,6 +99,9 @@ def test_a_tagger_is_asked_as_evaluate_asks_it(ran, monkeypatch):
         def remarks(self):
             return ["said"]
 
+    corpus = read_registry()["bc5cdr-sample"]
+    gold = Gold("bc5cdr-sample", list(corpus.documents("dev"))[:3], "dev", corpus.instruction_name)
+    monkeypatch.setattr(tagging, "gold_of", lambda *_: gold)
     monkeypatch.setattr(tagging, "open_tagger", lambda *_, **__: Spy())
     told = tagging.tag(ran.settings, ran.folder, cell(ran, "labels"), output=ran.folder.path / "spy.jsonl")
     assert asked["types"] == ["Disease"] and asked["dataset"] == "bc5cdr"
@@ -108,8 +114,8 @@ def test_a_tagger_is_asked_as_evaluate_asks_it(ran, monkeypatch):
 
 
 def test_a_prompted_arm_shows_the_train_split_of_its_corpus(ran):
-    settings = ran.settings.prompt_of(ran.settings.arms["prompted"], "study-bc5cdr-sample", "registry.yaml")
-    assert settings.shots.source == ("study-bc5cdr-sample",) and settings.shots.registry.endswith(
+    settings = ran.settings.prompt_of(ran.settings.arms["prompted"], "study-bc2gm-sample", "registry.yaml")
+    assert settings.shots.source == ("study-bc2gm-sample",) and settings.shots.registry.endswith(
         "registry.yaml"
     )
     said = cell(ran, "prompted", seed="-").finished()["tagging"]["remarks"]
@@ -200,7 +206,7 @@ def test_a_probe_measures_and_leaves_no_model(tmp_path, arms):
     assert rows["labels"].seconds > least
     text = "\n".join(shown(made.settings, list(rows.values()), made.corpora, 2))
     assert "6 arms x 1 corpora x 1 seeds: 6 cells, 6 to do" in text
-    assert "trainings to do: 3, each of 4 updates (12 in all)" in text and "bc5cdr-sample (2 of dev)" in text
+    assert "trainings to do: 3, each of 4 updates (12 in all)" in text and "bc2gm-sample (2 of dev)" in text
     assert "besides encoder, forced, free, prompted" in text
 
 
