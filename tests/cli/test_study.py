@@ -9,12 +9,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, TERMS
 from tests.study.conftest import FLAGS, arms, tiny, write_study  # noqa: F401  # fixtures
 from vaner.cli import main
+from vaner.files import shipped
+from vaner.knowledge import Rules, build
+from vaner.report import Report
+from vaner.vocabularies.terms import Term
 
 PLAN = ("--plan", "--no_probe")
 
@@ -95,22 +100,45 @@ def told(output):
     return found
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, arms):  # noqa: F811
+    """A study that nothing ended: its file, its folder, what it said."""
+    folder = tmp_path_factory.mktemp("study")
+    build(
+        folder / "names.kb",
+        [({"name": "test"}, [Term(*one) for one in TERMS])],
+        Rules.load(shipped("kb")),
+        Report(),
+    )
+    chosen = {name: arms[name] for name in ("labels", "forced", "free", "dictionary")}
+    one = write_study(folder, chosen, corpora=["bc2gm-sample"])
+    run = process(one, folder / "whole", "--processes", "2")
+    said = run.communicate(timeout=900)[0]
+    assert run.returncode == 0, said
+    return SimpleNamespace(file=one, output=folder / "whole", said=said)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
-def test_killed_and_gone_on_with_a_study_ends_as_it_would_have(file, tmp_path, sent):
-    whole = process(file, tmp_path / "whole", "--processes", "2")
-    said = whole.communicate(timeout=900)[0]
-    assert whole.returncode == 0, said
-    assert "measuring what the first updates" in said and "measured of" in said and "timing the arms" in said
-    assert said.count("finished: ") == 4
-    costs = json.loads((tmp_path / "whole" / "costs.json").read_text())
+def test_a_study_is_planned_done_and_timed(whole):
+    assert "measuring what the first updates" in whole.said and "timing the arms" in whole.said
+    assert whole.said.count("finished: ") == 4
+    costs = json.loads((whole.output / "costs.json").read_text())
     assert list(costs["arms"]) == ["labels", "forced", "free", "dictionary"]
     for one in costs["arms"].values():
         assert len(one["seconds_per_1000_words"]) == len(one["cpu_seconds_per_1000_words"]) == 2
     assert costs["arms"]["labels"]["batch"] in (256, 512)
+    before = {path: path.stat().st_mtime_ns for path in whole.output.glob("cells/*/*/*/cell.json")}
+    again = process(whole.file, whole.output)
+    said = again.communicate(timeout=300)[0]
+    assert again.returncode == 0 and "4 cells, 0 to do" in said and "timing" not in said
+    assert {path: path.stat().st_mtime_ns for path in before} == before
 
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
+def test_killed_and_gone_on_with_a_study_ends_as_it_would_have(whole, tmp_path, sent):
     output = tmp_path / "killed"
-    killed = process(file, output, "--processes", "2", "--no_probe", start_new_session=True)
+    killed = process(whole.file, output, "--processes", "2", "--no_probe", start_new_session=True)
     begun = time.monotonic()
     while not list(output.glob("cells/*/*/*/model/checkpoint-*")) and time.monotonic() < begun + 300:
         time.sleep(0.05)
@@ -121,12 +149,12 @@ def test_killed_and_gone_on_with_a_study_ends_as_it_would_have(file, tmp_path, s
     ended = killed.communicate(timeout=300)[0]
     assert killed.returncode == (-signal.SIGKILL if sent == signal.SIGKILL else 128 + sent), ended
     assert len(bytes_of(output)) < 4
-    again = process(file, output, "--processes", "2", "--no_probe", "--no_costs")
+    again = process(whole.file, output, "--processes", "2", "--no_probe", "--no_costs")
     said = again.communicate(timeout=900)[0]
     assert again.returncode == 0, said
     assert "resuming from" in "".join(path.read_text() for path in output.glob("cells/*/*/*/log.txt"))
-    assert bytes_of(output) == bytes_of(tmp_path / "whole")
-    assert told(output) == told(tmp_path / "whole")
+    assert bytes_of(output) == bytes_of(whole.output)
+    assert told(output) == told(whole.output)
 
 
 @pytest.mark.slow
