@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import textwrap
@@ -120,6 +121,35 @@ def test_two_commands_in_one_folder_share_the_cells(opened, child, make):
     assert all("finished" in one for one in said), "both did some"
 
 
+def test_a_cell_that_another_took_at_that_moment_is_looked_at_again(opened, make):
+    made = opened(["dictionary"], corpora=["bc5cdr-sample"])
+    text = """
+        import json, sys
+        from pathlib import Path
+        root, digits, arm, corpus, seed = sys.argv[1:]
+        place = Path(root, "cells", arm, corpus, seed)
+        if not (place / "asked").exists():
+            (place / "asked").write_text("once")
+            sys.exit(75)
+        (place / "cell.json").write_text(json.dumps({"hash": digits}))
+    """
+    script = make("child.py", textwrap.dedent(text))
+    command = [sys.executable, str(script), str(made.folder.path), made.cells[0].hash]
+    assert Spread(command, 1).run(made.cells) == {}
+    assert made.cells[0].finished()
+
+
+def test_no_process_is_begun_for_a_cell_that_is_worked_on(opened, child):
+    made = opened(["dictionary"], corpora=["bc5cdr-sample"])
+    spread = Spread(child(made), 1)
+    with made.cells[0].lock():
+        spread._begin(made.cells)
+        assert not spread._running
+    spread._begin(made.cells)
+    (begun,) = spread._running
+    assert begun.process.wait() == 0
+
+
 def test_whatever_ends_the_command_ends_its_processes(opened, child, monkeypatch):
     made = opened(["forced"])
     spread = Spread(child(made), 2)
@@ -128,7 +158,7 @@ def test_whatever_ends_the_command_ends_its_processes(opened, child, monkeypatch
     )
     with pytest.raises(KeyboardInterrupt):
         spread.run(made.cells)
-    assert spread._running and all(one.process.returncode is not None for one in spread._running)
+    assert [one.process.returncode for one in spread._running] == [-signal.SIGTERM] * 2
 
 
 def test_what_a_process_is_told(monkeypatch):
