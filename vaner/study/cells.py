@@ -25,6 +25,7 @@ from vaner.jobs.record import load
 from vaner.study.data import gold_hash
 from vaner.study.folder import StudyFolder
 from vaner.study.settings import Arm, StudySettings
+from vaner.tagging.identity import unloaded
 
 #: Of a cell whose arm is not trained: its seed.
 NO_SEED = "-"
@@ -168,8 +169,6 @@ def _listed_types(arm: Arm) -> frozenset[str] | None:
     """The types that an arm can be asked for; None where it can be asked for all."""
     if arm.index is None:
         return None
-    from vaner.tagging.identity import unloaded
-
     known = unloaded(f"kb:{arm.index}")
     return None if known is None else frozenset(known.types)
 

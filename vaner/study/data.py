@@ -22,11 +22,11 @@ import yaml
 
 from vaner import provenance
 from vaner.corpora.own import named
-from vaner.corpora.registry import Corpus, Registry
+from vaner.corpora.registry import Corpus, Registry, read_registry
 from vaner.document import Document
 from vaner.errors import VanerError
 from vaner.evaluation.metrics import mention_keys
-from vaner.files import replacing_text, write_text
+from vaner.files import replacing_text, sha256, write_text
 from vaner.formats import write
 from vaner.report import Report
 from vaner.study.folder import StudyFolder
@@ -242,7 +242,7 @@ def _write_registry(folder: StudyFolder, corpora: dict[str, Corpus], known: Regi
         }
         for name, corpus in corpora.items()
     }
-    shipped = named_types()
+    shipped = read_registry().types
     types = {
         name: {k: list(v) if isinstance(v, tuple) else v for k, v in vars(one).items() if k != "name" and v}
         for name, one in known.types.items()
@@ -260,13 +260,6 @@ def _write_registry(folder: StudyFolder, corpora: dict[str, Corpus], known: Regi
         )
 
 
-def named_types() -> frozenset[str]:
-    """Types that the shipped registry describes."""
-    from vaner.corpora.registry import read_registry
-
-    return frozenset(read_registry().types)
-
-
 def count_words(documents: Iterable[Document]) -> int:
     """Words of texts, each punctuation mark one of its own."""
     return sum(len(words(document.text)) for document in documents)
@@ -279,7 +272,5 @@ def bare(document: Document) -> Document:
 
 def gold_hash(folder: StudyFolder, corpus: str) -> str:
     """A hash of what is tagged and trained on of a corpus."""
-    from vaner.files import sha256
-
     paths = (folder.gold(corpus), folder.training(corpus, "train"), folder.training(corpus, "dev"))
     return "".join(sha256(path)[:8] for path in paths if os.path.exists(path))
