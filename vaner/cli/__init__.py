@@ -34,12 +34,13 @@ COMMANDS = (
     "kb",
     "merge",
     "predict",
+    "study",
     "train",
     "view",
 )
 
 #: Words that may follow a command and make another of it: ``annotate report`` is the module ``annotate_report``.
-ACTIONS = {"annotate": ("merge", "report")}
+ACTIONS = {"annotate": ("merge", "report"), "study": ("cell",)}
 
 
 def guarded(run: Callable[[], int | None]) -> int:

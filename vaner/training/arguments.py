@@ -15,7 +15,7 @@ import math
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
@@ -431,6 +431,11 @@ class VanerTrainingArguments(TrainingArguments):
         None,
         "Stop after so long; the learning rate then follows the clock. Such a run does not repeat exactly.",
     )
+    max_tokens_read: int | None = _flag(
+        None,
+        "Stop after the update that reads so many tokens, prompts of a generator included and padding not; in place of "
+        "--max_steps, whose schedule it has.",
+    )
     patience: int | None = _flag(None, "Stop after so many evaluations without a better mean dev F1.")
     evaluations: int = _flag(5, "How many times dev is scored during training (and once at the end).")
     save_dtype: str = _flag(
@@ -450,10 +455,12 @@ class VanerTrainingArguments(TrainingArguments):
     dataloader_num_workers: int = _flag(0, "Processes that prepare batches.")
 
     def __post_init__(self) -> None:
-        _check(self, 1, math.inf, "batch_tokens", "patience")
+        _check(self, 1, math.inf, "batch_tokens", "patience", "max_tokens_read")
         _check(self, 0, math.inf, "evaluations")
         if self.max_minutes is not None and not self.max_minutes > 0:
             raise VanerError(f"--max_minutes is {self.max_minutes:g}; choose more than 0, or leave it out")
+        if self.max_tokens_read is not None and self.max_steps > 0:
+            raise VanerError("--max_tokens_read and --max_steps exclude each other; leave one out")
         flags.check(self, {one.name: _default(one) for one in fields(type(self)) if one.init})
         self.remove_unused_columns = False
         self.label_names = ["labels"]
@@ -562,12 +569,24 @@ def _known() -> dict[str, Field[Any]]:
 def _config_words(path: Path) -> list[str]:
     if not path.is_file():
         raise VanerError(f"{path}: no such config; configs/ holds those that come with the project")
-    values = read_yaml(path)
+    return words_of(read_yaml(path), str(path))
+
+
+def words_of(values: Mapping[str, Any], where: str) -> list[str]:
+    """The words of a command line that flags in a mapping stand for.
+
+    Args:
+        values: flag -> value, as a config has them.
+        where: what messages name.
+
+    Raises:
+        VanerError: a flag that there is not, or a value that no word can say.
+    """
     known = _known()
     words: list[str] = []
     for name, value in values.items():
         if name not in known:
-            raise VanerError(f"{path}: unknown setting {name!r}; {_near(str(name), known)}")
+            raise VanerError(f"{where}: unknown setting {name!r}; {_near(str(name), known)}")
         default = _default(known[name])
         if isinstance(value, dict):
             # A mapping of corpora to weights, or of library options, as JSON where the library wants that.
@@ -577,12 +596,14 @@ def _config_words(path: Path) -> list[str]:
                 value = json.dumps(value)
         if value is None or value == []:
             if default is not None and default != []:
-                raise VanerError(f"{path}: {name} is empty; write a value, or leave the line out ({default})")
+                raise VanerError(
+                    f"{where}: {name} is empty; write a value, or leave the line out ({default})"
+                )
         elif isinstance(value, list):
             if not isinstance(default, list):
-                raise VanerError(f"{path}: {name} takes one value, not the list {value}")
+                raise VanerError(f"{where}: {name} takes one value, not the list {value}")
             if nested := [item for item in value if isinstance(item, dict | list)]:
-                raise VanerError(f"{path}: {name}: expected plain words, not {nested[0]}; write name:weight")
+                raise VanerError(f"{where}: {name}: expected plain words, not {nested[0]}; write name:weight")
             words += [f"--{name}", *map(str, value)]
         else:
             # In one word, so that a value may begin with a dash.

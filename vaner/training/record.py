@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from vaner import provenance
 from vaner.training.arguments import KnowledgeArguments, Run, command_line
@@ -140,9 +141,10 @@ def run_record(
         "command": command_line(run.words),
         **({"started_from": _named(run.model.model)} if run.model.model else {}),
         "minutes": round(seconds / 60, 1),
-        "training_minutes": round(trainer.clock.seconds() / 60, 1),
+        "training_minutes": round(trainer.clock.seconds() / 60, 3),
         "updates": trainer.state.global_step,
         "tokens": trainer.tokens_of(trainer.state.global_step),
+        "device": _device(run.training.device),
         "processes": run.training.world_size,
         "chosen_at_update": trainer.clock.best_step,
         "seed": run.training.seed,
@@ -185,6 +187,11 @@ def run_record(
     }
 
 
+def _device(device: torch.device) -> str:
+    """What trained: ``cpu``, or the name of a GPU."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
 def _named(model: str) -> str:
     """A model as people call it: the last part of a place on this machine, anything else as it is."""
     return Path(model).name if os.path.isabs(model) else model
@@ -201,7 +208,7 @@ def _placeless(arguments: dict[str, Any]) -> dict[str, Any]:
 
 def _plain(run: Run) -> dict[str, Any]:
     """The arguments that were set away from transformers' own defaults, and ours."""
-    own = {"batch_tokens", "max_minutes", "patience", "evaluations", "save_dtype"}
+    own = {"batch_tokens", "max_minutes", "max_tokens_read", "patience", "evaluations", "save_dtype"}
     named = {
         "learning_rate", "lr_scheduler_type", "warmup_steps", "weight_decay", "seed", "gradient_accumulation_steps",
         "max_grad_norm", "bf16", "optim", "max_steps",

@@ -243,6 +243,8 @@ def train(asked: Run, distilled: Mapping[str, Any] | None = None) -> Path:
         tokenizer=tokenizer,
         settings=made_with,
     )
+    if args.max_tokens_read is not None:
+        args.max_steps = trainer.updates_that_read(args.max_tokens_read)
     if args.process_index == 0 and (old := overwritten(asked)):
         log.info(f"removing what an earlier run wrote: {', '.join(str(path) for path in old)}")
         remove(old)

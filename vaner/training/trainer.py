@@ -157,6 +157,10 @@ class VanerTrainer(Trainer):
         """Tokens that so many updates read, as batches of the mixture are on average."""
         return round(self.mixture.tokens * updates / self.updates_of_all)
 
+    def updates_that_read(self, tokens: int) -> int:
+        """The fewest updates that read so many tokens, as `tokens_of` counts them."""
+        return max(1, math.ceil(tokens * self.updates_of_all / self.mixture.tokens))
+
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Trainer's; the run ends where it has diverged, for no later update brings such weights back.
 
