@@ -13,7 +13,9 @@ from vaner.evaluation.metrics import mention_keys
 from vaner.formats import write
 
 TYPES = ("Chemical", "Disease")
-FILLERS = "the of in with was and patients treated showed after dose increased risk study group effect".split()
+FILLERS = (
+    "the of in with was and patients treated showed after dose increased risk study group effect".split()
+)
 # kind, chance to find a mention of 1, 2, 3+ words, seconds per 1,000 words, price
 ARMS = {
     "encoder": ("labels", (0.86, 0.80, 0.70), 0.4),
@@ -30,8 +32,10 @@ ARMS = {
 def names(rng: np.random.Generator, many: int) -> list[tuple[str, str]]:
     """Made-up names of one to five words and their types."""
     syllables = "car pro tax mel ino zol ab vin the rix pan sul fen dor mab".split()
+
     def word() -> str:
         return "".join(rng.choice(syllables, size=rng.integers(2, 4)))
+
     lengths = rng.choice([1, 2, 3, 4, 5], p=[0.5, 0.25, 0.13, 0.08, 0.04], size=many)
     return [(" ".join(word() for _ in range(n)), str(rng.choice(TYPES))) for n in lengths]
 
@@ -127,22 +131,30 @@ def told(arm, corpus, seed, skills, seconds, rng):
         {"update": n, "f1": skills[0] * (1 - math.exp(-n / 80)) + float(rng.normal(0, 0.01))}
         for n in range(50, 301, 50)
     ]
-    training = {"minutes": 4 + seconds, "updates": 300, "tokens": 300_000, "device": "cpu", "history": history}
+    training = {
+        "minutes": 4 + seconds,
+        "updates": 300,
+        "tokens": 300_000,
+        "device": "cpu",
+        "history": history,
+    }
     return {
         "arm": arm,
         "corpus": corpus,
         "seed": seed,
         "training": training if trained else None,
         "tagging": {"documents": 12, "words": 1500, "seconds": 1.5 * seconds, "failed": 0},
-        "machine": {"cpu": "made-up", "cores": 2, "memory_gb": 24},
+        "machine": {"processor": "made-up", "cores": 2, "memory_gb": 24.0, "system": "Linux", "gpus": []},
         "versions": {"vaner": "0"},
     }
 
 
 def paid(arms, corpus, rng):
     return {
-        "machine": {"cpu": "made-up", "cores": 2, "memory_gb": 24},
+        "machine": {"processor": "made-up", "cores": 2, "memory_gb": 24.0, "system": "Linux", "gpus": []},
         "repeats": 3,
+        "currency": "USD",
+        "corpus": corpus,
         "arms": {
             arm: {
                 "corpus": corpus,
@@ -150,7 +162,9 @@ def paid(arms, corpus, rng):
                 "words": 1000,
                 "batch": None if ARMS[arm][0] == "dictionary" else 8,
                 "seconds_per_1000_words": [ARMS[arm][2] * float(1 + rng.normal(0, 0.02)) for _ in range(3)],
-                "cpu_seconds_per_1000_words": [ARMS[arm][2] * float(2 + rng.normal(0, 0.02)) for _ in range(3)],
+                "cpu_seconds_per_1000_words": [
+                    ARMS[arm][2] * float(2 + rng.normal(0, 0.02)) for _ in range(3)
+                ],
                 "gpu_seconds_per_1000_words": None,
                 "peak_memory_mb": 300.0 + 20 * ARMS[arm][2],
                 "gpu_memory_mb": None,

@@ -1,1 +1,4 @@
-"""In: a study's file: arms, corpora, seeds, a budget. Out: its cells, each run once; what they say, with a page."""
+"""In: a file of arms, corpora and seeds. Out: a folder with what each arm found and cost, and a page of it.
+
+settings, folder, data -> cells (training, tagging), spread over processes -> costs -> results
+"""

@@ -11,9 +11,9 @@ is a mean over corpora c of differences between arms, each the mean over its see
     both          what of s^2 / n the draws have already: how much the seeds' scores part company from draw to draw
 
 and its 95 % interval is the number plus or minus t sqrt(V), t with the degrees of freedom of Satterthwaite (1946,
-"An approximate distribution of estimates of variance components"), which two seeds leave few of. Percentiles of draws
-of documents and of seeds would need none of that, but of two or three seeds there is little to draw: in simulated studies
-their intervals covered 87 % where seeds mattered and 100 % where they did not (docs/study-results.md).
+"An approximate distribution of estimates of variance components"), of which two seeds leave few. Percentiles of draws
+of documents and of seeds would be simpler, but of two or three seeds there is little to draw: in simulated studies
+their intervals cover too seldom where seeds matter (tests/study/test_comparing.py).
 
 The seeds of two arms are taken as independent: seed 1 of one has nothing to do with seed 1 of another.
 """
@@ -52,9 +52,7 @@ class Drawn:
 
     def __sub__(self, other: Drawn) -> Drawn:
         """Another score of the same cells taken away, seed by seed and draw by draw."""
-        return Drawn(
-            self.observed - other.observed, self.draws - other.draws, self.trained, self.documents
-        )
+        return Drawn(self.observed - other.observed, self.draws - other.draws, self.trained, self.documents)
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,9 @@ class Estimate:
     p: float | None
 
 
-def estimate(corpora: Sequence[Sequence[tuple[int, Drawn]]], least: float = 0.0, most: float = 1.0) -> Estimate:
+def estimate(
+    corpora: Sequence[Sequence[tuple[int, Drawn]]], least: float = 0.0, most: float = 1.0
+) -> Estimate:
     """Mean over corpora of a sum of arms' scores, each with its sign.
 
     Args:
@@ -111,7 +111,8 @@ def difference(a: Sequence[Drawn], b: Sequence[Drawn]) -> Estimate:
 
 
 def over_seeds(scores: Sequence[float]) -> Interval | None:
-    """The 95 % t-interval of a mean over seeds: of other seeds on these documents. None for fewer than two."""
+    """The 95 % t-interval of a mean over seeds: of other seeds on these documents. None for fewer than "
+    "two."""
     n = len(scores)
     if n < 2:
         return None

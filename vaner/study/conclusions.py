@@ -6,6 +6,7 @@ documents and other seeds.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
@@ -14,7 +15,7 @@ from scipy import stats
 
 from vaner.evaluation.tables import interval_of, percent, signed
 from vaner.study.frontier import above
-from vaner.study.spent import REPEATED
+from vaner.study.spent import SECONDS
 
 _NAMES = {
     "seconds_per_1000_words": "seconds for 1,000 words",
@@ -23,7 +24,7 @@ _NAMES = {
     "peak_memory_mb": "MB of memory",
     "gpu_memory_mb": "MB of GPU memory",
     "energy_joules_per_1000_words": "joules for 1,000 words",
-    "price_per_1000_words": "of money for 1,000 words",
+    "price_per_1000_words": "{currency} for 1,000 words",
 }
 
 
@@ -56,19 +57,23 @@ def listed(names: Sequence[str], last: str = "and") -> str:
 
 
 def machine(told: Mapping[str, Any] | None) -> str:
-    """A machine in words: what its record says, one after the other."""
+    """A machine in words: ``AMD EPYC, 2 cores, 24 GB, Linux, 1 x NVIDIA H100``."""
+    told = told or {}
     said = [
-        str(value) if isinstance(value, str) else f"{name.replace('_', ' ')} {value}"
-        for name, value in (told or {}).items()
-        if value not in (None, "", [], {})
+        str(told.get("processor") or ""),
+        _several(told["cores"], "core") if told.get("cores") else "",
+        f"{number(told['memory_gb'])} GB" if told.get("memory_gb") else "",
+        str(told.get("system") or ""),
+        *(f"{count} x {gpu}" for gpu, count in Counter(told.get("gpus") or []).items()),
     ]
-    return ", ".join(said) or "a machine of which nothing is said"
+    return ", ".join(filter(None, said)) or "a machine of which nothing is said"
 
 
 def budget(told: Any) -> str:
     if isinstance(told, Mapping):
         return ", ".join(
-            f"{number(value) if isinstance(value, int | float) else value} {name}" for name, value in told.items()
+            f"{number(value) if isinstance(value, int | float) else value} {name}"
+            for name, value in told.items()
         )
     return str(told) if told else "not stated"
 
@@ -82,6 +87,7 @@ def _arms(found: Mapping[str, Any]) -> list[str]:
     described = [
         f"{name}: {one['documents']:,} documents, {one['words']:,} words"
         + (f", {one['mentions']:,} gold mentions" if one["mentions"] is not None else "")
+        + (f" ({one['gold_from']})" if one["gold_from"] and "held out" in one["gold_from"] else "")
         for name, one in corpora.items()
     ]
     trained = [arm for arm, one in study["arms"].items() if one["trained"]]
@@ -93,7 +99,8 @@ def _arms(found: Mapping[str, Any]) -> list[str]:
         seeds = study["seeds"]
         said.append(
             f"{_several(len(trained), 'arm was', 'arms were')} trained, each with "
-            f"{_several(len(seeds), 'seed')} ({', '.join(seeds)}) and the same budget: {budget(study['budget'])}."
+            f"{_several(len(seeds), 'seed')} ({', '.join(seeds)}) and the same budget: "
+            f"{budget(study['budget'])}."
         )
     where = [f"{machine(one['machine'])} ({one['cells']} cells)" for one in found["machines"]]
     said.append(f"Cells ran on {listed(where)}.")
@@ -107,14 +114,17 @@ def _arms(found: Mapping[str, Any]) -> list[str]:
 
 def _cells(found: Mapping[str, Any]) -> list[str]:
     cells = found["cells"]
+    said = [f"{cells['finished']} of {cells['planned']} planned cells are finished."]
     if not cells["missing"]:
-        return [f"All {cells['planned']} planned cells are finished."]
-    without = [arm for arm in found["study"]["arms"] if arm not in found["whole"]]
-    return [
-        f"{cells['finished']} of {cells['planned']} planned cells are finished. {listed(without)} "
-        f"{'has' if len(without) == 1 else 'have'} cells missing, so no mean over corpora, and "
-        f"{'is' if len(without) == 1 else 'are'} compared only on corpora where all of theirs are finished."
-    ]
+        said = [f"All {cells['planned']} planned cells are finished."]
+    said += [f"{one['arm']} was not asked about {one['corpus']}: {one['why']}." for one in cells["left_out"]]
+    if without := [arm for arm in found["study"]["arms"] if arm not in found["whole"]]:
+        said.append(
+            f"Not on all corpora with all seeds: {listed(without)}. There is no mean over corpora for "
+            f"{'it' if len(without) == 1 else 'them'}, and comparisons only on corpora where no cell is "
+            "missing."
+        )
+    return said
 
 
 # --- what can be concluded ---
@@ -151,8 +161,8 @@ def _apart(found: Mapping[str, Any]) -> list[str]:
         return []
     apart = [one for one in pairs if one["told_apart"]]
     return [
-        f"{len(apart)} of {_several(len(pairs), 'pair')} of arms {'is' if len(apart) == 1 else 'are'} told apart by "
-        "mean F1 (Holm-corrected p below 0.05, over other documents and other seeds)."
+        f"{len(apart)} of {_several(len(pairs), 'pair')} of arms {'is' if len(apart) == 1 else 'are'} told "
+        "apart by mean F1 (Holm-corrected p below 0.05, over other documents and other seeds)."
     ]
 
 
@@ -163,44 +173,39 @@ def _long(found: Mapping[str, Any]) -> list[str]:
         gains = [one for one in rows if one["length"] == "3+ minus 1"]
         if not gains:
             continue
-        apart = [f"{one['arm']} ({_difference(one)})" for one in gains if one["told_apart"]]
-        counted = "counted honestly" if way == "honest" else "counted gold-cut, which is biased,"
-        if apart:
-            said.append(
-                f"On mentions of three and more words, {counted} the difference to {reference} is another than on those of one "
-                f"word, beyond chance, for {listed(apart)}."
+        counted = "Counted honestly" if way == "honest" else "Counted gold-cut (which is biased)"
+        apart = [f"{one['arm']} ({_difference(one)} points)" for one in gains if one["told_apart"]]
+        said.append(
+            f"{counted}, the F1 that an arm gains on {reference} is another on mentions of three and more "
+            "words than on "
+            + (
+                f"those of one word, beyond chance, for {listed(apart)}."
+                if apart
+                else "those of one word for no arm beyond chance."
             )
-        else:
-            said.append(
-                f"For no arm is it shown, {counted} that its difference to {reference} is another on mentions of three and "
-                "more words than on those of one."
-            )
+        )
     return said
 
 
 def _price(found: Mapping[str, Any]) -> list[str]:
     if not found["cost"]:
         return []
-    seconds = {
-        arm: one[REPEATED[0]] for arm, one in found["cost"]["arms"].items() if one[REPEATED[0]] is not None
-    }
+    seconds = {arm: one[SECONDS] for arm, one in found["cost"]["arms"].items() if one[SECONDS] is not None}
     if len(seconds) < 2:
         return []
     cheap, dear = (pick(seconds, key=lambda arm: seconds[arm]["median"]) for pick in (min, max))
     times = seconds[dear]["times_the_least"]
     ratio = f", {number(times)} times as much" if times else ""
     said = [
-        f"The cheapest arm to run is {cheap} ({number(seconds[cheap]['median'])} s for 1,000 words), the dearest {dear} "
-        f"({number(seconds[dear]['median'])} s){ratio}."
+        f"The cheapest arm to run is {cheap} ({number(seconds[cheap]['median'])} s for 1,000 words), the "
+        f"dearest {dear} ({number(seconds[dear]['median'])} s){ratio}."
     ]
-    if one := found["frontier"].get(REPEATED[0]):
+    if one := found["frontier"].get(SECONDS):
         on = [arm["arm"] for arm in one["arms"] if arm["on_frontier"]]
-        sure = [
-            arm["arm"] for arm in one["arms"] if any(other["for_sure"] for other in arm["beaten_by"])
-        ]
+        sure = [arm["arm"] for arm in one["arms"] if any(other["for_sure"] for other in arm["beaten_by"])]
         said.append(
-            f"On the frontier of F1 against seconds: {listed(on)}. Beaten for sure (F1 beyond chance, and dearer in "
-            f"every repeat): {listed(sure)}."
+            f"On the frontier of F1 against seconds: {listed(on)}. Beaten for sure (F1 beyond chance, and "
+            f"dearer in every repeat): {listed(sure)}."
         )
     return said
 
@@ -215,28 +220,30 @@ def _seeds(found: Mapping[str, Any]) -> list[str]:
     n = len(study["seeds"])
     if n < 2:
         return [
-            "With one seed nothing is known of other seeds: the intervals are of other documents only, and no trained arm is "
-            "told apart from another."
+            "With one seed nothing is known of other seeds: the intervals are of other documents only, and "
+            "no trained arm is told apart from another."
         ]
     if n < 5:
         return [
             f"With {n} seeds the spread over seeds is hardly known: an interval over seeds alone reaches "
-            f"{number(float(stats.t.ppf(0.975, n - 1)))} standard errors to each side, where many seeds would need 1.96. "
-            "Intervals are wide for that reason too."
+            f"{number(float(stats.t.ppf(0.975, n - 1)))} standard errors to each side, where many seeds "
+            "would need 1.96. Intervals are wide for that reason too."
         ]
     return []
 
 
 def _width(found: Mapping[str, Any]) -> list[str]:
     reaches = [
-        (one["interval"][1] - one["interval"][0]) / 2 for one in found["comparisons"]["mean"] if one["interval"]
+        (one["interval"][1] - one["interval"][0]) / 2
+        for one in found["comparisons"]["mean"]
+        if one["interval"]
     ]
     if not reaches:
         return []
     return [
-        f"Two arms' mean F1 have to differ by about {100 * median(reaches):.1f} points before their interval leaves 0 (the median "
-        "over pairs, before the correction for many comparisons): of smaller differences this study says nothing, "
-        "neither that they are there nor that they are not."
+        f"Two arms' mean F1 have to differ by about {100 * median(reaches):.1f} points before their interval "
+        "leaves 0 (the median over pairs, before the correction for many comparisons): of smaller "
+        "differences this study says nothing, neither that they are there nor that they are not."
     ]
 
 
@@ -244,8 +251,9 @@ def _scope(found: Mapping[str, Any]) -> list[str]:
     study = found["study"]
     return [
         f"The arms are these models at this budget ({budget(study['budget'])}) on "
-        f"{_several(len(found['corpora']), 'corpus', 'corpora')}: of larger models, longer training and other corpora nothing "
-        "follows. The mean over corpora is of these corpora; its interval does not cover the choice of others.",
+        f"{_several(len(found['corpora']), 'corpus', 'corpora')}: of larger models, longer training and "
+        "other corpora nothing follows. The mean over corpora is of these corpora; its interval does not "
+        "cover the choice of others.",
         "Costs hold for the machine and the programs they were measured with.",
     ]
 
@@ -254,7 +262,9 @@ def _scope(found: Mapping[str, Any]) -> list[str]:
 
 
 def _which(found: Mapping[str, Any], name: str, one: Mapping[str, Any]) -> str:
-    said_budget = f"With {number(one['budget'])} {_NAMES[name]}"
+    said_budget = f"With {number(one['budget'])} " + _NAMES[name].format(
+        currency=found["cost"]["currency"] or "of money"
+    )
     if one["arm"] is None:
         return f"{said_budget}: no arm."
     said = f"{said_budget}: {_with(one['arm'], found)}."

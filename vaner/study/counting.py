@@ -1,4 +1,5 @@
-"""In: a study's folder. Out: what was asked, and of every finished cell its counts per document; what is missing."""
+"""In: a study's folder. Out: what was asked, and of every finished cell its counts per document; what is "
+"missing."""
 
 from __future__ import annotations
 
@@ -47,11 +48,13 @@ class Corpus:
         documents: in the order of the file.
         words: how many their texts have.
         seen: keys of the mentions of its train documents.
+        told: what study.json says of it.
     """
 
     documents: list[Document]
     words: int
     seen: set[tuple[str, str]]
+    told: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ class Study:
         seeds: (arm, corpus) -> the planned seeds.
         cells: (arm, corpus, seed) -> the finished cells.
         missing: (arm, corpus, seed) -> why it is not there.
+        left_out: arm -> corpus -> why it is not asked about it: no cells are planned.
         costs: costs.json; None where there is none.
         remarks: what was lost on the way to the scores, a line each.
     """
@@ -75,6 +79,7 @@ class Study:
     seeds: dict[tuple[str, str], list[str]]
     cells: dict[tuple[str, str, str], Cell]
     missing: dict[tuple[str, str, str], str]
+    left_out: dict[str, dict[str, str]]
     costs: dict[str, Any] | None
     remarks: list[str]
 
@@ -84,10 +89,15 @@ class Study:
         return [self.cells[arm, corpus, seed] for seed in planned if (arm, corpus, seed) in self.cells]
 
     def whole(self, arm: str, corpora: Iterable[str]) -> bool:
-        """Whether all the arm's cells on these corpora are finished."""
-        return all((arm, corpus, seed) in self.cells for corpus in corpora for seed in self.seeds[arm, corpus])
+        """Whether the arm has cells on all of these corpora, every one of them finished."""
+        return all(
+            self.seeds[arm, corpus]
+            and all((arm, corpus, seed) in self.cells for seed in self.seeds[arm, corpus])
+            for corpus in corpora
+        )
 
     def trained(self, arm: str, corpus: str) -> bool:
+        """Whether another seed would give another model."""
         return self.seeds[arm, corpus] != [NO_SEED]
 
 
@@ -97,18 +107,24 @@ def count(folder: Path) -> Study:
     Raises:
         VanerError: the folder is no study; a file of it is broken or belongs to other documents.
     """
-    asked = _json(folder / "study.json", f"{folder}: is no study; run `python -m vaner study FILE.yaml` first")
+    asked = _json(
+        folder / "study.json", f"{folder}: is no study; run `python -m vaner study FILE.yaml` first"
+    )
     arms = {str(name): told if isinstance(told, dict) else {} for name, told in _of(asked, "arms", folder)}
-    corpora = {str(name): _corpus(folder, str(name)) for name, _ in _of(asked, "corpora", folder)}
+    corpora = {str(name): _corpus(folder, str(name), told) for name, told in _of(asked, "corpora", folder)}
     seeds = [str(seed) for seed in asked.get("seeds") or []]
+    left_out = asked.get("left_out") or {}
     planned = {
-        (arm, corpus): _planned(folder / "cells" / arm / corpus, told, seeds)
+        (arm, corpus): []
+        if corpus in left_out.get(arm, {})
+        else _planned(folder / "cells" / arm / corpus, told, seeds)
         for arm, told in arms.items()
         for corpus in corpora
     }
     cells: dict[tuple[str, str, str], Cell] = {}
     missing: dict[tuple[str, str, str], str] = {}
     remarks: Counter[str] = Counter()
+    said: list[str] = []
     everything = [(arm, corpus, seed) for (arm, corpus), seeds in planned.items() for seed in seeds]
     for arm, corpus, seed in progress(everything, "counting", len(everything)):
         place = folder / "cells" / arm / corpus / seed
@@ -119,6 +135,9 @@ def count(folder: Path) -> Study:
         cells[arm, corpus, seed] = cell
         for what, times in _lost(cell):
             remarks[f"{arm} on {corpus}: {what}"] += times
+        said += [
+            f"{arm} on {corpus}: {line}" for line in (cell.told.get("tagging") or {}).get("remarks") or []
+        ]
     if not cells:
         raise VanerError(f"{folder}: no cell is finished; run `python -m vaner study FILE.yaml` on")
     costs = folder / "costs.json"
@@ -129,8 +148,9 @@ def count(folder: Path) -> Study:
         planned,
         cells,
         missing,
+        left_out,
         _json(costs, "") if costs.is_file() else None,
-        [f"{what}: {times:,}" for what, times in remarks.items()],
+        [*(f"{what}: {times:,}" for what, times in remarks.items()), *dict.fromkeys(said)],
     )
 
 
@@ -158,7 +178,7 @@ def _under(mentions: Iterable[Mention], at: list[tuple[int, int]]) -> set[tuple[
     }
 
 
-def _corpus(folder: Path, name: str) -> Corpus:
+def _corpus(folder: Path, name: str, told: Any) -> Corpus:
     documents = list(read(folder / "gold" / f"{name}.jsonl", "jsonl"))
     path = folder / "gold" / f"{name}.seen.json"
     seen = _json(path, f"{path}: is missing; it lists the mentions of the train documents")
@@ -166,6 +186,7 @@ def _corpus(folder: Path, name: str) -> Corpus:
         documents,
         sum(len(words(document.text)) for document in documents),
         {(str(key), str(type)) for key, type in seen},
+        told if isinstance(told, dict) else {},
     )
 
 
@@ -179,7 +200,9 @@ def _cell(place: Path, corpus: Corpus) -> Cell:
     told = _json(place / "cell.json", "")
     tagged = place / "tagged.jsonl"
     if not tagged.is_file():
-        raise FormatError(f"{tagged}: is missing, but cell.json says that the cell is finished; remove cell.json")
+        raise FormatError(
+            f"{tagged}: is missing, but cell.json says that the cell is finished; remove cell.json"
+        )
     try:
         pairing = pair(corpus.documents, read(tagged, "jsonl"))
     except FormatError:
@@ -203,12 +226,9 @@ def _lost(cell: Cell) -> Iterable[tuple[str, int]]:
 
 
 def _why(place: Path) -> str:
-    """Why a cell is missing: the first line of failed.txt, where there is one."""
-    try:
-        lines = (place / "failed.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    except FileNotFoundError:
-        return "not finished"
-    return f"failed: {lines[0]}" if lines else "failed"
+    """Why a cell is missing."""
+    failed = place / "failed.json"
+    return f"failed: {_json(failed, '').get('why')}" if failed.is_file() else "not finished"
 
 
 def _of(asked: dict[str, Any], key: str, folder: Path) -> list[tuple[Any, Any]]:

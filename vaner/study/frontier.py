@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from vaner.study.spent import COSTS, REPEATED
+from vaner.study.spent import COSTS, SECONDS
 
 Told = Callable[[str, str], bool]
 """Whether the first arm's F1 is above the second's beyond chance."""
@@ -68,7 +68,8 @@ def frontier(points: Iterable[Point], above: Told) -> list[dict[str, Any]]:
 
 
 def changes(points: Sequence[Mapping[str, Any]]) -> list[float]:
-    """The budgets at which the answer changes: the cost, in its dearest repeat, of every arm on the frontier."""
+    """The budgets at which the answer changes: the cost, in its dearest repeat, of every arm on the "
+    "frontier."""
     return sorted({one["most"] for one in points if one["on_frontier"]})
 
 
@@ -143,7 +144,7 @@ def which(found: Mapping[str, Any], stated: Mapping[str, Sequence[float]]) -> di
     """
     made = {}
     for name, one in found["frontier"].items():
-        if name in stated or name == REPEATED[0]:
+        if name in stated or name == SECONDS:
             budgets = sorted(float(budget) for budget in stated.get(name) or changes(one["arms"]))
             made[name] = [answer(one["arms"], _told(found), budget) for budget in budgets]
     return made

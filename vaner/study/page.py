@@ -22,13 +22,13 @@ from vaner.files import write_text
 from vaner.study import plots
 from vaner.study.plots import Plot
 from vaner.study.results import results
-from vaner.study.tables import Section, sections
+from vaner.study.sections import Section, sections
 
 TITLE = "A study of entity taggers"
 #: What stands at the top of the page: what was compared, what follows, what does not.
 _FIRST = 3
 # Columns of words, not numbers.
-_TEXT = {"Types", "Kind", "On", "Beaten by", "Why", "Device", "Corpus"}
+_TEXT = {"Settings of its own", "Types", "Kind", "On", "Beaten by", "Why", "Device", "Corpus"}
 
 
 def write(folder: str | os.PathLike[str]) -> list[Path]:
@@ -119,7 +119,8 @@ def _list(lines: Iterable[str]) -> str:
 
 
 def _inline(plot: Plot) -> str:
-    """The SVG as an element of a page: without the file's prolog and metadata, its ids its own, named for readers."""
+    """The SVG as an element of a page: without the file's prolog and metadata, its ids its own, named for "
+    "readers."""
     svg = plot.svg[plot.svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
     for before, after in ((' id="', ""), ("url(#", ""), ('href="#', "")):

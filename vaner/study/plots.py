@@ -8,13 +8,13 @@ same bytes; text stays text.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from vaner.errors import VanerError
 from vaner.evaluation.lengths import BINS
 from vaner.evaluation.metrics import SEEN
-from vaner.study.spent import REPEATED
+from vaner.study.spent import SECONDS
 
 COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7", "#999999")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
@@ -24,7 +24,8 @@ _GREY = "#777777"
 
 
 class Plot(NamedTuple):
-    """A plot: the file's name, what it shows (its caption), what it says to who cannot see it, and its SVG."""
+    """A plot: the file's name, what it shows (its caption), what it says to who cannot see it, and its "
+    "SVG."""
 
     name: str
     caption: str
@@ -53,11 +54,16 @@ def plots(found: Mapping[str, Any]) -> list[Plot]:
     """
     check()
     drawn = []
-    if REPEATED[0] in found["frontier"]:
+    if SECONDS in found["frontier"]:
         drawn.append(_cost(found))
     if found["scores"]["mean"] or any(found["scores"]["corpora"].values()):
         drawn += [_lengths(found), _seen(found)]
-    if any(points for one in found["training"].values() for by in one["curves"].values() for points in by.values()):
+    if any(
+        points
+        for one in found["training"].values()
+        for by in one["curves"].values()
+        for points in by.values()
+    ):
         drawn.append(_curves(found))
     return drawn
 
@@ -66,23 +72,29 @@ def plots(found: Mapping[str, Any]) -> list[Plot]:
 
 
 def _cost(found: Mapping[str, Any]) -> Plot:
-    arms = found["frontier"][REPEATED[0]]["arms"]
+    arms = found["frontier"][SECONDS]["arms"]
     figure = _figure(_WIDTH, 4.2)
     panel = figure.subplots()
     on = [one for one in arms if one["on_frontier"]]
     panel.set_xscale("log")
     panel.step(
-        [one["cost"] for one in on], [100 * one["f1"] for one in on], where="post", color=_GREY, linewidth=1.2, zorder=1
+        [one["cost"] for one in on],
+        [100 * one["f1"] for one in on],
+        where="post",
+        color=_GREY,
+        linewidth=1.2,
+        zorder=1,
     )
     panel.plot([], [], color=_GREY, linewidth=1.2, label="frontier")
     for one in arms:
         style = _style(found, one["arm"])
-        interval = _entry(found["scores"]["mean"][one["arm"]], ("overall", "micro"))["interval"]
+        entry = _entry(found["scores"]["mean"][one["arm"]], ("overall", "micro"))
+        assert entry is not None, "an arm on this plot has an F1"
         panel.errorbar(
             [one["cost"]],
             [100 * one["f1"]],
             xerr=[[one["cost"] - one["least"]], [one["most"] - one["cost"]]],
-            yerr=_reach([one["f1"]], [interval]),
+            yerr=_reach([one["f1"]], [entry["interval"]]),
             **{**style, "linestyle": "none"},
             markersize=8,
             markerfacecolor=style["color"] if one["on_frontier"] else "white",
@@ -98,8 +110,8 @@ def _cost(found: Mapping[str, Any]) -> Plot:
     names = ", ".join(one["arm"] for one in on)
     return Plot(
         "cost",
-        "F1 against cost. Filled: on the frontier; hollow: another arm has at least this F1 for no more. Bars: 95 % "
-        "intervals of F1, and the range of the repeats.",
+        "F1 against cost. Filled: on the frontier; hollow: another arm has at least this F1 for no more. "
+        "Bars: 95 % intervals of F1, and the range of the repeats.",
         f"F1 against seconds for 1,000 words, on a log scale. On the frontier: {names}.",
         _svg(figure, "cost"),
     )
@@ -120,10 +132,11 @@ def _lengths(found: Mapping[str, Any]) -> Plot:
     _legend(figure, panels[0][0])
     return Plot(
         "length",
-        "F1 by length of the mention, in the two ways of counting side by side. Honest: a prediction counts where its own "
-        "length is. Gold-cut: both are cut at the gold mentions, so that false positives can only hurt length 1; for "
-        "comparison with what was published so. Bars: 95 % intervals.",
-        "F1 of mentions of 1, 2 and 3 or more words for each arm, counted honestly and gold-cut; the table has the numbers.",
+        "F1 by length of the mention, in the two ways of counting side by side. Honest: a prediction counts "
+        "where its own length is. Gold-cut: both are cut at the gold mentions, so that false positives can "
+        "only hurt length 1; for comparison with what was published so. Bars: 95 % intervals.",
+        "F1 of mentions of 1, 2 and 3 or more words for each arm, counted honestly and gold-cut; the table "
+        "has the numbers.",
         _svg(figure, "length"),
     )
 
@@ -163,8 +176,9 @@ def _seen(found: Mapping[str, Any]) -> Plot:
             at = shown.index(arm)
             entries = [_entry(one, ("seen", side)) for side in SEEN]
             style = _style(found, arm)
-            if all(entries):
-                panel.plot([100 * e["mean"] for e in entries], [at, at], color=_GREY, linewidth=0.8, zorder=1)
+            there = [entry for entry in entries if entry]
+            if len(there) == len(SEEN):
+                panel.plot([100 * e["mean"] for e in there], [at, at], color=_GREY, linewidth=0.8, zorder=1)
             for side, entry, lower in zip(SEEN, entries, (-0.12, 0.12), strict=True):
                 if entry:
                     panel.errorbar(
@@ -182,14 +196,11 @@ def _seen(found: Mapping[str, Any]) -> Plot:
         panel.set_title(name, fontsize=9)
         panel.grid(True, axis="x", color="#dddddd", linewidth=0.6)
         panel.set_axisbelow(True)
-    for panel in list(panels.flat)[len(scopes) :]:
-        panel.set_axis_off()
-    for panel in panels[-1]:
-        panel.set_xlabel("F1 (%)")
+    _lowest(panels, len(scopes), "F1 (%)")
     return Plot(
         "seen",
-        "F1 of mentions whose surface and type occur as a mention in the train documents (filled) and of those that do not "
-        "(hollow). Bars: 95 % intervals.",
+        "F1 of mentions whose surface and type occur as a mention in the train documents (filled) and of "
+        "those that do not (hollow). Bars: 95 % intervals.",
         "F1 of seen and of unseen mentions for each arm; the table has the numbers.",
         _svg(figure, "seen"),
     )
@@ -207,29 +218,38 @@ def _curves(found: Mapping[str, Any]) -> Plot:
     panels = figure.subplots(rows, columns, squeeze=False)
     for name, panel in zip(corpora, panels.flat, strict=False):
         for arm, one in found["training"].items():
+            if not one["curves"]:
+                continue
             style = _style(found, arm)
             seeds = [points for points in one["curves"].get(name, {}).values() if points]
             for points in seeds:
                 panel.plot(
-                    [p["update"] for p in points], [100 * p["f1"] for p in points], color=style["color"], alpha=0.35, linewidth=0.6
+                    [p["update"] for p in points],
+                    [100 * p["f1"] for p in points],
+                    color=style["color"],
+                    alpha=0.35,
+                    linewidth=0.6,
                 )
-            shared = sorted(set.intersection(*({p["update"] for p in points} for points in seeds))) if seeds else []
+            shared = (
+                sorted(set.intersection(*({p["update"] for p in points} for points in seeds)))
+                if seeds
+                else []
+            )
             mean = [
                 100 * sum(next(p["f1"] for p in points if p["update"] == at) for points in seeds) / len(seeds)
                 for at in shared
             ]
             panel.plot(shared, mean, **style, linewidth=1.3, markersize=4.5, label=arm)
         panel.set_title(name, fontsize=9)
-        panel.set(xlabel="updates", ylabel="dev F1 in training (%)")
+        panel.set_ylabel("dev F1 in training (%)")
         panel.grid(True, color="#dddddd", linewidth=0.6)
         panel.set_axisbelow(True)
-    for panel in list(panels.flat)[len(corpora) :]:
-        panel.set_axis_off()
+    _lowest(panels, len(corpora), "updates")
     _legend(figure, *panels.flat)
     return Plot(
         "curves",
-        "Learning curves: F1 on the dev documents that training looks at. Thick: mean over seeds, at the updates that all "
-        "seeds have; thin: each seed.",
+        "Learning curves: F1 on the dev documents that training looks at. Thick: mean over seeds, at the "
+        "updates that all seeds have; thin: each seed.",
         "F1 on dev documents by update for each arm that was trained, a panel a corpus.",
         _svg(figure, "curves"),
     )
@@ -268,6 +288,17 @@ def _reach(values: Sequence[float], intervals: Sequence[Sequence[float] | None])
     ]
 
 
+def _lowest(panels: Any, used: int, label: str) -> None:
+    """Name the axis below the lowest panel of each column; hide the panels that are not used."""
+    columns = panels.shape[1]
+    for number, panel in enumerate(panels.flat):
+        if number >= used:
+            panel.set_axis_off()
+        elif number + columns >= used:
+            panel.tick_params(labelbottom=True)
+            panel.set_xlabel(label)
+
+
 def _figure(width: float, height: float) -> Any:
     from matplotlib.figure import Figure
 
@@ -282,15 +313,20 @@ def _legend(figure: Any, *panels: Any) -> None:
             shown.setdefault(label, handle)
     if shown:
         figure.legend(
-            list(shown.values()), list(shown), loc="outside upper left", ncols=4, frameon=False, fontsize=8, handlelength=3
+            list(shown.values()),
+            list(shown),
+            loc="outside upper left",
+            ncols=4,
+            frameon=False,
+            fontsize=8,
+            handlelength=3,
         )
 
 
 def _svg(figure: Any, name: str) -> str:
     import matplotlib
 
-    settings = {"svg.hashsalt": f"vaner {name}", "svg.fonttype": "none"}
     file = io.StringIO()
-    with matplotlib.rc_context(settings):
+    with matplotlib.rc_context({"svg.hashsalt": f"vaner {name}", "svg.fonttype": "none"}):
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     return file.getvalue()

@@ -8,7 +8,7 @@ missing, the mean over those that are there is given with their names.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import combinations
 from pathlib import Path
 from statistics import fmean
@@ -70,6 +70,11 @@ def results(folder: str | os.PathLike[str], *, samples: int = SAMPLES, seed: int
                 {"arm": arm, "corpus": corpus, "seed": seed, "why": why}
                 for (arm, corpus, seed), why in study.missing.items()
             ],
+            "left_out": [
+                {"arm": arm, "corpus": corpus, "why": why}
+                for arm, by_corpus in study.left_out.items()
+                for corpus, why in by_corpus.items()
+            ],
         },
         "statistics": {"samples": samples, "seed": seed, "confidence": CONFIDENCE},
         "whole": whole,
@@ -101,9 +106,7 @@ def results(folder: str | os.PathLike[str], *, samples: int = SAMPLES, seed: int
 # --- scores ---
 
 
-def _drawn(
-    study: Study, arm: str, corpus: str, samples: int, seed: int
-) -> dict[tuple[Row, str], Drawn]:
+def _drawn(study: Study, arm: str, corpus: str, samples: int, seed: int) -> dict[tuple[Row, str], Drawn]:
     """Every row's scores of the finished seeds, as they are and on the draws, which are those of all arms."""
     cells = study.finished(arm, corpus)
     values = [resampled(cell.scores, samples, seed) for cell in cells]
@@ -125,7 +128,9 @@ def _drawn(
 
 def _scores(study: Study, scored: Scored, arm: str, corpora: Sequence[str]) -> dict[str, Any]:
     """An arm's entry on one corpus, or its mean over several."""
-    seeds = {corpus: [s for s in study.seeds[arm, corpus] if (arm, corpus, s) in study.cells] for corpus in corpora}
+    seeds = {
+        corpus: [s for s in study.seeds[arm, corpus] if (arm, corpus, s) in study.cells] for corpus in corpora
+    }
     missing = [s for corpus in corpora for s in study.seeds[arm, corpus] if s not in seeds[corpus]]
     # All cells of an arm have the rows of its gold; a row without any mention there is in none of them.
     rows = [key for key in scored[arm, corpora[0]] if all(key in scored[arm, corpus] for corpus in corpora)]
@@ -146,7 +151,11 @@ def _scores(study: Study, scored: Scored, arm: str, corpora: Sequence[str]) -> d
 def _entry(parts: Sequence[Drawn]) -> dict[str, Any]:
     found = estimate([[(1, part)] for part in parts])
     # Means over corpora by seed: the same seeds stand in the same order.
-    by_seed = np.mean([part.observed for part in parts], axis=0) if len({len(p.observed) for p in parts}) == 1 else []
+    by_seed = (
+        np.mean([part.observed for part in parts], axis=0)
+        if len({len(p.observed) for p in parts}) == 1
+        else []
+    )
     each = [float(value) for value in by_seed]
     return {
         "mean": found.value,
@@ -214,7 +223,8 @@ def _comparisons(study: Study, scored: Scored) -> dict[str, Any]:
 
 
 def _family(found: Iterable[Estimate]) -> list[dict[str, Any]]:
-    """Differences that are corrected together. Without a p-value, and with one seed, nothing is told apart."""
+    """Differences that are corrected together. Without a p-value, and with one seed, nothing is told "
+    "apart."""
     found = list(found)
     tested = [number for number, one in enumerate(found) if one.p is not None]
     corrected = dict(zip(tested, holm(found[number].p or 0.0 for number in tested), strict=True))
@@ -252,7 +262,8 @@ def _lengths(study: Study, scored: Scored, reference: str, whole: Sequence[str])
 
 
 def _of_length(scored: Scored, arm: str, corpora: Sequence[str], table: str, name: str) -> list[Drawn]:
-    """F1 of one bin, or of the last minus the first, corpus by corpus; empty where a corpus has no such mention."""
+    """F1 of one bin, or of the last minus the first, corpus by corpus; empty where a corpus has no such "
+    "mention."""
     found = []
     for corpus in corpora:
         bins = [scored[arm, corpus].get(((table, one), "f1")) for one in (BINS[-1], BINS[0])]
@@ -278,29 +289,40 @@ def _reference(study: Study, folder: Path) -> str:
 
 def _budgets(study: Study, folder: Path) -> dict[str, list[float]]:
     stated = study.asked.get("budgets") or {}
-    if not isinstance(stated, dict) or any(name not in COSTS for name in stated):
+    if (
+        not isinstance(stated, dict)
+        or any(name not in COSTS for name in stated)
+        or not all(isinstance(several, list) for several in stated.values())
+        or any(
+            isinstance(n, bool) or not isinstance(n, int | float)
+            for several in stated.values()
+            for n in several
+        )
+    ):
         raise FormatError(
-            f"{folder / 'study.json'}: budgets: {stated!r}; give lists of numbers by kind of cost: {', '.join(COSTS)}"
+            f"{folder / 'study.json'}: budgets: {stated!r}; give lists of numbers by kind of cost: "
+            f"{', '.join(COSTS)}"
         )
     return stated
 
 
 def _asked(study: Study, reference: str) -> dict[str, Any]:
     asked = study.asked
+    arms = {
+        arm: {
+            **told,
+            "trained": any(
+                study.trained(arm, corpus) for corpus in study.corpora if study.seeds[arm, corpus]
+            ),
+        }
+        for arm, told in study.arms.items()
+    }
+    kept = ("name", "budget", "split", "hash", "commit")
     return {
-        "arms": {
-            arm: {
-                "kind": told.get("kind"),
-                "trained": any(study.trained(arm, corpus) for corpus in study.corpora),
-                "says": told.get("says"),
-            }
-            for arm, told in study.arms.items()
-        },
+        "arms": arms,
         "reference": reference,
         "seeds": [str(seed) for seed in asked.get("seeds") or []],
-        "budget": asked.get("budget"),
-        "split": asked.get("split"),
-        "hash": asked.get("hash"),
+        **{name: asked.get(name) for name in kept},
         "versions": asked.get("versions") or {},
     }
 
@@ -315,7 +337,11 @@ def _corpus(study: Study, name: str) -> dict[str, Any]:
     return {
         "documents": len(corpus.documents),
         "words": corpus.words,
-        "types": sorted({type for one in corpus.documents for type in one.types or {s.type for s in one.spans}}),
+        "gold_from": corpus.told.get("gold_from"),
+        "dev_from": corpus.told.get("dev_from"),
+        "types": sorted(
+            {type for one in corpus.documents for type in one.types or {s.type for s in one.spans}}
+        ),
         "mentions": gold(MICRO),
         "tokens": gold(TOKEN),
         "mentions_by_length": {name: gold(("length", name)) for name in BINS},
