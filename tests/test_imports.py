@@ -28,6 +28,7 @@ FLOORS = [
     {"jobs"},
     {"training"},
     {"annotation"},
+    {"study"},
     {"cli"},
 ]
 
@@ -86,6 +87,8 @@ LIGHT = [
     "jobs.pool",
     "jobs.ray_pool",
     "jobs.summary",
+    "study.results",
+    "study.page",
     "annotation.report",
     "annotation.sheets",
     "annotation.merging",
@@ -179,7 +182,7 @@ def test_decoding_and_scores_know_documents_only():
 
 def test_only_the_assemblers_know_the_model():
     users = {name for name, found in IMPORTS.items() if found & {"model", "tagging"}}
-    assert users <= {"__init__", "prompting", "tagging", "jobs", "training", "annotation", "cli"}
+    assert users <= {"__init__", "prompting", "tagging", "jobs", "training", "annotation", "study", "cli"}
 
 
 @pytest.mark.parametrize(
@@ -229,7 +232,7 @@ for name in {packages}:
     heavy = sorted({{"torch", "transformers"}} & set(sys.modules))
     assert not heavy, f"{{name}} imports {{heavy}}"
 """
-    assert len(packages) == 15
+    assert len(packages) == 16
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

@@ -58,6 +58,15 @@ def test_tokens_count_words_with_their_type():
     assert (found[TOKEN].hits, found[TOKEN].predicted, found[TOKEN].gold) == (2, 4, 4)
 
 
+def test_words_that_touch_a_mention_are_not_under_it():
+    text = "a T-cell"
+    gold, predicted = (Document("d", text), Document("d", text))
+    gold = gold.with_spans([gold.span(2, 3, "Cell")])
+    predicted = predicted.with_spans([predicted.span(2, 8, "Cell")])
+    found = counted(pair([gold], [predicted]), set())
+    assert (found[TOKEN].hits, found[TOKEN].predicted, found[TOKEN].gold) == (1, 3, 1)
+
+
 def test_a_token_of_two_types_counts_for_each():
     found = scores([("fever", "Disease"), ("fever", "Chemical")], [("fever", "Disease")])
     assert (found[TOKEN].hits, found[TOKEN].predicted, found[TOKEN].gold) == (1, 1, 2)

@@ -135,6 +135,18 @@ def test_costs_add_up(folder, found):
         assert one["peak_memory_mb"] == costs[arm]["peak_memory_mb"]
 
 
+def test_the_training_of_a_model_that_two_arms_use_is_counted_once(tmp_path):
+    folder = make(tmp_path / "study", arms=["encoder", "llm-generates"], documents=3)
+    for path in (folder / "cells/llm-generates").glob("*/*/cell.json"):
+        told = json.loads(path.read_text())
+        told["training"]["of"] = "encoder"
+        path.write_text(json.dumps(told))
+    found = results(folder, samples=20)
+    assert found["training"]["llm-generates"] == {"of": "encoder", "curves": {}}
+    assert found["training"]["encoder"]["cells"] == 4
+    assert found["study"]["arms"]["llm-generates"]["trained"]
+
+
 def test_missing_cells_are_never_averaged_over(tmp_path):
     folder = make(tmp_path / "study", arms=ARMS, documents=6)
     (folder / "cells/encoder/long-names/2/cell.json").unlink()
