@@ -110,19 +110,30 @@ def make(
                 write(cell / "tagged.jsonl", made, "jsonl")
                 (cell / "cell.json").write_text(json.dumps(told(arm, corpus, number, skills, seconds, rng)))
     asked = {
-        "arms": {arm: {"kind": ARMS[arm][0]} for arm in arms},
-        "corpora": list(corpora),
+        "name": "made-up",
+        "arms": {arm: {"kind": ARMS[arm][0], **settings(arm)} for arm in arms},
+        "corpora": {corpus: {"gold_from": "of the dev split"} for corpus in corpora},
         "seeds": list(seeds),
         "budget": {"updates": 300},
         "split": "dev",
-        "documents": documents,
-        "hash": "made-up",
+        "documents": {corpus: documents for corpus in corpora},
         "versions": {"vaner": "0", "numpy": np.__version__},
     }
     (folder / "study.json").write_text(json.dumps(asked, indent=2))
     if costs:
         (folder / "costs.json").write_text(json.dumps(paid(arms, corpora[0], rng), indent=2))
     return folder
+
+
+def settings(arm: str) -> dict:
+    if arm == "dictionary":
+        return {"index": "open"}
+    if arm == "llm-prompted":
+        return {"prompt": {"answer": "json_mentions", "backend": {"transformers": {"model": "smollm2-135m"}}}}
+    flags = {"backbone": "minilm-l6" if arm == "encoder" else "smollm2-135m", "batch_tokens": 1024}
+    if arm not in ("encoder", "llm-generates"):
+        flags["attention"] = arm.removeprefix("llm-")
+    return {"flags": flags}
 
 
 def told(arm, corpus, seed, skills, seconds, rng):

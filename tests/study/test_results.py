@@ -125,6 +125,7 @@ def test_costs_add_up(folder, found):
         assert training[arm]["cells"] == len(each) == 4
         assert training[arm]["minutes"]["total"] == pytest.approx(sum(each))
         assert training[arm]["minutes"]["mean"] * training[arm]["cells"] == pytest.approx(sum(each))
+    assert found["training_minutes"] == pytest.approx(sum(sum(each) for each in minutes.values()))
     costs = json.loads((folder / "costs.json").read_text())["arms"]
     for arm, one in found["cost"]["arms"].items():
         seconds = one["seconds_per_1000_words"]

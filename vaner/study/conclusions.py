@@ -13,10 +13,13 @@ from typing import Any
 
 from scipy import stats
 
+from vaner.evaluation.lengths import BINS
 from vaner.evaluation.tables import interval_of, percent, signed
 from vaner.study.frontier import above
 from vaner.study.spent import SECONDS
 
+#: What is said of lengths: the gain on the longest bin minus that on the shortest.
+LONG = f"{BINS[-1]} minus {BINS[0]}"
 _NAMES = {
     "seconds_per_1000_words": "seconds for 1,000 words",
     "cpu_seconds_per_1000_words": "CPU-seconds for 1,000 words",
@@ -167,22 +170,24 @@ def _apart(found: Mapping[str, Any]) -> list[str]:
 
 
 def _long(found: Mapping[str, Any]) -> list[str]:
-    """Whether what is gained on the reference is gained on long mentions, in both ways of counting."""
+    """Whether an arm is better or worse, against the reference, on long mentions than on short ones; both ways."""
     reference, said = found["study"]["reference"], []
     for way, rows in found["lengths"].items():
-        gains = [one for one in rows if one["length"] == "3+ minus 1"]
+        gains = [one for one in rows if one["length"] == LONG]
         if not gains:
             continue
         counted = "Counted honestly" if way == "honest" else "Counted gold-cut (which is biased)"
-        apart = [f"{one['arm']} ({_difference(one)} points)" for one in gains if one["told_apart"]]
+        better, worse = (
+            [
+                f"{one['arm']} ({_difference(one)})"
+                for one in gains
+                if one["told_apart"] and (one["difference"] > 0) == up
+            ]
+            for up in (True, False)
+        )
         said.append(
-            f"{counted}, the F1 that an arm gains on {reference} is another on mentions of three and more "
-            "words than on "
-            + (
-                f"those of one word, beyond chance, for {listed(apart)}."
-                if apart
-                else "those of one word for no arm beyond chance."
-            )
+            f"{counted}, against {reference}, beyond chance: better on mentions of three and more words than on those "
+            f"of one word: {listed(better)}; worse: {listed(worse)}."
         )
     return said
 

@@ -89,6 +89,7 @@ def costs(found: Found) -> Iterable[Table]:
                     ", ".join(one["devices"]) or NOTHING,
                 ]
             )
+        rows.append(["all", *[""] * 4, number(found["training_minutes"]), ""])
         header = [
             "Arm",
             "Cells",

@@ -76,7 +76,7 @@ def html(found: Mapping[str, Any], drawn: Sequence[Plot]) -> str:
     template = Environment(autoescape=True, undefined=StrictUndefined).from_string(source)
     return (
         template.render(
-            title=TITLE,
+            title=_title(found),
             sections=_shown(sections(found), drawn),
             first=_FIRST,
             plots={one.name: {"inline": Markup(_inline(one)), "caption": one.caption} for one in drawn},
@@ -89,7 +89,7 @@ def html(found: Mapping[str, Any], drawn: Sequence[Plot]) -> str:
 def markdown(found: Mapping[str, Any], drawn: Sequence[Plot]) -> str:
     """The page as Markdown; plots are files beside it."""
     by_name = {one.name: one for one in drawn}
-    parts = [f"# {TITLE}"]
+    parts = [f"# {escaped(_title(found))}"]
     for section in _shown(sections(found), drawn):
         parts.append(f"## {escaped(section.title)}")
         if section.words:
@@ -102,6 +102,10 @@ def markdown(found: Mapping[str, Any], drawn: Sequence[Plot]) -> str:
         if section.remarks:
             parts.append(_list(section.remarks))
     return "\n\n".join(parts) + "\n"
+
+
+def _title(found: Mapping[str, Any]) -> str:
+    return f"{TITLE}: {found['study']['name']}" if found["study"]["name"] else TITLE
 
 
 def _shown(parts: Iterable[Section], drawn: Sequence[Plot]) -> list[Section]:

@@ -98,6 +98,8 @@ def _cost(found: Mapping[str, Any]) -> Plot:
             **{**style, "linestyle": "none"},
             markersize=8,
             markerfacecolor=style["color"] if one["on_frontier"] else "white",
+            # Of two that lie on each other, both are seen.
+            markeredgecolor="white" if one["on_frontier"] else style["color"],
             elinewidth=1,
             capsize=2.5,
             label=one["arm"],

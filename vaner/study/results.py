@@ -22,16 +22,15 @@ from vaner.evaluation.bootstrap import MEASURES, resampled
 from vaner.evaluation.lengths import BINS
 from vaner.evaluation.metrics import CLASSES, MICRO, SEEN, Row
 from vaner.study.comparing import CONFIDENCE, Drawn, Estimate, difference, estimate, holm, over_seeds
-from vaner.study.conclusions import conclusions
+from vaner.study.conclusions import LONG, conclusions
 from vaner.study.counting import TOKEN, Cell, Study, count
 from vaner.study.frontier import frontiers, which
-from vaner.study.spent import COSTS, costs, machines, training
+from vaner.study.spent import COSTS, costs, machines, training, training_minutes
 
 SAMPLES = 1000
 SEED = 0
 WAYS = {"honest": "length", "gold-cut": "gold-cut"}
 _PACKAGES = ("numpy", "scipy", "matplotlib")
-_LONG = "3+ minus 1"
 
 Scored = dict[tuple[str, str], dict[tuple[Row, str], Drawn]]
 """(arm, corpus) -> (row, measure) -> its scores; a row that a cell has no mention of is absent."""
@@ -92,6 +91,7 @@ def results(folder: str | os.PathLike[str], *, samples: int = SAMPLES, seed: int
         "comparisons": _comparisons(study, scored),
         "lengths": _lengths(study, scored, reference, whole),
         "training": training(study),
+        "training_minutes": training_minutes(study),
         "cost": costs(study),
         "machines": machines(study),
         "remarks": study.remarks,
@@ -252,7 +252,7 @@ def _lengths(study: Study, scored: Scored, reference: str, whole: Sequence[str])
         for arm in whole if reference in whole else []:
             if arm == reference:
                 continue
-            for name in (*BINS, _LONG):
+            for name in (*BINS, LONG):
                 sides = [_of_length(scored, one, corpora, table, name) for one in (arm, reference)]
                 if sides[0] and sides[1]:
                     pairs[arm, name] = difference(sides[0], sides[1])
@@ -268,7 +268,7 @@ def _of_length(scored: Scored, arm: str, corpora: Sequence[str], table: str, nam
     for corpus in corpora:
         bins = [scored[arm, corpus].get(((table, one), "f1")) for one in (BINS[-1], BINS[0])]
         one = scored[arm, corpus].get(((table, name), "f1"))
-        if name == _LONG and bins[0] is not None and bins[1] is not None:
+        if name == LONG and bins[0] is not None and bins[1] is not None:
             one = bins[0] - bins[1]
         if one is None:
             return []

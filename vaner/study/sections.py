@@ -42,14 +42,10 @@ class Section(NamedTuple):
 def sections(found: Found) -> list[Section]:
     """Everything that the page shows, in its order."""
     parts = [
-        Section(
-            "What was compared",
-            found["conclusions"]["compared"],
-            [arms(found), setting(found)],
-            remarks=_same(found),
-        ),
+        Section("What was compared", found["conclusions"]["compared"], []),
         Section("What can be concluded", found["conclusions"]["can"], []),
         Section("What cannot", found["conclusions"]["cannot"], []),
+        Section("Arms and documents", [], [arms(found), setting(found)], remarks=_same(found)),
         Section("F1 of every arm", [], [overall(found)], remarks=_read_intervals(found)),
         Section(
             "Which differences are beyond chance",

@@ -58,6 +58,11 @@ def training(study: Study) -> dict[str, Any]:
     return found
 
 
+def training_minutes(study: Study) -> float:
+    """Of all trainings of the study together."""
+    return sum(one["minutes"]["total"] for one in training(study).values() if one.get("minutes"))
+
+
 def costs(study: Study) -> dict[str, Any] | None:
     """costs.json, with the median, least and most of what was repeated, and each as a multiple of the "
     "least arm's."""

@@ -10,7 +10,7 @@ from typing import Any
 from vaner.evaluation.lengths import BINS
 from vaner.evaluation.metrics import CLASSES, RELAXED, SEEN
 from vaner.evaluation.tables import Table, interval_of, percent, signed
-from vaner.study.conclusions import number
+from vaner.study.conclusions import LONG, number
 
 Found = Mapping[str, Any]
 
@@ -152,7 +152,7 @@ def length_differences(found: Found) -> Iterable[Table]:
         by_arm: dict[str, dict[str, Found]] = {}
         for one in rows:
             by_arm.setdefault(one["arm"], {})[one["length"]] = one
-        names = [*BINS, "3+ minus 1"]
+        names = [*BINS, LONG]
         cells = [
             [arm, *(_change_with_interval(lengths.get(name)) for name in names)]
             for arm, lengths in by_arm.items()
