@@ -5,8 +5,8 @@ is a mean over corpora c of differences between arms, each the mean over its see
 
     V = 1/C^2  sum over c of ( documents_c + sum over arms of max(0, s^2 / n - both) )
 
-    documents_c   variance over bootstrap draws of documents, the same draws for all arms and seeds (Efron 1979): what
-                  two arms have in common cancels
+    documents_c   variance over bootstrap draws of D documents, the same for all arms and seeds (Efron 1979), times
+                  D / (D - 1), which it falls short by; what two arms have in common cancels
     s^2 / n       variance of n seeds' scores on the documents as they are, divided by n
     both          what of s^2 / n the draws have already: how much the seeds' scores part company from draw to draw
 
@@ -61,12 +61,12 @@ class Estimate:
 
     Attributes:
         value: in [0, 1]; a difference in [-1, 1].
-        error: the standard error; None where there are too few documents or mentions.
+        error: the standard error; None where there are too few documents or mentions, or the draws do not vary.
         freedom: degrees of freedom.
         interval: 95 %; None where ``error`` is.
         seeds: whether the interval covers other seeds as well as other documents: not where an arm that is trained
             was trained once.
-        p: two-sided p-value of the hypothesis that the value is 0; None where ``error`` is, or is 0.
+        p: two-sided p-value of the hypothesis that the value is 0; None where ``error`` is.
     """
 
     value: float
@@ -95,7 +95,8 @@ def estimate(
         parts += [(variance / len(corpora) ** 2, freedom) for variance, freedom in found]
     total = sum(variance for variance, _ in parts)
     if total <= 0:
-        return Estimate(value, 0.0, None, (value, value), covers, None)
+        # Nothing right at all, say: that the draws do not vary does not make it certain.
+        return Estimate(value, None, None, None, covers, None)
     freedom = total**2 / sum(variance**2 / free for variance, free in parts)
     error = math.sqrt(total)
     reach = stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * error
@@ -147,7 +148,7 @@ def _parts(arms: Sequence[tuple[int, Drawn]]) -> list[tuple[float, int]] | None:
     if documents < 2 or kept.mean() < _LEAST_DEFINED or kept.sum() < 2:
         return None
     drawn = sum(sign * arm.draws[kept].mean(axis=1) for sign, arm in arms)
-    parts = [(float(np.var(drawn, ddof=1)), documents - 1)]
+    parts = [(float(np.var(drawn, ddof=1)) * documents / (documents - 1), documents - 1)]
     for _, arm in arms:
         n = len(arm.observed)
         if arm.trained and n > 1:

@@ -20,6 +20,8 @@ from vaner.study.spent import SECONDS
 
 #: What is said of lengths: the gain on the longest bin minus that on the shortest.
 LONG = f"{BINS[-1]} minus {BINS[0]}"
+# Documents of a corpus below which a bootstrap is rough.
+_FEW = 30
 _NAMES = {
     "seconds_per_1000_words": "seconds for 1,000 words",
     "cpu_seconds_per_1000_words": "CPU-seconds for 1,000 words",
@@ -40,7 +42,7 @@ def conclusions(found: Mapping[str, Any]) -> dict[str, list[str]]:
     return {
         "compared": [*_arms(found), *_cells(found)],
         "can": [*_best(found), *_apart(found), *_long(found), *_price(found)],
-        "cannot": [*_seeds(found), *_width(found), *_scope(found)],
+        "cannot": [*_seeds(found), *_documents(found), *_width(found), *_scope(found)],
         "which": [_which(found, name, one) for name, answers in found["which"].items() for one in answers],
     }
 
@@ -93,7 +95,7 @@ def _arms(found: Mapping[str, Any]) -> list[str]:
         + (f" ({one['gold_from']})" if one["gold_from"] and "held out" in one["gold_from"] else "")
         for name, one in corpora.items()
     ]
-    trained = [arm for arm, one in study["arms"].items() if one["trained"]]
+    trained = [arm for arm, one in study["arms"].items() if one["trained"] and not one.get("model_of")]
     said = [
         f"{_several(len(study['arms']), 'arm')} on {_several(len(corpora), 'corpus', 'corpora')}{split}: "
         f"{'; '.join(described)}. Every arm was scored on the same documents."
@@ -105,6 +107,11 @@ def _arms(found: Mapping[str, Any]) -> list[str]:
             f"{_several(len(seeds), 'seed')} ({', '.join(seeds)}) and the same budget: "
             f"{budget(study['budget'])}."
         )
+    said += [
+        f"{arm} tags with the models of {one['model_of']}."
+        for arm, one in study["arms"].items()
+        if one.get("model_of")
+    ]
     where = [f"{machine(one['machine'])} ({one['cells']} cells)" for one in found["machines"]]
     said.append(f"Cells ran on {listed(where)}.")
     if found["cost"]:
@@ -185,10 +192,16 @@ def _long(found: Mapping[str, Any]) -> list[str]:
             ]
             for up in (True, False)
         )
-        said.append(
-            f"{counted}, against {reference}, beyond chance: better on mentions of three and more words than on those "
-            f"of one word: {listed(better)}; worse: {listed(worse)}."
-        )
+        if better or worse:
+            said.append(
+                f"{counted}, against {reference}, beyond chance: better on mentions of three and more words than on "
+                f"those of one word: {listed(better)}; worse: {listed(worse)}."
+            )
+        else:
+            said.append(
+                f"{counted}, no arm is shown to be better or worse against {reference} on mentions of three and more "
+                "words than on those of one word."
+            )
     return said
 
 
@@ -235,6 +248,16 @@ def _seeds(found: Mapping[str, Any]) -> list[str]:
             "would need 1.96. Intervals are wide for that reason too."
         ]
     return []
+
+
+def _documents(found: Mapping[str, Any]) -> list[str]:
+    few = {name: one["documents"] for name, one in found["corpora"].items() if one["documents"] < _FEW}
+    if not few:
+        return []
+    counts = listed([f"{name} ({documents})" for name, documents in few.items()])
+    return [
+        f"Of so few documents intervals are rough, and what is rare may not be among them at all: {counts}."
+    ]
 
 
 def _width(found: Mapping[str, Any]) -> list[str]:

@@ -17,7 +17,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from vaner.errors import VanerError
-from vaner.evaluation.tables import escaped, github
+from vaner.evaluation.tables import TEXT_COLUMNS, escaped, github
 from vaner.files import write_text
 from vaner.study import plots
 from vaner.study.plots import Plot
@@ -27,8 +27,6 @@ from vaner.study.sections import Section, sections
 TITLE = "A study of entity taggers"
 #: What stands at the top of the page: what was compared, what follows, what does not.
 _FIRST = 3
-# Columns of words, not numbers.
-_TEXT = {"Settings of its own", "Types", "Kind", "On", "Beaten by", "Why", "Device", "Corpus"}
 
 
 def write(folder: str | os.PathLike[str]) -> list[Path]:
@@ -80,7 +78,7 @@ def html(found: Mapping[str, Any], drawn: Sequence[Plot]) -> str:
             sections=_shown(sections(found), drawn),
             first=_FIRST,
             plots={one.name: {"inline": Markup(_inline(one)), "caption": one.caption} for one in drawn},
-            text=_TEXT,
+            text=TEXT_COLUMNS,
         )
         + "\n"
     )

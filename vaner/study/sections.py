@@ -45,7 +45,7 @@ def sections(found: Found) -> list[Section]:
         Section("What was compared", found["conclusions"]["compared"], []),
         Section("What can be concluded", found["conclusions"]["can"], []),
         Section("What cannot", found["conclusions"]["cannot"], []),
-        Section("Arms and documents", [], [arms(found), setting(found)], remarks=_same(found)),
+        Section("Arms and documents", [], [arms(found), setting(found)], remarks=_settings(found)),
         Section("F1 of every arm", [], [overall(found)], remarks=_read_intervals(found)),
         Section(
             "Which differences are beyond chance",
@@ -147,6 +147,12 @@ def _read_mistakes() -> tuple[str, ...]:
     )
 
 
-def _same(found: Found) -> tuple[str, ...]:
-    shared = " ".join(f"--{name} {value}" for name, value in shared_flags(found).items())
-    return (f"all trainings: {shared}",) if shared else ()
+def _settings(found: Found) -> tuple[str, ...]:
+    """What all trainings have in common, and where the documents are from."""
+    common = " ".join(f"--{name} {value}" for name, value in shared_flags(found).items())
+    said = [f"all trainings: {common}"] if common else []
+    for name, one in found["corpora"].items():
+        parts = [f"scored: {one['gold_from']}"] if one["gold_from"] else []
+        parts += [f"models are chosen by documents {one['dev_from']}"] if one["dev_from"] else []
+        said += [f"{name}: {'; '.join(parts)}"] if parts else []
+    return tuple(said)

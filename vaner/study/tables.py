@@ -127,7 +127,7 @@ def differences(found: Found) -> Iterable[Table]:
                 if (one := both.get((row, column))) is not None:
                     cells.append(_change(one))
                 elif (one := both.get((column, row))) is not None:
-                    cells.append(_change({**one, "difference": -one["difference"]}))
+                    cells.append(_change({**one, "difference": 0.0 - one["difference"]}))
                 else:
                     cells.append("")
             matrix.append([row, *cells])
