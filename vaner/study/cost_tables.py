@@ -77,7 +77,7 @@ def costs(found: Found) -> Iterable[Table]:
         rows = []
         for arm, one in found["training"].items():
             if "of" in one:
-                rows.append([arm, f"the models of {one['of']}", *[NOTHING] * 5])
+                rows.append([arm, *[NOTHING] * 5, f"the models of {one['of']}"])
                 continue
             minutes = one["minutes"]
             rows.append(

@@ -132,13 +132,13 @@ def _scores(study: Study, scored: Scored, arm: str, corpora: Sequence[str]) -> d
         corpus: [s for s in study.seeds[arm, corpus] if (arm, corpus, s) in study.cells] for corpus in corpora
     }
     missing = [s for corpus in corpora for s in study.seeds[arm, corpus] if s not in seeds[corpus]]
-    # All cells of an arm have the rows of its gold; a row without any mention there is in none of them.
+    # A mean is over all the corpora or not there.
     rows = [key for key in scored[arm, corpora[0]] if all(key in scored[arm, corpus] for corpus in corpora)]
     tables: dict[str, Any] = {}
     for row, measure in rows:
         parts = [scored[arm, corpus][row, measure] for corpus in corpora]
         table = tables.setdefault(row[0], {}).setdefault(row[1], {})
-        table[measure] = _entry(parts)
+        table[measure] = _entry(parts, sure=measure == "f1")
     return {
         "seeds": seeds[corpora[0]],
         "missing_seeds": missing,
@@ -148,19 +148,18 @@ def _scores(study: Study, scored: Scored, arm: str, corpora: Sequence[str]) -> d
     }
 
 
-def _entry(parts: Sequence[Drawn]) -> dict[str, Any]:
+def _entry(parts: Sequence[Drawn], *, sure: bool) -> dict[str, Any]:
+    """A score's mean, and that of each seed; with ``sure``, how sure it is."""
+    # The same seeds stand in the same order on all corpora.
+    alike = len({len(part.observed) for part in parts}) == 1
+    seeds = [float(one) for one in np.mean([part.observed for part in parts], axis=0)] if alike else []
+    if not sure:
+        return {"mean": fmean(float(part.observed.mean()) for part in parts), "seeds": seeds}
     found = estimate([[(1, part)] for part in parts])
-    # Means over corpora by seed: the same seeds stand in the same order.
-    by_seed = (
-        np.mean([part.observed for part in parts], axis=0)
-        if len({len(p.observed) for p in parts}) == 1
-        else []
-    )
-    each = [float(value) for value in by_seed]
     return {
         "mean": found.value,
-        "seeds": each,
-        "over_seeds": over_seeds(each) if parts[0].trained else None,
+        "seeds": seeds,
+        "over_seeds": over_seeds(seeds) if parts[0].trained else None,
         **_sure(found),
     }
 

@@ -58,6 +58,7 @@ def sections(found: Found) -> list[Section]:
             found["conclusions"]["which"] or ["No cost was measured."],
             [*which(found)],
             "cost",
+            _read_which(found),
         ),
         Section("What it costs", [], list(costs(found)), remarks=_read_costs(found)),
         Section("By length", [], [lengths(found), *length_differences(found)], "length", _read_lengths()),
@@ -118,6 +119,17 @@ def _read_costs(found: Found) -> tuple[str, ...]:
             f"measured on {machine(found['cost']['machine'])}; each arm at its best batch, on the same texts",
         )
     return tuple(said)
+
+
+def _read_which(found: Found) -> tuple[str, ...]:
+    if not found["which"]:
+        return ()
+    return (
+        "an arm fits a budget if its dearest repeat does; not told apart: its F1 is not below the named arm's beyond "
+        "chance, nor shown to be equal",
+        "on the frontier: no other arm has at least its F1 for no more; beaten for sure: the other's F1 is higher "
+        "beyond chance, and every repeat of it was cheaper",
+    )
 
 
 def _read_lengths() -> tuple[str, ...]:
