@@ -265,9 +265,8 @@ def _with_interval(entry: Found | None) -> str:
     """``84.03 [82.44, 85.63]``."""
     if entry is None:
         return NOTHING
-    return percent(entry["mean"]) + (
-        f" {interval_of(entry['interval'], percent)}" if entry["interval"] else ""
-    )
+    interval = entry.get("interval")
+    return percent(entry["mean"]) + (f" {interval_of(interval, percent)}" if interval else "")
 
 
 def _entry(scores: Found | None, table: str, row: str, measure: str = "f1") -> Found | None:
