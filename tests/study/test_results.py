@@ -238,12 +238,14 @@ def test_the_reference_and_the_budgets_are_the_files(tmp_path):
     folder = asking(
         make(tmp_path / "study", arms=ARMS, documents=4),
         reference="dictionary",
-        budgets={"seconds_per_1000_words": [1, 0.001], "peak_memory_mb": [320]},
+        budgets={"seconds_per_1000_words": [1, 0.001], "peak_memory_mb": [320], "gpu_memory_mb": [99]},
     )
     found = results(folder, samples=50)
     assert found["study"]["reference"] == "dictionary"
     assert [one["arm"] for one in found["which"]["seconds_per_1000_words"]] == [None, "encoder"]
     assert [one["budget"] for one in found["which"]["peak_memory_mb"]] == [320.0]
+    assert found["which"]["gpu_memory_mb"] == []
+    assert found["conclusions"]["which"][-1].startswith("Of gpu memory mb nothing was measured")
     assert found["conclusions"]["which"][0] == "With 0.001 seconds for 1,000 words: no arm."
 
 

@@ -112,8 +112,7 @@ def difference(a: Sequence[Drawn], b: Sequence[Drawn]) -> Estimate:
 
 
 def over_seeds(scores: Sequence[float]) -> Interval | None:
-    """The 95 % t-interval of a mean over seeds: of other seeds on these documents. None for fewer than "
-    "two."""
+    """The 95 % t-interval of a mean over seeds: of other seeds on these documents. None for fewer than two."""
     n = len(scores)
     if n < 2:
         return None

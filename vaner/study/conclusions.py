@@ -43,7 +43,9 @@ def conclusions(found: Mapping[str, Any]) -> dict[str, list[str]]:
         "compared": [*_arms(found), *_cells(found)],
         "can": [*_best(found), *_apart(found), *_long(found), *_price(found)],
         "cannot": [*_seeds(found), *_documents(found), *_width(found), *_scope(found)],
-        "which": [_which(found, name, one) for name, answers in found["which"].items() for one in answers],
+        "which": [
+            said for name, answers in found["which"].items() for said in _answers(found, name, answers)
+        ],
     }
 
 
@@ -75,6 +77,7 @@ def machine(told: Mapping[str, Any] | None) -> str:
 
 
 def budget(told: Any) -> str:
+    """A budget in words: ``300 updates``."""
     if isinstance(told, Mapping):
         return ", ".join(
             f"{number(value) if isinstance(value, int | float) else value} {name}"
@@ -287,6 +290,12 @@ def _scope(found: Mapping[str, Any]) -> list[str]:
 
 
 # --- which to use ---
+
+
+def _answers(found: Mapping[str, Any], name: str, answers: Sequence[Mapping[str, Any]]) -> list[str]:
+    if not answers:
+        return [f"Of {name.replace('_', ' ')} nothing was measured: no arm can be named for such a budget."]
+    return [_which(found, name, one) for one in answers]
 
 
 def _which(found: Mapping[str, Any], name: str, one: Mapping[str, Any]) -> str:

@@ -25,6 +25,7 @@ _COST_NAMES = {
 
 
 def which(found: Found) -> Iterable[Table]:
+    """F1 against seconds: the frontier, and who beats whom; the frontier by other costs."""
     name = SECONDS
     if name not in found["frontier"]:
         return
@@ -57,6 +58,7 @@ def which(found: Found) -> Iterable[Table]:
 
 
 def costs(found: Found) -> Iterable[Table]:
+    """What tagging and training took."""
     if found["cost"]:
         arms = found["cost"]["arms"]
         shown = [key for key in _COST_NAMES if any(one.get(key) is not None for one in arms.values())]

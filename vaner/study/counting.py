@@ -1,5 +1,4 @@
-"""In: a study's folder. Out: what was asked, and of every finished cell its counts per document; what is "
-"missing."""
+"""In: a study's folder. Out: what was asked; of every finished cell its counts per document; which are missing."""
 
 from __future__ import annotations
 
@@ -127,11 +126,11 @@ def count(folder: Path) -> Study:
     said: list[str] = []
     everything = [(arm, corpus, seed) for (arm, corpus), seeds in planned.items() for seed in seeds]
     for arm, corpus, seed in progress(everything, "counting", len(everything)):
-        place = folder / "cells" / arm / corpus / seed
-        if not (place / "cell.json").is_file():
-            missing[arm, corpus, seed] = _why(place)
+        path = folder / "cells" / arm / corpus / seed
+        if not (path / "cell.json").is_file():
+            missing[arm, corpus, seed] = _why(path)
             continue
-        cell = _cell(place, corpora[corpus])
+        cell = _cell(path, corpora[corpus])
         cells[arm, corpus, seed] = cell
         for what, times in _lost(cell):
             remarks[f"{arm} on {corpus}: {what}"] += times
@@ -190,15 +189,15 @@ def _corpus(folder: Path, name: str, told: Any) -> Corpus:
     )
 
 
-def _planned(place: Path, arm: dict[str, Any], seeds: list[str]) -> list[str]:
-    if arm.get("kind") in _WITHOUT_TRAINING or (place / NO_SEED).is_dir() or not seeds:
+def _planned(path: Path, arm: dict[str, Any], seeds: list[str]) -> list[str]:
+    if arm.get("kind") in _WITHOUT_TRAINING or (path / NO_SEED).is_dir() or not seeds:
         return [NO_SEED]
     return seeds
 
 
-def _cell(place: Path, corpus: Corpus) -> Cell:
-    told = _json(place / "cell.json", "")
-    tagged = place / "tagged.jsonl"
+def _cell(path: Path, corpus: Corpus) -> Cell:
+    told = _json(path / "cell.json", "")
+    tagged = path / "tagged.jsonl"
     if not tagged.is_file():
         raise FormatError(
             f"{tagged}: is missing, but cell.json says that the cell is finished; remove cell.json"
@@ -225,9 +224,9 @@ def _lost(cell: Cell) -> Iterable[tuple[str, int]]:
         yield "mentions of types that gold does not annotate, left out", times
 
 
-def _why(place: Path) -> str:
+def _why(path: Path) -> str:
     """Why a cell is missing."""
-    failed = place / "failed.json"
+    failed = path / "failed.json"
     return f"failed: {_json(failed, '').get('why')}" if failed.is_file() else "not finished"
 
 

@@ -140,13 +140,15 @@ def which(found: Mapping[str, Any], stated: Mapping[str, Sequence[float]]) -> di
 
     Args:
         found: as of `frontiers`, and what that gives as ``frontier``.
-        stated: kind of cost -> budgets. Of seconds, without any, those at which the answer changes.
+        stated: kind of cost -> budgets. Of seconds, without any, those at which the answer changes. Of a cost that was
+            not measured there is no answer.
     """
-    made = {}
-    for name, one in found["frontier"].items():
+    made: dict[str, Any] = {}
+    for name in dict.fromkeys([*found["frontier"], *stated]):
         if name in stated or name == SECONDS:
-            budgets = sorted(float(budget) for budget in stated.get(name) or changes(one["arms"]))
-            made[name] = [answer(one["arms"], _told(found), budget) for budget in budgets]
+            points = found["frontier"].get(name, {}).get("arms", [])
+            budgets = sorted(float(budget) for budget in stated.get(name) or changes(points))
+            made[name] = [answer(points, _told(found), budget) for budget in budgets if points]
     return made
 
 

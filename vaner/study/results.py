@@ -222,8 +222,7 @@ def _comparisons(study: Study, scored: Scored) -> dict[str, Any]:
 
 
 def _family(found: Iterable[Estimate]) -> list[dict[str, Any]]:
-    """Differences that are corrected together. Without a p-value, and with one seed, nothing is told "
-    "apart."""
+    """Differences that are corrected together. Without a p-value, or with one seed, nothing is told apart."""
     found = list(found)
     tested = [number for number, one in enumerate(found) if one.p is not None]
     corrected = dict(zip(tested, holm(found[number].p or 0.0 for number in tested), strict=True))
@@ -261,8 +260,7 @@ def _lengths(study: Study, scored: Scored, reference: str, whole: Sequence[str])
 
 
 def _of_length(scored: Scored, arm: str, corpora: Sequence[str], table: str, name: str) -> list[Drawn]:
-    """F1 of one bin, or of the last minus the first, corpus by corpus; empty where a corpus has no such "
-    "mention."""
+    """F1 of one bin, or of the last minus the first, corpus by corpus; empty where a corpus has no such mention."""
     found = []
     for corpus in corpora:
         bins = [scored[arm, corpus].get(((table, one), "f1")) for one in (BINS[-1], BINS[0])]

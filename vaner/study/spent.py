@@ -1,5 +1,4 @@
-"""In: cell.json of every cell, costs.json. Out: what training and tagging cost each arm, and on which "
-"machines."""
+"""In: what every cell and the timing pass took. Out: what training and tagging cost each arm; on which machines."""
 
 from __future__ import annotations
 

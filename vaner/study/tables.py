@@ -1,5 +1,4 @@
-"""In: what a study found, as its JSON file holds it. Out: tables of scores, their cells as shown: in "
-"percent."""
+"""In: what a study found, as its JSON file holds it. Out: tables of scores, in percent."""
 
 from __future__ import annotations
 
@@ -18,10 +17,13 @@ NOTHING = "–"
 #: What study.json says of an arm beside its kind and flags.
 _OF_ARMS = ("model_of", "decoding", "alignment", "index", "prompt", "tagging")
 
+# Characters of a setting, such as a prompt.
+_SHOWN = 200
 _LENGTHS = {"length": "honest", "gold-cut": "gold-cut"}
 
 
 def arms(found: Found) -> Table:
+    """What each arm is, as far as others are something else."""
     shared = shared_flags(found)
     rows = []
     for arm, told in found["study"]["arms"].items():
@@ -44,10 +46,12 @@ def shared_flags(found: Found) -> Found:
 
 
 def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]} ... (whole in results.json)"
 
 
 def setting(found: Found) -> Table:
+    """What the corpora have: documents, words, mentions by length, types."""
     rows = []
     for name, one in found["corpora"].items():
         counts = [one["documents"], one["words"], one["mentions"]]
@@ -67,6 +71,7 @@ def setting(found: Found) -> Table:
 
 
 def overall(found: Found) -> Table:
+    """Strict F1 of every arm on every corpus, and their mean."""
     corpora = list(found["corpora"])
     rows = []
     for arm, told in found["study"]["arms"].items():
@@ -94,6 +99,7 @@ def overall(found: Found) -> Table:
 
 
 def differences(found: Found) -> Iterable[Table]:
+    """Every arm against the reference; every two arms."""
     reference = found["study"]["reference"]
     scopes = [("mean over corpora", found["comparisons"]["mean"])] if len(found["corpora"]) > 1 else []
     scopes += list(found["comparisons"]["corpora"].items())
@@ -137,6 +143,7 @@ def differences(found: Found) -> Iterable[Table]:
 
 
 def lengths(found: Found) -> Table:
+    """F1 by length, in both ways of counting."""
     keys = [(table, name) for table in _LENGTHS for name in BINS]
     rows = [
         [arm, *(_with_interval(_entry(scores, *key)) for key in keys)]
@@ -147,6 +154,7 @@ def lengths(found: Found) -> Table:
 
 
 def length_differences(found: Found) -> Iterable[Table]:
+    """F1 by length against the reference, a table a way of counting."""
     reference = found["study"]["reference"]
     for way, rows in found["lengths"].items():
         by_arm: dict[str, dict[str, Found]] = {}
@@ -168,6 +176,7 @@ def _change_with_interval(one: Found | None) -> str:
 
 
 def seen(found: Found) -> Table:
+    """Scores of seen and of unseen mentions."""
     keys = [(side, measure) for side in SEEN for measure in ("f1", "precision", "recall")]
     names = {"f1": "F1", "precision": "P", "recall": "R"}
     rows = []
@@ -188,6 +197,7 @@ def seen(found: Found) -> Table:
 
 
 def relaxed(found: Found) -> Table:
+    """F1 by what counts as right."""
     keys = [*(("relaxed", name) for name in RELAXED), ("token", "token")]
     rows = [
         [
@@ -205,6 +215,7 @@ def relaxed(found: Found) -> Table:
 
 
 def mistakes(found: Found) -> Table:
+    """The classes of mistakes, as shares of the gold mentions."""
     rows = [
         [arm, *(percent(scores["mistakes"][name]) for name in CLASSES)]
         for arm, scores in found["scores"]["mean"].items()
@@ -300,4 +311,5 @@ def _p(value: float | None) -> str:
 
 
 def shown_number(value: float | None) -> str:
+    """Three digits that count; a dash for nothing."""
     return NOTHING if value is None else number(value)
