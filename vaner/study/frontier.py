@@ -68,8 +68,7 @@ def frontier(points: Iterable[Point], above: Told) -> list[dict[str, Any]]:
 
 
 def changes(points: Sequence[Mapping[str, Any]]) -> list[float]:
-    """The budgets at which the answer changes: the cost, in its dearest repeat, of every arm on the "
-    "frontier."""
+    """The budgets at which the answer changes: the cost, in its dearest repeat, of every arm on the frontier."""
     return sorted({one["most"] for one in points if one["on_frontier"]})
 
 

@@ -121,8 +121,7 @@ def _list(lines: Iterable[str]) -> str:
 
 
 def _inline(plot: Plot) -> str:
-    """The SVG as an element of a page: without the file's prolog and metadata, its ids its own, named for "
-    "readers."""
+    """The SVG as an element of a page: without the file's prolog and metadata, its ids its own, named for readers."""
     svg = plot.svg[plot.svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
     for before, after in ((' id="', ""), ("url(#", ""), ('href="#', "")):

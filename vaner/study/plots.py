@@ -24,8 +24,7 @@ _GREY = "#777777"
 
 
 class Plot(NamedTuple):
-    """A plot: the file's name, what it shows (its caption), what it says to who cannot see it, and its "
-    "SVG."""
+    """A plot: the file's name, what it shows (its caption), what it says to who cannot see it, and its SVG."""
 
     name: str
     caption: str

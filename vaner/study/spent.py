@@ -63,8 +63,7 @@ def training_minutes(study: Study) -> float:
 
 
 def costs(study: Study) -> dict[str, Any] | None:
-    """costs.json, with the median, least and most of what was repeated, and each as a multiple of the "
-    "least arm's."""
+    """costs.json, with the median, least and most of what was repeated, and each as a multiple of the least arm's."""
     if study.costs is None:
         return None
     arms: dict[str, Any] = {}
