@@ -76,14 +76,9 @@ def _cost(found: Mapping[str, Any]) -> Plot:
     panel = figure.subplots()
     on = [one for one in arms if one["on_frontier"]]
     panel.set_xscale("log")
-    panel.step(
-        [one["cost"] for one in on],
-        [100 * one["f1"] for one in on],
-        where="post",
-        color=_GREY,
-        linewidth=1.2,
-        zorder=1,
-    )
+    # To the right of its last arm nothing is gained.
+    steps = [(one["cost"], 100 * one["f1"]) for one in on] + [(arms[-1]["cost"], 100 * on[-1]["f1"])]
+    panel.step(*zip(*steps, strict=True), where="post", color=_GREY, linewidth=1.2, zorder=1)
     panel.plot([], [], color=_GREY, linewidth=1.2, label="frontier")
     for one in arms:
         style = _style(found, one["arm"])
@@ -312,16 +307,19 @@ def _legend(figure: Any, *panels: Any) -> None:
     for panel in panels:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
             shown.setdefault(label, handle)
-    if shown:
-        figure.legend(
-            list(shown.values()),
-            list(shown),
-            loc="outside upper left",
-            ncols=4,
-            frameon=False,
-            fontsize=8,
-            handlelength=3,
-        )
+    if not shown:
+        return
+    # Text has no width before it is drawn: a letter takes about 0.065 inches, line and gaps 0.6.
+    columns = max(1, int(_WIDTH / (0.065 * max(map(len, shown)) + 0.6)))
+    figure.legend(
+        list(shown.values()),
+        list(shown),
+        loc="outside upper left",
+        ncols=min(4, columns),
+        frameon=False,
+        fontsize=8,
+        handlelength=3,
+    )
 
 
 def _svg(figure: Any, name: str) -> str:
