@@ -163,6 +163,12 @@ def test_too_few_documents_or_mentions_give_no_interval():
     seldom[0] = (1, 1, 1)  # of most draws' third, not a mention
     found = estimate([[(1, drawn([seldom]))]])
     assert (found.value, found.error, found.interval, found.p) == (1.0, None, None, None)
+    # One draw in nine has none of the two documents with a mention: the other draws would tell too little.
+    rare = np.zeros((12, 3), int)
+    rare[:2] = [(1, 1, 1), (0, 1, 1)]
+    assert estimate([[(1, drawn([rare]))]]).interval is None
+    rare[2] = (1, 1, 1)
+    assert estimate([[(1, drawn([rare]))]]).interval is not None
 
 
 def test_the_interval_over_seeds_is_students():

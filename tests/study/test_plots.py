@@ -9,7 +9,7 @@ import pytest
 from tests.study.made import ARMS, make
 from vaner.errors import VanerError
 from vaner.study import page
-from vaner.study.plots import COLOURS, LINES, MARKERS, plots
+from vaner.study.plots import COLOURS, LINES, MARKERS, frontier_line, plots
 from vaner.study.results import results
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -50,6 +50,16 @@ def test_arms_differ_in_marker_and_in_line_and_colour_together():
     # In grey, where only marker and line are left.
     assert len({style[1:] for style in styles}) == 40
     assert len({style[1] for style in styles[: len(ARMS)]}) == len(ARMS)
+
+
+def test_the_line_goes_over_the_frontier_and_on_to_the_dearest_arm():
+    arms = [
+        {"cost": 1.0, "f1": 0.5, "on_frontier": True},
+        {"cost": 2.0, "f1": 0.4, "on_frontier": False},
+        {"cost": 3.0, "f1": 0.75, "on_frontier": True},
+        {"cost": 9.0, "f1": 0.7, "on_frontier": False},
+    ]
+    assert frontier_line(arms) == [(1.0, 50.0), (3.0, 75.0), (9.0, 75.0)]
 
 
 def test_without_costs_and_curves_their_plots_are_left_out(tmp_path):

@@ -56,6 +56,14 @@ def test_scores_are_means_of_what_evaluate_says(folder, found):
     assert overall["mean"] == pytest.approx(np.mean(means))
     low, high = overall["interval"]
     assert low < overall["mean"] < high
+    # Of two seeds, the t-interval reaches 12.7 times half their distance to each side.
+    a, b = overall["seeds"]
+    reach = 12.7062047362 * abs(a - b) / 2
+    assert overall["over_seeds"] == (
+        pytest.approx(max(0, overall["mean"] - reach)),
+        pytest.approx(min(1, overall["mean"] + reach)),
+    )
+    assert micro(found["scores"]["mean"]["dictionary"])["over_seeds"] is None
 
 
 def test_everything_is_json_and_the_same_twice(folder, found):

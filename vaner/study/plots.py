@@ -76,9 +76,7 @@ def _cost(found: Mapping[str, Any]) -> Plot:
     panel = figure.subplots()
     on = [one for one in arms if one["on_frontier"]]
     panel.set_xscale("log")
-    # To the right of its last arm nothing is gained.
-    steps = [(one["cost"], 100 * one["f1"]) for one in on] + [(arms[-1]["cost"], 100 * on[-1]["f1"])]
-    panel.step(*zip(*steps, strict=True), where="post", color=_GREY, linewidth=1.2, zorder=1)
+    panel.step(*zip(*frontier_line(arms), strict=True), where="post", color=_GREY, linewidth=1.2, zorder=1)
     panel.plot([], [], color=_GREY, linewidth=1.2, label="frontier")
     for one in arms:
         style = _style(found, one["arm"])
@@ -111,6 +109,12 @@ def _cost(found: Mapping[str, Any]) -> Plot:
         f"F1 against seconds for 1,000 words, on a log scale. On the frontier: {names}.",
         _svg(figure, "cost"),
     )
+
+
+def frontier_line(arms: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:
+    """Cost and F1 in percent of the arms on the frontier, by rising cost; as far as the dearest arm of all."""
+    on = [(one["cost"], 100 * one["f1"]) for one in arms if one["on_frontier"]]
+    return [*on, (max(one["cost"] for one in arms), on[-1][1])]
 
 
 def _lengths(found: Mapping[str, Any]) -> Plot:
