@@ -87,6 +87,8 @@ LIGHT = [
     "jobs.pool",
     "jobs.ray_pool",
     "jobs.summary",
+    "study.results",
+    "study.page",
     "annotation.report",
     "annotation.sheets",
     "annotation.merging",

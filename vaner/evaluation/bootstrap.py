@@ -63,7 +63,7 @@ def intervals(
     _check(samples)
     if scores.documents < 2:
         return {}
-    values = _resampled(scores, samples, seed)
+    values = resampled(scores, samples, seed)
     tail = (1 - confidence) / 2
     found = {}
     for row, per_measure in values.items():
@@ -104,7 +104,7 @@ def compare(
         )
     if a.documents < 2:
         return {}
-    values_a, values_b = _resampled(a, samples, seed), _resampled(b, samples, seed)
+    values_a, values_b = resampled(a, samples, seed), resampled(b, samples, seed)
     tail = (1 - confidence) / 2
     found = {}
     for row in sorted(values_a.keys() & values_b.keys(), key=[MICRO, MACRO, *a.rows].index):
@@ -141,8 +141,12 @@ def _draws(documents: int, samples: int, seed: int) -> Iterator[np.ndarray]:
         yield np.bincount(picked.ravel(), minlength=size * documents).reshape(size, documents)
 
 
-def _resampled(scores: Scores, samples: int, seed: int) -> dict[Row, np.ndarray]:
-    """row -> float array (3, samples): precision, recall, F1 of every draw; NaN where undefined."""
+def resampled(scores: Scores, samples: int, seed: int) -> dict[Row, np.ndarray]:
+    """Precision, recall and F1 of every draw; the same seed and number of documents give the same draws.
+
+    Returns:
+        row -> float array (3, samples); NaN where a draw has no mention of the row.
+    """
     rows = list(scores.rows)
     counts = np.stack([scores.rows[row] for row in rows], axis=1).reshape(scores.documents, -1)
     sums = np.concatenate([w.astype(float) @ counts for w in _draws(scores.documents, samples, seed)])

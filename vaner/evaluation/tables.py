@@ -158,13 +158,16 @@ def interval_of(interval: Iterable[float], shown: Callable[[float], str]) -> str
     return f"[{shown(low)}, {shown(high)}]"
 
 
-_TEXT_COLUMNS = {"Row", "Path", "sha256", "First example"}
+#: Columns of words, not numbers.
+TEXT_COLUMNS = {
+    "Row", "Path", "sha256", "First example",
+    "Kind", "Settings of its own", "Types", "On", "Beaten by", "Device", "Corpus", "Seed", "Why",
+}  # fmt: skip
 
 
 def _align(table: Table) -> list[str]:
     return [
-        "left" if cell in _TEXT_COLUMNS or column == 0 else "right"
-        for column, cell in enumerate(table.header)
+        "left" if cell in TEXT_COLUMNS or column == 0 else "right" for column, cell in enumerate(table.header)
     ]
 
 
