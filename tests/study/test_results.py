@@ -199,6 +199,15 @@ def test_an_arm_without_any_cell_on_a_corpus_is_left_out_of_it(tmp_path):
     assert set(found["scores"]["corpora"]["short-names"]) == set(ARMS)
 
 
+def test_a_corpus_is_counted_before_any_cell_of_it_is_finished(tmp_path):
+    folder = make(tmp_path / "study", arms=["dictionary"], documents=4)
+    whole = results(folder, samples=20)["corpora"]["long-names"]
+    (folder / "cells/dictionary/long-names/-/cell.json").unlink()
+    found = results(folder, samples=20)
+    assert found["corpora"]["long-names"] == whole and whole["mentions"] > 0
+    assert found["scores"]["corpora"]["long-names"] == {} and found["scores"]["mean"] == {}
+
+
 def test_one_seed_tells_no_trained_arms_apart(tmp_path):
     folder = make(tmp_path / "study", arms=ARMS, seeds=(1,), documents=10)
     found = results(folder, samples=100)

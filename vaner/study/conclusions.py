@@ -93,8 +93,7 @@ def _arms(found: Mapping[str, Any]) -> list[str]:
     study, corpora = found["study"], found["corpora"]
     split = f" ({study['split']})" if study["split"] else ""
     described = [
-        f"{name}: {one['documents']:,} documents, {one['words']:,} words"
-        + (f", {one['mentions']:,} gold mentions" if one["mentions"] is not None else "")
+        f"{name}: {one['documents']:,} documents, {one['words']:,} words, {one['mentions']:,} gold mentions"
         + (f" ({one['gold_from']})" if one["gold_from"] and "held out" in one["gold_from"] else "")
         for name, one in corpora.items()
     ]
@@ -285,7 +284,7 @@ def _scope(found: Mapping[str, Any]) -> list[str]:
         f"{_several(len(found['corpora']), 'corpus', 'corpora')}: of larger models, longer training and "
         "other corpora nothing follows. The mean over corpora is of these corpora; its interval does not "
         "cover the choice of others.",
-        "Costs hold for the machine and the programs they were measured with.",
+        *(["Costs hold for the machine and the programs they were measured with."] if found["cost"] else []),
     ]
 
 

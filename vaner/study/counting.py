@@ -47,12 +47,14 @@ class Corpus:
         documents: in the order of the file.
         words: how many their texts have.
         seen: keys of the mentions of its train documents.
+        gold: their counts, where nothing is predicted.
         told: what study.json says of it.
     """
 
     documents: list[Document]
     words: int
     seen: set[tuple[str, str]]
+    gold: Scores
     told: dict[str, Any]
 
 
@@ -180,11 +182,13 @@ def _under(mentions: Iterable[Mention], at: list[tuple[int, int]]) -> set[tuple[
 def _corpus(folder: Path, name: str, told: Any) -> Corpus:
     documents = list(read(folder / "gold" / f"{name}.jsonl", "jsonl"))
     path = folder / "gold" / f"{name}.seen.json"
-    seen = _json(path, f"{path}: is missing; it lists the mentions of the train documents")
+    listed = _json(path, f"{path}: is missing; it lists the mentions of the train documents")
+    seen = {(str(key), str(type)) for key, type in listed}
     return Corpus(
         documents,
         sum(len(words(document.text)) for document in documents),
-        {(str(key), str(type)) for key, type in seen},
+        seen,
+        counted(pair(documents, [document.with_spans([]) for document in documents]), seen),
         told if isinstance(told, dict) else {},
     )
 

@@ -326,11 +326,6 @@ def _asked(study: Study, reference: str) -> dict[str, Any]:
 
 def _corpus(study: Study, name: str) -> dict[str, Any]:
     corpus = study.corpora[name]
-    cell = next((cell for (_, of, _), cell in study.cells.items() if of == name), None)
-
-    def gold(row: Row) -> int | None:
-        return None if cell is None else cell.scores[row].gold
-
     return {
         "documents": len(corpus.documents),
         "words": corpus.words,
@@ -339,8 +334,8 @@ def _corpus(study: Study, name: str) -> dict[str, Any]:
         "types": sorted(
             {type for one in corpus.documents for type in one.types or {s.type for s in one.spans}}
         ),
-        "mentions": gold(MICRO),
-        "tokens": gold(TOKEN),
-        "mentions_by_length": {name: gold(("length", name)) for name in BINS},
-        "mentions_seen": {name: gold(("seen", name)) for name in SEEN},
+        "mentions": corpus.gold[MICRO].gold,
+        "tokens": corpus.gold[TOKEN].gold,
+        "mentions_by_length": {name: corpus.gold["length", name].gold for name in BINS},
+        "mentions_seen": {name: corpus.gold["seen", name].gold for name in SEEN},
     }

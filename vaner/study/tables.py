@@ -56,7 +56,7 @@ def setting(found: Found) -> Table:
     for name, one in found["corpora"].items():
         counts = [one["documents"], one["words"], one["mentions"]]
         counts += [*one["mentions_by_length"].values(), one["mentions_seen"]["unseen"]]
-        rows.append([name, *(NOTHING if n is None else f"{n:,}" for n in counts), ", ".join(one["types"])])
+        rows.append([name, *(f"{n:,}" for n in counts), ", ".join(one["types"])])
     header = [
         "Corpus",
         "Documents",
