@@ -29,6 +29,7 @@ OUTSIDE = {
     "kb/open/README.md": "kb-open.md",
     "data/models/vaner-smollm2-135m/README.md": "models/vaner-smollm2-135m.md",
     "data/models/vaner-smollm2-135m-20l/README.md": "models/vaner-smollm2-135m-20l.md",
+    "data/models/vaner-minilm/README.md": "models/vaner-minilm.md",
 }
 HOME = {site: repository for repository, site in OUTSIDE.items()}
 
