@@ -34,6 +34,7 @@ class Clock(TrainerCallback, ExportableState):
     Attributes:
         best: the best score so far, None before the first.
         best_step: update at which it was reached.
+        due: an evaluation was to be made and was not yet: the run was stopped at that update.
         best_scores: of every dev corpus then, as `vaner.training.dev.Dev.scores` gives them.
     """
 
@@ -43,6 +44,7 @@ class Clock(TrainerCallback, ExportableState):
         self.patience = patience
         self.elapsed = 0.0
         self.evaluated = 0
+        self.due = False
         self.best: float | None = None
         self.best_step: int | None = None
         self.since_best = 0
@@ -65,6 +67,7 @@ class Clock(TrainerCallback, ExportableState):
             "attributes": {
                 "elapsed": self.elapsed,
                 "evaluated": self.evaluated,
+                "due": self.due,
                 "best": self.best,
                 "best_step": self.best_step,
                 "since_best": self.since_best,
@@ -114,7 +117,7 @@ class Clock(TrainerCallback, ExportableState):
             control.should_training_stop = True
         if self.evaluations and share >= (self.evaluated + 1) / self.evaluations - 1e-9:
             self.evaluated = int(share * self.evaluations + 1e-9)
-            control.should_evaluate = True
+            control.should_evaluate = self.due = True
 
     def _say_how_far(self, state: TrainerState) -> None:
         """Once, after the first updates: how many there will be at this speed, without what scoring dev takes."""
@@ -139,6 +142,7 @@ class Clock(TrainerCallback, ExportableState):
             step: updates done.
             scores: of every dev corpus.
         """
+        self.due = False
         if self.best is None or score > self.best:
             self.best, self.best_step, self.best_scores, self.since_best = score, step, scores, 0
             return True

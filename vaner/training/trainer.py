@@ -309,6 +309,9 @@ class VanerTrainer(Trainer):
         self.accelerator.wait_for_everyone()
 
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        # Of a run that was stopped where dev was to be scored: it is scored before the weights change.
+        if self.clock.due:
+            self.evaluate()
         # Trainer asks whether the run is over after an update alone: a checkpoint of the last one would get another.
         over = (
             self.clock.share(self.state.global_step, self.state.max_steps) >= 1 or not self.clock.is_patient
