@@ -25,7 +25,7 @@ from vaner.annotation import taught_corpus, texts
 from vaner.annotation.distil_folder import CARD, TAUGHT, TEXTS, DistilFolder
 from vaner.annotation.scored_gold import ScoredGold
 from vaner.annotation.student import Student, StudentSettings
-from vaner.annotation.teacher import ADAPTIVE, SCORES, Teacher, asked_as, known, learn_from
+from vaner.annotation.teacher import ADAPTIVE, SCORES, Teacher, asked_as, known, learn_from, types_of
 from vaner.corpora.overlap import Fingerprints, held_out_fingerprints
 from vaner.errors import VanerError
 from vaner.files import sha256
@@ -138,6 +138,8 @@ class _Run:
         self.student = Student(asked.student, self.learn_from == SCORES)
         teacher = known(asked.settings)
         self.ways = asked_as(asked.ways, teacher, asked.settings.types)
+        if teacher is not None:
+            self.student.check_types(types_of(self.ways, teacher, asked.settings.types) if asked.inputs else ())
         self.gold = self._scored_gold(teacher) if asked.score_gold else None
         if not asked.inputs and not self.gold:
             raise VanerError("no raw text; name files with --input, or learn of gold alone with --score_gold")

@@ -5,7 +5,7 @@ Everything that training would refuse is refused before the teacher begins, whic
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from vaner.model.catalogue import backbone_folder
 from vaner.training import run as training
 from vaner.training.arguments import parse
 from vaner.training.continuing import settings_of
-from vaner.training.gathering import Gathered, is_own, parse_mix
+from vaner.training.gathering import Gathered, check_skipped, is_own, parse_mix
 
 #: Of the loss on words of which a teacher's scores are known, the share that is the teacher's.
 WEIGHT = 0.5
@@ -104,6 +104,7 @@ class Student:
         self.registry = run.data.registry
         self.data_root = run.data.data_root
         self.data, self.seed = run.data, run.training.seed
+        self._skip_types = run.data.skip_types
         if run.model.model is not None:
             raise VanerError("--model: a student begins as a backbone; name that with --student")
         _check_data(run.data.drop_overlap, run.data.open_held_out, run.data.train_splits)
@@ -129,6 +130,10 @@ class Student:
         backbone_folder(run.model.backbone, run.model.revision)
         settings = settings_of(run, Gathered(self.corpora, [], {}))
         self.settings = {**settings, "taught_weight": asked.taught_weight}
+
+    def check_types(self, taught: Iterable[str]) -> None:
+        """Raise VanerError for a type to skip that neither gold annotates nor the teacher says."""
+        check_skipped(self._skip_types, {t for corpus in self.gold for t in corpus.annotated} | set(taught))
 
     def _check_flags(self) -> None:
         for word in self.asked.flags:

@@ -117,6 +117,12 @@ def asked_as(
     return {name: weight / total for name, weight in weights.items()}
 
 
+def types_of(ways: Iterable[str], teacher: Tagger, types: Sequence[str] | None) -> set[str]:
+    """Entity types that are asked of a teacher in some way; ``types`` restricts them."""
+    said = {type for way in ways for type in (teacher.types if way == ADAPTIVE else teacher.datasets[way])}
+    return said if types is None else said & set(types)
+
+
 def _weighted(word: str, datasets: Mapping[str, Sequence[str]]) -> tuple[str, float]:
     name, colon, number = word.rpartition(":")
     if not colon or word in datasets:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -232,15 +232,19 @@ def is_own(corpus: Corpus) -> bool:
     return corpus.folder != shipped("data") and corpus.shipped
 
 
-def _trained_types(
-    corpora: Registry, names: Sequence[str], skipped: Sequence[str]
-) -> dict[str, tuple[str, ...]]:
-    """What is asked of each corpus of the mix."""
-    known = {t for name in names for t in corpora[name].annotated}
+def check_skipped(skipped: Sequence[str], known: Collection[str]) -> None:
+    """Raise VanerError for a type to skip that is not among those that the mix annotates."""
     if unknown := [t for t in skipped if t not in known]:
         raise VanerError(
             f"--skip_types {unknown[0]}: no corpus of the mix annotates it; they annotate {', '.join(sorted(known))}"
         )
+
+
+def _trained_types(
+    corpora: Registry, names: Sequence[str], skipped: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
+    """What is asked of each corpus of the mix."""
+    check_skipped(skipped, {t for name in names for t in corpora[name].annotated})
     kept = {name: tuple(sorted(corpora[name].annotated - set(skipped))) for name in names}
     if bare := [name for name, types in kept.items() if not types]:
         raise VanerError(f"--skip_types leaves no type of {bare[0]} to train on; take it out of --mix")
