@@ -407,7 +407,10 @@ def with_student(asked, **change):
         ({"temperature": 0.0}, "--distil_temperature is 0; choose more than 0"),
         ({"taught_weight": 0.0}, "--taught_weight is 0; choose more than 0"),
         ({"flags": ["--dev", "bc5cdr"]}, "corpus bc5cdr: its dev split is not at"),
-        ({"flags": ["--skip_types", "AminoAcid"]}, "--skip_types AminoAcid: no corpus of the mix annotates it"),
+        (
+            {"flags": ["--skip_types", "AminoAcid"]},
+            "--skip_types AminoAcid: no corpus of the mix annotates it",
+        ),
         ({"config": "no.yaml"}, "no.yaml: no such config"),
     ],
 )

@@ -139,7 +139,8 @@ class _Run:
         teacher = known(asked.settings)
         self.ways = asked_as(asked.ways, teacher, asked.settings.types)
         if teacher is not None:
-            self.student.check_types(types_of(self.ways, teacher, asked.settings.types) if asked.inputs else ())
+            taught = types_of(self.ways, teacher, asked.settings.types) if asked.inputs else ()
+            self.student.check_types(taught)
         self.gold = self._scored_gold(teacher) if asked.score_gold else None
         if not asked.inputs and not self.gold:
             raise VanerError("no raw text; name files with --input, or learn of gold alone with --score_gold")
