@@ -17,13 +17,12 @@ from vaner.evaluation.metrics import Scores, score
 from vaner.evaluation.pairing import Mention, Pair, Pairing, pair
 from vaner.formats import read
 from vaner.progress import progress
+from vaner.study.cells import NO_SEED
+from vaner.study.settings import DICTIONARY, PROMPTED
 from vaner.text.segment import words
 
 #: The row of the scores that counts words, not mentions.
 TOKEN = ("token", "token")
-#: The seed of arms without training.
-NO_SEED = "-"
-_WITHOUT_TRAINING = ("prompted", "dictionary")
 
 
 @dataclass(frozen=True)
@@ -194,7 +193,7 @@ def _corpus(folder: Path, name: str, told: Any) -> Corpus:
 
 
 def _planned(path: Path, arm: dict[str, Any], seeds: list[str]) -> list[str]:
-    if arm.get("kind") in _WITHOUT_TRAINING or (path / NO_SEED).is_dir() or not seeds:
+    if arm.get("kind") in (PROMPTED, DICTIONARY) or (path / NO_SEED).is_dir() or not seeds:
         return [NO_SEED]
     return seeds
 

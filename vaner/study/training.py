@@ -18,7 +18,7 @@ from vaner.files import replacing_text
 from vaner.study.cells import Cell, is_trained
 from vaner.study.data import corpus_name
 from vaner.study.folder import StudyFolder
-from vaner.study.settings import Arm, StudySettings
+from vaner.study.settings import GENERATES, Arm, StudySettings
 
 CONFIG = "train.yaml"
 _BUDGETS = {"updates": "max_steps", "tokens": "max_tokens_read", "minutes": "max_minutes"}
@@ -63,7 +63,7 @@ def check(settings: StudySettings, folder: StudyFolder) -> None:
         except VanerError as error:
             said = str(error)
             raise VanerError(said if said.startswith(settings.file) else f"{where}: {said}") from None
-        if (run.model.head == "generate") != (arm.kind == "generates"):
+        if (run.model.head == "generate") != (arm.kind == GENERATES):
             raise VanerError(f"{where}.flags: head: {run.model.head} is not of kind: {arm.kind}")
 
 
