@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from tabulate import tabulate
@@ -158,28 +158,25 @@ def interval_of(interval: Iterable[float], shown: Callable[[float], str]) -> str
     return f"[{shown(low)}, {shown(high)}]"
 
 
-#: Columns of words, not numbers.
-TEXT_COLUMNS = {
-    "Row", "Path", "sha256", "First example",
-    "Kind", "Settings of its own", "Types", "On", "Beaten by", "Device", "Corpus", "Seed", "Why",
-}  # fmt: skip
+# Columns of words, not numbers.
+_TEXT_COLUMNS = frozenset({"Row", "Path", "sha256", "First example"})
 
 
-def _align(table: Table) -> list[str]:
-    return [
-        "left" if cell in TEXT_COLUMNS or column == 0 else "right" for column, cell in enumerate(table.header)
-    ]
+def _align(table: Table, text: Collection[str]) -> list[str]:
+    return ["left" if cell in text or column == 0 else "right" for column, cell in enumerate(table.header)]
 
 
 def plain(table: Table) -> str:
-    return tabulate(
-        table.rows, table.header, tablefmt="simple", disable_numparse=True, colalign=_align(table)
-    )
+    align = _align(table, _TEXT_COLUMNS)
+    return tabulate(table.rows, table.header, tablefmt="simple", disable_numparse=True, colalign=align)
 
 
-def github(table: Table) -> str:
+def github(table: Table, text: Collection[str] = _TEXT_COLUMNS) -> str:
+    """As Markdown; the first column, and those of the names in ``text``, stand at the left."""
     rows = [[escaped(cell) for cell in row] for row in table.rows]
-    return tabulate(rows, table.header, tablefmt="github", disable_numparse=True, colalign=_align(table))
+    return tabulate(
+        rows, table.header, tablefmt="github", disable_numparse=True, colalign=_align(table, text)
+    )
 
 
 def escaped(text: str) -> str:

@@ -17,12 +17,13 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from vaner.errors import VanerError
-from vaner.evaluation.tables import TEXT_COLUMNS, escaped, github
+from vaner.evaluation.tables import escaped, github
 from vaner.files import write_text
 from vaner.study import plots
 from vaner.study.plots import Plot
 from vaner.study.results import results
 from vaner.study.sections import Section, sections
+from vaner.study.tables import TEXT_COLUMNS
 
 TITLE = "A study of entity taggers"
 #: What stands at the top of the page: what was compared, what follows, what does not.
@@ -96,7 +97,7 @@ def markdown(found: Mapping[str, Any], drawn: Sequence[Plot]) -> str:
             parts += [f"![{escaped(plot.says)}]({plot.name}.svg)", escaped(plot.caption)]
         for table in section.tables:
             if table.rows:
-                parts += [f"### {escaped(table.title)}", github(table)]
+                parts += [f"### {escaped(table.title)}", github(table, TEXT_COLUMNS)]
         if section.remarks:
             parts.append(_list(section.remarks))
     return "\n\n".join(parts) + "\n"

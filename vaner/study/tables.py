@@ -14,6 +14,10 @@ from vaner.study.conclusions import LONG, number
 Found = Mapping[str, Any]
 
 NOTHING = "–"
+#: Columns of words, not numbers, of all tables of a study.
+TEXT_COLUMNS = frozenset(
+    {"Kind", "Settings of its own", "Types", "On", "Beaten by", "Device", "Corpus", "Seed", "Why"}
+)
 #: What study.json says of an arm beside its kind and flags.
 _OF_ARMS = ("model_of", "decoding", "alignment", "index", "prompt", "tagging")
 
