@@ -28,7 +28,7 @@ FLOORS = [
     {"jobs"},
     {"training"},
     {"annotation"},
-    {"study"},
+    {"study", "serving", "integrations"},
     {"cli"},
 ]
 

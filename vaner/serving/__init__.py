@@ -1,0 +1,1 @@
+"""In: requests over HTTP. Out: tagged texts: one tagger, shared by many clients, and its page."""
