@@ -237,7 +237,7 @@ for name in {packages}:
     heavy = sorted({{"torch", "transformers"}} & set(sys.modules))
     assert not heavy, f"{{name}} imports {{heavy}}"
 """
-    assert len(packages) == 16
+    assert len(packages) == 18
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
