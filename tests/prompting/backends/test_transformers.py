@@ -165,6 +165,17 @@ def test_long_prompts_are_read_in_several_passes(chat_tokenizer, make_generator,
         check(backend, model, request, answer)
 
 
+def test_the_output_layer_reads_one_matrix_of_last_states(chat_tokenizer, make_generator, tag_lines):
+    """A strided batch of them would be multiplied row by row, each with its copy of the vocabulary's weights."""
+    model = make_generator(chat_tokenizer)
+    read = []
+    model.get_output_embeddings().register_forward_pre_hook(lambda layer, args: read.append(args[0]))
+    requests = [ask(words, tag_lines(words), max_tokens=40) for words in WORDS]
+    collect(backend_of(model, chat_tokenizer), requests)
+    assert any(len(states) > 1 for states in read)
+    assert all(states.shape[1] == 1 and states.is_contiguous() for states in read)
+
+
 def test_forced_text_is_literal_and_costs_no_passes(chat_tokenizer, make_generator, tag_lines):
     backend = backend_of(make_generator(chat_tokenizer), chat_tokenizer)
     answers = collect(

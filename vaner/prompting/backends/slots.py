@@ -114,7 +114,9 @@ class Rows:
                 position_ids=positions,
                 past_key_values=self._cache,
                 use_cache=True,
-                logits_to_keep=1,
+                # As an index: a slice of the last states would not be contiguous, and torch multiplies such a batch
+                # matrix by matrix, with a copy of the vocabulary's weights for every row.
+                logits_to_keep=torch.tensor([width - 1], device=device),
             )
         logits: torch.Tensor = found.logits[:, -1].float()
         return logits
