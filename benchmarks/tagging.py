@@ -23,6 +23,9 @@ Before anything is timed, in float32: an abstract alone and among others must ha
 
 ``text tokens`` are the tokens of the abstracts' words by the backbone's tokenizer, each counted once whatever a
 system makes of them, so that systems compare. Slow systems read the first --slow_documents of the same abstracts.
+Each system is printed as soon as it has worked, and the JSON file written anew; a run that is stopped keeps and shows
+what it has, and says in ``finished`` that it is not all.
+
 Keys of the JSON file:
 
     ratio_vs_vaner_protocol, ratio_vs_pipeline    text tokens per second, ours (typed) over theirs
@@ -93,15 +96,8 @@ def main() -> None:
         ],
         args.device,
     )
-    contest.run(entries, args.rounds)
-    by_name = {entry.name: entry for entry in entries}
-    for entry in entries:
-        for one in entry.rounds:
-            if "documents" in one:
-                one["text_tokens"] = fast_tokens if one["documents"] == len(documents) else slow_tokens
-    found = results(by_name, left_out)
     padding = contest.apart(functools.partial(stream_padding, args, stream), args.device)
-    found |= {
+    about = {
         "padding_share": padding["padding_share"],
         "stream": padding,
         "identity": identity,
@@ -112,8 +108,25 @@ def main() -> None:
         "text_tokens": fast_tokens,
         "settings": {k: v for k, v in vars(args).items() if k not in ("data_root", "json")},
     }
-    show(found)
-    contest.write_json(args.json, found)
+    found: dict = {}
+
+    def keep(entry: contest.Entry) -> None:
+        last = entry.rounds[-1]
+        if "documents" in last:
+            last["text_tokens"] = fast_tokens if last["documents"] == len(documents) else slow_tokens
+            speed = last["documents"] / last["seconds"]
+            print(f"round {len(entry.rounds)}  {entry.name}: {speed:.2f} abstracts/s", file=sys.stderr)
+        measured = {one.name: one for one in entries if one.rounds}
+        finished = all(len(one.rounds) == args.rounds for one in entries)
+        found.update({**results(measured, left_out), **about, "finished": finished})
+        contest.write_json(args.json, found)
+
+    try:
+        contest.run(entries, args.rounds, keep)
+    finally:
+        # Stopped, too: what was measured took long.
+        if found:
+            show(found)
 
 
 def _arguments() -> argparse.Namespace:
@@ -418,61 +431,64 @@ def same(documents: Sequence[Document], name: str, mine: Found, other: str, thei
 
 
 def results(by_name: dict[str, contest.Entry], left_out: dict[str, str]) -> dict:
-    """Everything that is measured, as numbers."""
-    mine = by_name["ours, typed"]
-    rate = by_name["matmul"].values("operations_per_second")
-    rows, spreads = [], {}
-    for name, entry in by_name.items():
-        if name == "matmul":
-            continue
-        last = entry.rounds[-1]
-        row = {
-            "system": name,
-            "documents_per_second": contest.summary(entry.rates("documents")),
-            "text_tokens_per_second": contest.summary(entry.rates("text_tokens")),
-            "peak_mb": max(entry.values("peak_mb")),
-            "documents": last["documents"],
-            "mentions": last["mentions"],
-        }
-        if "padded_tokens" in last:
-            row["padding_share"] = 1 - last["tokens"] / last["padded_tokens"]
-            row["tokens_computed"] = last["tokens"]
-        if "operations" in last:
+    """Everything that is measured so far, as numbers.
+
+    Args:
+        by_name: entries that have worked at least once.
+        left_out: name of each system that cannot run here, with the reason.
+    """
+    rate = by_name["matmul"].values("operations_per_second") if "matmul" in by_name else []
+    rows = [row_of(entry, rate) for name, entry in by_name.items() if name != "matmul"]
+    ratios = {
+        key: contest.ratio(by_name[above].rates(what), by_name[below].rates(what))
+        for key, above, below, what in (
+            ("ratio_vs_vaner_protocol", "ours, typed", "VANER's protocol", "text_tokens"),
+            ("ratio_vs_pipeline", "ours, typed", "pipeline", "text_tokens"),
+            # Of seconds for the same abstracts.
+            ("six_types_over_one", "ours, typed, one type", "ours, typed, six types", "text_tokens"),
+        )
+        if above in by_name and below in by_name
+    }
+    mine = next((row for row in rows if row["system"] == "ours, typed"), {})
+    ratios |= {key: mine[key] for key in ("share_of_matmul", "share_of_matmul_whole") if key in mine}
+    spreads = {key: {k: value[k] for k in ("min", "max", "rounds")} for key, value in ratios.items()}
+    found = {
+        **{key: value["median"] for key, value in ratios.items()},
+        "rows": rows,
+        "left_out": left_out,
+        "spread": spreads,
+    }
+    if rate:
+        dtype = by_name["matmul"].rounds[0]["dtype"]
+        found["matmul"] = {"operations_per_second": contest.summary(rate), "dtype": dtype}
+    return found
+
+
+def row_of(entry: contest.Entry, rate: list[float]) -> dict:
+    """What was measured of one system; ``rate`` is that of matrix products, of each round."""
+    last = entry.rounds[-1]
+    row = {
+        "system": entry.name,
+        "documents_per_second": contest.summary(entry.rates("documents")),
+        "text_tokens_per_second": contest.summary(entry.rates("text_tokens")),
+        "peak_mb": max(entry.values("peak_mb")),
+        "documents": last["documents"],
+        "mentions": last["mentions"],
+    }
+    if "padded_tokens" in last:
+        row["padding_share"] = 1 - last["tokens"] / last["padded_tokens"]
+        row["tokens_computed"] = last["tokens"]
+    if "operations" in last:
+        if rate:
             for key, seconds in {
                 "share_of_matmul": "forward_seconds",
                 "share_of_matmul_whole": "seconds",
             }.items():
                 row[key] = contest.ratio([r["operations"] / r[seconds] for r in entry.rounds], rate)
-            row["forward_share_of_time"] = contest.summary(
-                [r["forward_seconds"] / r["seconds"] for r in entry.rounds]
-            )
-        row |= {k: last[k] for k in ("batch_size", "dtype", "documents_cut") if k in last}
-        rows.append(row)
-    ratios = {
-        "ratio_vs_vaner_protocol": contest.ratio(
-            mine.rates("text_tokens"), by_name["VANER's protocol"].rates("text_tokens")
-        ),
-        "ratio_vs_pipeline": contest.ratio(
-            mine.rates("text_tokens"), by_name["pipeline"].rates("text_tokens")
-        ),
-        "six_types_over_one": contest.ratio(
-            by_name["ours, typed, six types"].values("seconds"),
-            by_name["ours, typed, one type"].values("seconds"),
-        ),
-        "share_of_matmul": rows[0]["share_of_matmul"],
-        "share_of_matmul_whole": rows[0]["share_of_matmul_whole"],
-    }
-    spreads = {key: {k: value[k] for k in ("min", "max", "rounds")} for key, value in ratios.items()}
-    return {
-        **{key: value["median"] for key, value in ratios.items()},
-        "rows": rows,
-        "left_out": left_out,
-        "spread": spreads,
-        "matmul": {
-            "operations_per_second": contest.summary(rate),
-            "dtype": by_name["matmul"].rounds[0]["dtype"],
-        },
-    }
+        row["forward_share_of_time"] = contest.summary(
+            [r["forward_seconds"] / r["seconds"] for r in entry.rounds]
+        )
+    return row | {k: last[k] for k in ("batch_size", "dtype", "documents_cut") if k in last}
 
 
 def show(found: dict) -> None:
@@ -500,17 +516,22 @@ def show(found: dict) -> None:
     print(
         f"\nidentical spans on {checked['documents']} abstracts before timing: {checked['mentions_that_agree']}"
     )
-    rate = found["matmul"]["operations_per_second"]
-    print(
-        f"matrix multiplication, {found['matmul']['dtype']}: {rate['median'] / 1e12:.3f} TFLOP/s "
-        f"({contest.spread(rate)})"
-    )
+    if "matmul" in found:
+        rate = found["matmul"]["operations_per_second"]
+        print(
+            f"matrix multiplication, {found['matmul']['dtype']}: {rate['median'] / 1e12:.3f} TFLOP/s "
+            f"({contest.spread(rate)})"
+        )
     for key in ("ratio_vs_vaner_protocol", "ratio_vs_pipeline", "six_types_over_one", "share_of_matmul"):
+        if key not in found:
+            continue
         low, high = found["spread"][key]["min"], found["spread"][key]["max"]
         print(f"{key}: {found[key]:.2f} ({low:.2f} to {high:.2f})")
     print(
         f"padding_share: {found['padding_share']:.4f} of the batches of {found['stream']['documents']:,} abstracts"
     )
+    if not found["finished"]:
+        print("stopped: not all rounds of all systems are in this")
 
 
 if __name__ == "__main__":

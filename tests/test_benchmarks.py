@@ -6,8 +6,10 @@ import json
 import multiprocessing
 import os
 import runpy
+import signal
 import subprocess
 import sys
+import time
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from types import SimpleNamespace
@@ -123,6 +125,32 @@ def test_script_runs_and_writes_its_keys(script, tmp_path):
         assert len(found["spread"][key]["rounds"]) == 2
     assert found["versions"]["torch"] and found["machine"]["processor"]
     assert "data_root" not in found["settings"]
+
+
+@pytest.mark.slow
+def test_a_stopped_benchmark_keeps_what_it_has(tmp_path):
+    path = tmp_path / "out.json"
+    options = SCRIPTS["tagging"][1].split()
+    command = [sys.executable, str(FOLDER / "tagging.py"), "--shape", "tiny", *options]
+    process = subprocess.Popen(
+        [*command, "--rounds", "100000", "--json", str(path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    given_up = time.monotonic() + 600
+    while process.poll() is None and time.monotonic() < given_up:
+        if path.is_file() and len(json.loads(path.read_text())["rows"]) > 3:
+            break
+        time.sleep(0.2)
+    process.terminate()
+    said, told = process.communicate()
+    assert process.returncode == 128 + signal.SIGTERM, told
+    found = json.loads(path.read_text())
+    assert not found["finished"] and "stopped" in said
+    for row in found["rows"]:
+        assert row["system"] in said and f"{row['system']}: " in told
 
 
 def _helped(script: Path, said: Path) -> None:
