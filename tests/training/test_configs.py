@@ -230,9 +230,10 @@ def test_an_8bit_base_trains_with_the_config_of_the_4bit_one(ran):
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "times"), [("ncbi-bc5cdr", 1), ("llama2-7b", 2), ("llama2-7b-qlora", 2)])
 def test_checkpointing_computes_layers_twice(name, times, ran):
-    """Two layers, four updates, each of so many batches; scoring dev takes no gradient."""
+    """The layers kept of two, four updates, each of so many batches; scoring dev takes no gradient."""
     batches = read(name).get("gradient_accumulation_steps", 1)
-    assert ran(name)[1] == times * 2 * 4 * batches
+    layers = 1 if "keep_layers" in read(name) else 2
+    assert ran(name)[1] == times * layers * 4 * batches
 
 
 # --- killed, and resumed ---
@@ -332,6 +333,7 @@ def test_scoring_dev_leaves_gradients_as_they_were(quantization, dtype, tiny_bac
 #: Of every key of configs/llama2-7b.yaml a value that is none of its.
 WRONG = {
     "backbone": "./nowhere",
+    "keep_layers": 0,
     "attention": "sideways",
     "head": "tail",
     "head_rank": 0,
@@ -366,7 +368,7 @@ def broken(tmp_path, tiny_backbones):
 
     def run(change):
         values = read("llama2-7b") | {"mix": ["bc5cdr-sample"], "backbone": tiny_backbones["llama"]}
-        values |= {"output_dir": str(tmp_path / "run")}
+        values |= {"output_dir": str(tmp_path / "run"), "keep_layers": 1}
         path = tmp_path / "broken.yaml"
         path.write_text(yaml.safe_dump(change(values)), encoding="utf-8")
         with pytest.raises(VanerError) as refused:

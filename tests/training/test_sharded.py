@@ -69,7 +69,8 @@ def words(backbone, folder, *more, config="llama2-7b"):
     # Three documents: one process has one more to score than the other.
     dev = ["--evaluations", "2", "--eval_documents", "3"]
     return [
-        *("--config", f"configs/{config}.yaml", "--backbone", backbone, "--output_dir", str(folder)),
+        *("--config", f"configs/{config}.yaml", "--backbone", backbone, "--keep_layers", "2"),
+        *("--output_dir", str(folder)),
         *("--mix", *SAMPLES, "--batch_tokens", "2048", *small, *dev, *more),
     ]
 
