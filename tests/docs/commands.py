@@ -36,6 +36,26 @@ def complaints(code: str) -> list[str]:
     return found
 
 
+def alone(code: str) -> list[list[str]] | None:
+    """The words for `vaner.cli.main` of each command, where the code is no more than such commands; else None."""
+    found = []
+    for line in code.replace("\\\n", " ").splitlines():
+        (words, *others) = _parts(line)
+        if not words:
+            continue
+        if words[:3] == ["python", "-m", "vaner"]:
+            words = words[3:]
+        elif words[:2] == ["python", "predict.py"]:
+            words = ["predict", *words[2:]]
+        else:
+            return None
+        # What only a shell does, and what is to have a process of its own.
+        if others or words[0] == "train" or re.search(r"[$<>`*]", line):
+            return None
+        found.append(words)
+    return found
+
+
 def commands(code: str) -> Iterator[list[str]]:
     """The words of each command; variables that the code sets are put in, and output goes nowhere."""
     variables: dict[str, str] = {}

@@ -1,6 +1,7 @@
 """In: the blocks of a page, a folder. Out: what they printed; a block that fails stops it, by page and line.
 
-Python runs in this process, all blocks of a page in one namespace; bash runs as `bash -euo pipefail`, a process a block.
+Python runs in this process, all blocks of a page in one namespace. So do commands of ours that need no shell, since a
+process with torch takes seconds to start; other bash runs as `bash -euo pipefail`, a process a block.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.docs.blocks import CORPORA, FILE, OUTPUT, RUN, SLOW, Block
+from tests.docs.commands import alone
+from vaner.cli import main
 
 
 def run(blocks: list[Block], folder: Path, *, slow: bool) -> str:
@@ -63,7 +66,21 @@ def _python(block: Block, namespace: dict[str, object]) -> str:
     return out.getvalue()
 
 
+def _ours(block: Block, words: list[str]) -> str:
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        try:
+            status = main(words)
+        except SystemExit as ended:
+            status = ended.code
+    if status:
+        pytest.fail(f"{block.where}: {' '.join(words)}: status {status}\n{said.getvalue()[-2000:]}")
+    return said.getvalue()
+
+
 def _bash(block: Block, folder: Path) -> str:
+    if (ours := alone(block.code)) is not None:
+        return "".join(_ours(block, words) for words in ours)
     environment = {k: v for k, v in os.environ.items() if k not in ("VANER_DATA", "OMP_NUM_THREADS")}
     environment |= {"PYTHONPATH": str(ROOT), "MINUTES": "0.5"}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"

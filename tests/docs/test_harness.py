@@ -145,3 +145,25 @@ def test_blocks_that_fail(tmp_path, text, said):
 def test_output_is_compared_in_order():
     assert absent("b\na", "a\nb\n") == "a"
     assert absent("a\n...\nc", "a\nb\nc\n") is None
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("python -m vaner view a --no_browser  # no\n\npython predict.py --input a \\\n  --output b\n", [["view", "a", "--no_browser"], ["predict", "--input", "a", "--output", "b"]]),
+        ("python -m vaner view a | head", None),
+        ("python -m vaner view a > b", None),
+        ("python -m vaner view *.txt", None),
+        ("python train.py --mix a", None),
+        ("ls", None),
+    ],
+)  # fmt: skip
+def test_what_needs_no_shell(code, words):
+    assert commands.alone(code) == words
+
+
+def test_a_command_of_ours_that_fails(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page = shown(tmp_path, "```bash\npython -m vaner convert gone.txt a.jsonl\n```\n")
+    with pytest.raises(pytest.fail.Exception, match=r"page\.md:2: .*status 2[^$]*gone\.txt"):
+        run(page, tmp_path, slow=False)
