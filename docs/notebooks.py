@@ -2,7 +2,7 @@
 
     python docs/notebooks.py          executes the notebooks of examples/ and writes the copies (a few minutes)
 
-The notebooks of examples/ are kept without outputs; the copies hold what they printed when they were last executed here.
+The notebooks of examples/ are kept without outputs; the copies hold what they printed when they were last executed.
 A hook of MkDocs turns the copies into pages. `tests/test_examples.py` compares both with what is there now.
 """
 

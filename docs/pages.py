@@ -32,7 +32,9 @@ OUTSIDE = {
     "data/models/vaner-minilm/README.md": "models/vaner-minilm.md",
 }
 # The notebooks of examples/ are pages, too; docs/notebooks.py makes them.
-OUTSIDE_MADE = {f"examples/{path.name}": f"tutorials/{path.stem}.md" for path in (ROOT / "examples").glob("*.ipynb")}
+OUTSIDE_MADE = {
+    f"examples/{path.name}": f"tutorials/{path.stem}.md" for path in (ROOT / "examples").glob("*.ipynb")
+}
 HOME = {site: repository for repository, site in (OUTSIDE | OUTSIDE_MADE).items()}
 
 _LINK = re.compile(r"\[([^\[\]]+)\]\(([^()\s]+)\)")

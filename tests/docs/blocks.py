@@ -97,7 +97,9 @@ def complaint(block: Block) -> str | None:
     if block.language not in (*RUN, *PARSED, "text"):
         return f"has the language {block.language!r}; choose {', '.join((*RUN, *PARSED, 'text'))}"
     if not block.mark:
-        return "is text without a mark; say <!-- not run: what it is -->" if block.language == "text" else None
+        return (
+            "is text without a mark; say <!-- not run: what it is -->" if block.language == "text" else None
+        )
     if block.mark not in MARKS:
         return f"has the mark {block.mark!r}; choose {', '.join(MARKS)}"
     wanted = MARKS[block.mark]

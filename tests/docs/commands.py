@@ -22,7 +22,9 @@ _REDIRECTS = re.compile(r"[<>]+&?")
 _VARIABLE = re.compile(r"\$\{?(\w+|[@#*])(?:\[@\]|:-([^}]*))?\}?")
 _ASSIGNMENT = re.compile(r"(\w+)=(.*)", re.DOTALL)
 # Files of the checkout that a command names; globs and what a command writes lie elsewhere.
-_SHIPPED = re.compile(r"(?:prompt:)?((?:configs|benchmarks|examples|kb|data/samples|data/models)/[\w./-]+\.\w+)$")
+_SHIPPED = re.compile(
+    r"(?:prompt:)?((?:configs|benchmarks|examples|kb|data/samples|data/models)/[\w./-]+\.\w+)$"
+)
 
 
 def complaints(code: str) -> list[str]:
@@ -115,7 +117,9 @@ def _check(words: list[str]) -> None:
         if word.endswith(".py") and "/" in word:
             return _script(word, words[place + 1 :])
     if words[0] == "make":
-        targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+        targets = set(
+            re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+        )
         if gone := [word for word in words[1:2] if word not in targets]:
             raise VanerError(f"the Makefile has no target {gone[0]}")
     if words[0] == "pip" or words[1:3] == ["-m", "pip"]:

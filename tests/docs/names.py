@@ -18,7 +18,9 @@ from tests.conftest import ROOT
 _MISSING = object()
 # `vaner.formats.read`, `vaner/cli/kb.py`: in prose between backticks.
 _DOTTED = re.compile(r"vaner(?:\.\w+)+(?<!\.json)")
-_PATH = re.compile(r"(?:vaner|tests|configs|benchmarks|examples|data|docs)/[\w./-]*\w\.(?:py|yaml|md|ipynb|tsv|pubtator)")
+_PATH = re.compile(
+    r"(?:vaner|tests|configs|benchmarks|examples|data|docs)/[\w./-]*\w\.(?:py|yaml|md|ipynb|tsv|pubtator)"
+)
 _CODE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 
 

@@ -36,7 +36,9 @@ def prepare(folder: Path) -> None:
     documents = list(islice(read(SAMPLES / "abstracts.pubtator"), 3))
     for name in ("abstracts.pubtator", "abstracts.jsonl", "abstracts.bioc.xml", "pubmed.jsonl.gz"):
         write(folder / name, documents, "bioc" if ".bioc" in name else name.split(".")[1])
-    (folder / "abstracts.txt").write_text("\n".join(d.text.replace("\n", " ") for d in documents) + "\n", "utf-8")
+    (folder / "abstracts.txt").write_text(
+        "\n".join(d.text.replace("\n", " ") for d in documents) + "\n", "utf-8"
+    )
     (folder / "raw").mkdir()
     write(folder / "raw" / "texts.jsonl", documents, "jsonl")
     (folder / "pubmed").mkdir()
@@ -47,7 +49,9 @@ def prepare(folder: Path) -> None:
     gold = list(islice(read(SAMPLES / "bc5cdr" / "dev.pubtator"), 3))
     write(folder / "gold.pubtator", gold, "pubtator")
     # What a tagger might have said: one mention in ten is missing.
-    tagged = [document.with_spans(span for n, span in enumerate(document.spans) if n % 10) for document in gold]
+    tagged = [
+        document.with_spans(span for n, span in enumerate(document.spans) if n % 10) for document in gold
+    ]
     write(folder / "tagged.pubtator", tagged, "pubtator")
     write(folder / "tagged.jsonl", tagged, "jsonl")
 

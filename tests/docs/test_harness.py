@@ -16,7 +16,9 @@ def shown(tmp_path, text: str):
 
 
 def test_a_block_knows_its_mark_and_its_line(tmp_path):
-    text = "# A\n\n<!-- not run: needs 8 GPUs -->\n\n```bash\nmake test\n```\n\ntext\n\n```python\nx = 1\n```\n"
+    text = (
+        "# A\n\n<!-- not run: needs 8 GPUs -->\n\n```bash\nmake test\n```\n\ntext\n\n```python\nx = 1\n```\n"
+    )
     first, second = shown(tmp_path, text)
     assert (first.mark, first.said, first.line, first.language) == ("not run", "needs 8 GPUs", 6, "bash")
     assert (second.mark, second.line, second.is_run, first.is_run) == ("", 12, True, False)
@@ -73,7 +75,7 @@ def test_commands_that_would_fail(code, said):
 @pytest.mark.parametrize(
     "code",
     [
-        "python predict.py --input 'pubmed/**/*.gz' --output tagged/ --types Disease \\\n    --processes 4  # all of it",
+        "python predict.py --input 'pubmed/**/*.gz' --output tagged/ --types A \\\n    --processes 4  # all of it",
         "ls a | wc -l > b 2> c; X=1 python -m vaner view tagged.jsonl && echo 'it is done'",
         "python predict.py ... --min_score 0.5 Disease=0.6",
         "python train.py --mix x --max_minutes ${MINUTES:-4}",
@@ -110,7 +112,10 @@ def test_python_names_that_exist():
 
 
 def test_names_in_sentences():
-    text = "`vaner.formats.read`, `vaner/cli/kb.py`, `vaner.json`, `configs/mine.yaml`, `vaner.formats.gone`, `vaner/gone.py`\n"
+    text = (
+        "`vaner.formats.read`, `vaner/cli/kb.py`, `vaner.json`, "
+        "`configs/mine.yaml`, `vaner.formats.gone`, `vaner/gone.py`\n"
+    )
     assert names.in_prose(text) == [
         "there is no file configs/mine.yaml",
         "there is no vaner.formats.gone",
@@ -150,14 +155,17 @@ def test_output_is_compared_in_order():
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        ("python -m vaner view a --no_browser  # no\n\npython predict.py --input a \\\n  --output b\n", [["view", "a", "--no_browser"], ["predict", "--input", "a", "--output", "b"]]),
+        (
+            "python -m vaner view a  # yes\n\npython predict.py \\\n  --input a",
+            [["view", "a"], ["predict", "--input", "a"]],
+        ),
         ("python -m vaner view a | head", None),
         ("python -m vaner view a > b", None),
         ("python -m vaner view *.txt", None),
         ("python train.py --mix a", None),
         ("ls", None),
     ],
-)  # fmt: skip
+)
 def test_what_needs_no_shell(code, words):
     assert commands.alone(code) == words
 
