@@ -22,7 +22,9 @@ COPIES = ROOT / "docs" / "tutorials"
 _OVERWRITTEN = re.compile(r"[^\n]*\r(?!\n)")
 _CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 # What the machine says of itself and of the day.
-_ASIDE = re.compile(r"(warning|\bit/s\b|s/it\b|Loading weights|huggingface_hub|/tmp/|\d%\|)", re.IGNORECASE)
+_ASIDE = re.compile(
+    r"(warning|autonotebook|\bit/s\b|s/it\b|Loading weights|huggingface_hub|/tmp/|\d%\|)", re.IGNORECASE
+)
 
 
 def source(cell: dict[str, Any]) -> str:
@@ -52,14 +54,22 @@ def outputs(cell: dict[str, Any]) -> list[dict[str, str]]:
 
 
 def copy_of(notebook: dict[str, Any]) -> dict[str, Any]:
-    """An executed notebook as it is kept: cells and what they showed, no more."""
+    """An executed notebook as it is kept: cells and what they showed, no more; a notebook still."""
     cells = []
-    for cell in notebook["cells"]:
-        kept: dict[str, Any] = {"cell_type": cell["cell_type"], "source": source(cell)}
+    for number, cell in enumerate(notebook["cells"]):
+        kept: dict[str, Any] = {"cell_type": cell["cell_type"], "id": str(number), "metadata": {}}
+        kept["source"] = source(cell)
         if cell["cell_type"] == "code":
-            kept["outputs"] = outputs(cell)
+            kept |= {"execution_count": None, "outputs": [_output(shown) for shown in outputs(cell)]}
         cells.append(kept)
-    return {"cells": cells}
+    kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+    return {"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
+
+
+def _output(shown: dict[str, str]) -> dict[str, Any]:
+    if "html" in shown:
+        return {"output_type": "display_data", "metadata": {}, "data": {"text/html": shown["html"]}}
+    return {"output_type": "stream", "name": "stdout", "text": shown["text"]}
 
 
 def markdown(copy: dict[str, Any], name: str) -> tuple[str, list[str]]:
@@ -75,7 +85,7 @@ def markdown(copy: dict[str, Any], name: str) -> tuple[str, list[str]]:
                 )
             continue
         parts.append(f"```python\n{cell['source']}\n```")
-        for shown in cell["outputs"]:
+        for shown in outputs(cell):
             if "html" in shown:
                 parts.append(f"<!-- shown {len(pages)} -->")
                 pages.append(f'<div class="shown">{shown["html"]}</div>')

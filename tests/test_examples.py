@@ -53,7 +53,7 @@ def test_the_copy_has_the_same_cells(path, notebooks):
     assert [notebooks.source(cell) for cell in then] == [notebooks.source(cell) for cell in now], (
         "the notebook was changed; python docs/notebooks.py executes it anew"
     )
-    shown = [shown for cell in then for shown in cell.get("outputs", [])]
+    shown = [shown for cell in then for shown in notebooks.outputs(cell)]
     assert shown
     assert not [one for one in shown if re.search(r"/tmp/|/home/|/root/|Traceback", json.dumps(one))]
 
@@ -68,7 +68,7 @@ def test_the_page_of_a_copy(notebooks):
         {"cell_type": "code", "source": "print(1)", "outputs": [stream, aside, result, html]},
     ]
     copy = notebooks.copy_of({"cells": cells})
-    assert copy["cells"][1]["outputs"] == [{"text": "100%\na <b>\n[1]"}, {"html": "<i>x</i>"}]
+    assert notebooks.outputs(copy["cells"][1]) == [{"text": "100%\na <b>\n[1]"}, {"html": "<i>x</i>"}]
     text, shown = notebooks.markdown(copy, "01-a")
     assert text.startswith("# A\nb\n\n*This page is the notebook `examples/01-a.ipynb`")
     assert "```python\nprint(1)\n```\n\n<!-- shown 0 -->\n\n<!-- shown 1 -->\n" in text
@@ -100,11 +100,11 @@ def execute(tmp_path, monkeypatch, notebooks):
         outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
         assert not [output for output in outputs if output.output_type == "error"]
         # Scores and seconds differ between machines; where something is shown, and what kind of thing, does not.
-        kinds = [
-            [sorted(one) for one in cell.get("outputs", [])] for cell in notebooks.copy_of(notebook)["cells"]
-        ]
-        then = [[sorted(one) for one in cell.get("outputs", [])] for cell in copy_of(path)["cells"]]
-        assert kinds == then, "the page shows other outputs; python docs/notebooks.py executes it anew"
+        now, then = (
+            [[sorted(one) for one in notebooks.outputs(cell)] for cell in one["cells"]]
+            for one in (notebook, copy_of(path))
+        )
+        assert now == then, "the page shows other outputs; python docs/notebooks.py executes it anew"
         printed = "".join(o.text for o in outputs if o.output_type == "stream" and o.name == "stdout")
         return printed, tmp_path / "runs" / "examples"
 
