@@ -21,9 +21,10 @@ COPIES = ROOT / "docs" / "tutorials"
 # A progress bar writes over itself: what stands at the end of each line is what was seen.
 _OVERWRITTEN = re.compile(r"[^\n]*\r(?!\n)")
 _CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-# What the machine says of itself and of the day.
+# What a machine says of itself, in lines of their own and at the end of others: its speed on that day, what it lacks.
+_SPEED = re.compile(r"  [\d,]+ tokens/s .*$| \([\d.]+ min\)", re.MULTILINE)
 _ASIDE = re.compile(
-    r"(warning|autonotebook|\bit/s\b|s/it\b|Loading weights|huggingface_hub|/tmp/|\d%\|)", re.IGNORECASE
+    r"(warning|autonotebook|kernels-community|\bit/s\b|s/it\b|Loading weights|huggingface_hub|/tmp/|\d%\|)", re.IGNORECASE
 )
 
 
@@ -41,7 +42,7 @@ def outputs(cell: dict[str, Any]) -> list[dict[str, str]]:
             shown.append({"html": "".join(data["text/html"])})
             continue
         text = "".join(output.get("text", data.get("text/plain", "")))
-        text = _CONTROL.sub("", _OVERWRITTEN.sub("", text))
+        text = _SPEED.sub("", _CONTROL.sub("", _OVERWRITTEN.sub("", text)))
         if output.get("name") == "stderr":
             text = "".join(line for line in text.splitlines(keepends=True) if not _ASIDE.search(line))
         if not text.strip():
