@@ -24,7 +24,8 @@ _CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 # What a machine says of itself, in lines of their own and at the end of others: its speed on that day, what it lacks.
 _SPEED = re.compile(r"  [\d,]+ tokens/s .*$| \([\d.]+ min\)", re.MULTILINE)
 _ASIDE = re.compile(
-    r"(warning|autonotebook|kernels-community|\bit/s\b|s/it\b|Loading weights|huggingface_hub|/tmp/|\d%\|)", re.IGNORECASE
+    r"(warning|autonotebook|kernels-community|\bit/s\b|s/it\b|Loading weights|huggingface_hub|/tmp/|\d%\|)",
+    re.IGNORECASE,
 )
 
 

@@ -150,6 +150,9 @@ def test_blocks_that_fail(tmp_path, text, said):
 def test_output_is_compared_in_order():
     assert absent("b\na", "a\nb\n") == "a"
     assert absent("a\n...\nc", "a\nb\nc\n") is None
+    assert absent("a 1 ...\nb", "a 1 0.97\nb\n") is None
+    assert absent("a 1 ...\nb", "a 2 0.97\nb\n") == "a 1 ..."
+    assert absent("a\na", "a\n") == "a"
 
 
 @pytest.mark.parametrize(
