@@ -14,6 +14,7 @@ from tests.docs import commands, names
 from tests.docs.blocks import FILE, PAGES, PARSED, PARSED_AS, SLOW, WRITTEN, Block, blocks, complaint
 from tests.docs.prepared import prepare
 from tests.docs.running import run
+from vaner.tagging import loading
 
 
 def name(page: Path) -> str:
@@ -118,6 +119,8 @@ def folder(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
     # What pages say holds on a machine without corpora; CORPORA is named where they are needed.
     monkeypatch.delenv("VANER_DATA", raising=False)
+    # A tagger that a page registers is gone with the page.
+    monkeypatch.setattr(loading, "_LOADERS", dict(loading._LOADERS))
     return tmp_path
 
 
