@@ -31,7 +31,11 @@ OUTSIDE = {
     "data/models/vaner-smollm2-135m-20l/README.md": "models/vaner-smollm2-135m-20l.md",
     "data/models/vaner-minilm/README.md": "models/vaner-minilm.md",
 }
-HOME = {site: repository for repository, site in OUTSIDE.items()}
+# The notebooks of examples/ are pages, too; docs/notebooks.py makes them.
+OUTSIDE_MADE = {
+    f"examples/{path.name}": f"tutorials/{path.stem}.md" for path in (ROOT / "examples").glob("*.ipynb")
+}
+HOME = {site: repository for repository, site in (OUTSIDE | OUTSIDE_MADE).items()}
 
 _LINK = re.compile(r"\[([^\[\]]+)\]\(([^()\s]+)\)")
 
@@ -64,7 +68,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         if not path or re.match(r"[a-z]+:", target):
             return link[0]
         wanted = posixpath.normpath(posixpath.join(posixpath.dirname(in_repository), path))
-        there = OUTSIDE.get(wanted, wanted.removeprefix("docs/"))
+        there = (OUTSIDE | OUTSIDE_MADE).get(wanted, wanted.removeprefix("docs/"))
         if there.endswith(".md") and there in files.src_uris:
             return f"[{text}]({posixpath.relpath(there, posixpath.dirname(here) or '.')}{hash}{anchor})"
         return text if (ROOT / wanted).exists() else link[0]

@@ -31,6 +31,7 @@ LONG = (
     "jobs/test_ray.py",
     "test_benchmarks.py",
     "test_examples.py",
+    "docs/test_blocks.py",
     "cli/test_annotate.py",
     "jobs/test_shipped_model.py",
     "cli/test_distil.py",

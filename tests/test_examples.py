@@ -1,8 +1,13 @@
-"""In: the notebooks of examples/. Out: none is kept with outputs; no cell fails, and what they write holds."""
+"""In: the notebooks of examples/. Out: none is kept with outputs; no cell fails, and what they write holds.
+
+The site shows executed copies (docs/tutorials/). They have the same cells, and show what the notebooks print now.
+"""
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +15,8 @@ import pytest
 from vaner.document import Document
 from vaner.formats import read
 
-EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.ipynb"))
+ROOT = Path(__file__).parent.parent
+EXAMPLES = sorted((ROOT / "examples").glob("*.ipynb"))
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
@@ -24,8 +30,53 @@ def test_kept_without_outputs(path):
     assert "".join(notebook["cells"][0]["source"]).startswith("# ")
 
 
+@pytest.fixture(scope="module")
+def notebooks():
+    """The module docs/notebooks.py."""
+    spec = importlib.util.spec_from_file_location("notebooks", ROOT / "docs" / "notebooks.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def copy_of(path: Path) -> dict:
+    """The executed copy of a notebook, which the site shows."""
+    copy = ROOT / "docs" / "tutorials" / path.name
+    assert copy.is_file(), "no executed copy; python docs/notebooks.py makes it"
+    return json.loads(copy.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_the_copy_has_the_same_cells(path, notebooks):
+    now = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    then = copy_of(path)["cells"]
+    assert [notebooks.source(cell) for cell in then] == [notebooks.source(cell) for cell in now], (
+        "the notebook was changed; python docs/notebooks.py executes it anew"
+    )
+    shown = [shown for cell in then for shown in notebooks.outputs(cell)]
+    assert shown
+    assert not [one for one in shown if re.search(r"/tmp/|/home/|/root/|Traceback", json.dumps(one))]
+
+
+def test_the_page_of_a_copy(notebooks):
+    stream = {"output_type": "stream", "name": "stdout", "text": ["10%\r100%\n", "a <b>\n"]}
+    aside = {"output_type": "stream", "name": "stderr", "text": "x.py:1: UserWarning: no\n"}
+    html = {"output_type": "display_data", "data": {"text/html": "<i>x</i>", "text/plain": "<HTML>"}}
+    result = {"output_type": "execute_result", "data": {"text/plain": "[1]"}}
+    cells = [
+        {"cell_type": "markdown", "source": ["# A\n", "b"]},
+        {"cell_type": "code", "source": "print(1)", "outputs": [stream, aside, result, html]},
+    ]
+    copy = notebooks.copy_of({"cells": cells})
+    assert notebooks.outputs(copy["cells"][1]) == [{"text": "100%\na <b>\n[1]"}, {"html": "<i>x</i>"}]
+    text, shown = notebooks.markdown(copy, "01-a")
+    assert text.startswith("# A\nb\n\n*This page is the notebook `examples/01-a.ipynb`")
+    assert "```python\nprint(1)\n```\n\n<!-- shown 0 -->\n\n<!-- shown 1 -->\n" in text
+    assert "a &lt;b&gt;" in shown[0] and shown[1] == '<div class="shown"><i>x</i></div>'
+
+
 @pytest.fixture
-def execute(tmp_path, monkeypatch):
+def execute(tmp_path, monkeypatch, notebooks):
     """Executes a notebook in a folder of its own; what its cells printed, and the folder that they wrote into."""
     reason = "the notebooks are executed where the extra is: pip install -e '.[examples]'"
     nbclient = pytest.importorskip("nbclient", reason=reason)
@@ -48,6 +99,12 @@ def execute(tmp_path, monkeypatch):
         client.execute()  # raises what a cell raised
         outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
         assert not [output for output in outputs if output.output_type == "error"]
+        # Scores and seconds differ between machines; where something is shown, and what kind of thing, does not.
+        now, then = (
+            [[sorted(one) for one in notebooks.outputs(cell)] for cell in one["cells"]]
+            for one in (notebook, copy_of(path))
+        )
+        assert now == then, "the page shows other outputs; python docs/notebooks.py executes it anew"
         printed = "".join(o.text for o in outputs if o.output_type == "stream" and o.name == "stdout")
         return printed, tmp_path / "runs" / "examples"
 
