@@ -67,9 +67,10 @@ async function tag(signal) {
   }
   show(answer);
   $("result").focus({ preventScroll: true });
-  if ($("panel").offsetHeight < $("result").offsetTop + 1) $("result").scrollIntoView();
-  else scrollTo(0, 0);
-  return `${$("summary").textContent} in ${((performance.now() - began) / 1000).toFixed(1)} s.`;
+  // Below the panel on a narrow screen, beside it on a wide one.
+  $("result").scrollIntoView();
+  const seconds = (performance.now() - began) / 1000;
+  return `${$("summary").textContent} in ${seconds.toFixed(seconds < 1 ? 2 : 1)} s.`;
 }
 
 async function download(format, name, signal) {

@@ -25,16 +25,16 @@ function placeOf(span) {
 const typeOf = (type) => colour(element("bdi", { className: "type" }, type), type);
 
 function described({ span }) {
-  const head = element("div", { className: "head" }, typeOf(span.type));
+  const words = element("bdi", { className: "words" }, span.text);
+  const place = element("p", { className: "place" });
   if (isNumber(span.score)) {
     const filled = element("i");
     filled.style.width = `${100 * Math.min(Math.max(span.score, 0), 1)}%`;
     const meter = colour(element("span", { className: "meter", ariaHidden: "true" }, filled), span.type);
-    head.append(meter, element("span", {}, `score ${scored(span.score)}`));
+    place.append(meter, element("span", {}, `score ${scored(span.score)}`));
   }
-  const words = element("p", { className: "words" }, element("bdi", {}, span.text));
-  const place = element("p", { className: "place" }, `characters ${placeOf(span)}`);
-  const one = element("section", {}, head, words, place);
+  place.append(element("span", {}, `characters ${placeOf(span)}`));
+  const one = element("section", {}, element("div", { className: "head" }, typeOf(span.type), words), place);
   const names = conceptNames(span);
   if (names.length) {
     one.append(element("ul", {}, ...names.map((name) => element("li", {}, element("bdi", {}, name)))));

@@ -5,6 +5,7 @@
 //     [breast [cancer] cell lines]        nested: as it is
 //     [breast [cancer)( cell] lines]      crossing: the inner one in two pieces without a border between
 
+const LONG = 2000; // UTF-16 units of a paragraph, after which a line end parts it
 const mentionOf = new WeakMap(); // <mark> -> its mention
 
 // The server counts code points, JavaScript UTF-16 units: a character outside the basic plane is one and two.
@@ -56,8 +57,8 @@ function pieces(mentions) {
   return out.sort((a, b) => a.start - b.start || b.end - a.end);
 }
 
-// [start, end, kind] of the paragraphs: passages that the document names, else what blank lines part. Very long ones
-// are parted at line ends too, so that the browser need not lay out all of a long document at once.
+// [start, end, class] of the paragraphs: passages that the document names, else what blank lines part. Very long ones go
+// on in another element at a line end, so that the browser need not lay out all of a long document at once.
 function paragraphs(document) {
   const { text } = document;
   const at = places(text);
@@ -66,18 +67,21 @@ function paragraphs(document) {
   for (const passage of document.passages ?? []) {
     const [start, end] = [at(passage.start), at(passage.end)];
     if (!(start >= reached && end >= start)) continue;
-    named.push([reached, start, ""], [start, end, passage.kind]);
+    named.push([reached, start, ""], [start, end, passage.kind === "title" ? "title" : ""]);
     reached = end;
   }
   named.push([reached, text.length, ""]);
   const out = [];
   for (const [start, end, kind] of named) {
     let from = start;
-    for (const gap of text.slice(start, end).matchAll(/\n[^\S\n]*\n\s*|(?<=[^\n]{2000})\n/g)) {
-      out.push([from, start + gap.index, kind === "title" ? kind : ""]);
-      from = start + gap.index + gap[0].length;
+    for (const gap of text.slice(start, end).matchAll(/\n(?:[^\S\n]*\n\s*)?/g)) {
+      const until = start + gap.index;
+      const blank = gap[0].length > 1;
+      if (!blank && until - from < LONG) continue;
+      out.push([from, until, blank ? kind : "on"]);
+      from = until + gap[0].length;
     }
-    out.push([from, end, kind === "title" ? kind : ""]);
+    out.push([from, end, kind]);
   }
   return out.filter(([start, end]) => text.slice(start, end).trim());
 }
@@ -93,17 +97,19 @@ function markedText(document, mentions) {
     while (next < all.length && all[next].start < end) carried.push(all[next++]);
     carried = carried.filter((piece) => piece.end > start);
     const p = element("p", { className: kind, dir: "auto" });
-    p.append(marked(document.text, start, end, carried));
+    const depth = fillMarked(p, document.text, start, end, carried);
+    if (depth > 1) p.classList.add(`n${Math.min(depth - 1, 3)}`);
     out.append(p);
   }
   if (!out.childNodes.length) out.append(element("p", { className: "none" }, "no text"));
   return out;
 }
 
-function marked(text, start, end, inside) {
+// Fills `out` with the text from `start` to `end` and the pieces in it; how deep they nest.
+function fillMarked(out, text, start, end, inside) {
   const within = inside.flatMap((piece) => [piece.start, piece.end]).filter((at) => start < at && at < end);
   const borders = [...new Set([start, end, ...within])].sort((a, b) => a - b);
-  const out = new DocumentFragment();
+  let deepest = 0;
   const stack = []; // open elements: { piece, mark, depth }, the outermost first
   const open = (piece, at) => {
     const mark = markOf(piece, at);
@@ -112,6 +118,7 @@ function marked(text, start, end, inside) {
   };
   const close = (at) => {
     const { piece, mark, depth } = stack.pop();
+    deepest = Math.max(deepest, depth + 1);
     // Only now is it known whether this element reaches the end of its mention, and how much it holds.
     if (at < piece.mention.end) mark.classList.add("to");
     if (depth) mark.classList.add(`d${Math.min(depth, 3)}`);
@@ -135,7 +142,7 @@ function marked(text, start, end, inside) {
     (stack.at(-1)?.mark ?? out).append(text.slice(at, borders[i + 1]));
   }
   while (stack.length) close(end);
-  return out;
+  return deepest;
 }
 
 function markOf({ mention, gap }, at) {

@@ -125,14 +125,17 @@ function table(view) {
   view.details.querySelector("table")?.remove();
   view.details.querySelector("button.more")?.remove();
   if (!view.details.open || !view.kept.length) return;
-  const heads = ["Mention", "Type", "Score", "Concept ids"].map((name) => element("th", { scope: "col" }, name));
-  const body = element("tbody");
-  const made = element("table", { ariaLabel: `Mentions of ${view.document.id}` });
-  made.append(element("thead", {}, element("tr", {}, ...heads)), body);
+  const linked = view.kept.some(({ span }) => span.concepts?.length);
+  const names = ["Mention", "Type", "Score", ...(linked ? ["Concept ids"] : [])];
+  const heads = names.map((name) => element("th", { scope: "col", role: "columnheader" }, name));
+  const body = element("tbody", { role: "rowgroup" });
+  const head = element("thead", { role: "rowgroup" }, element("tr", { role: "row" }, ...heads));
+  // The roles are said because a narrow screen lays the cells out otherwise than as a table.
+  const made = element("table", { role: "table", ariaLabel: `Mentions of ${view.document.id}` }, head, body);
   const more = element("button", { type: "button", className: "more" });
   const fill = () => {
     const from = body.rows.length;
-    body.append(...view.kept.slice(from, from + ROWS).map(row));
+    body.append(...view.kept.slice(from, from + ROWS).map((mention) => row(mention, linked)));
     const left = view.kept.length - body.rows.length;
     more.hidden = !left;
     more.textContent = `Show ${Math.min(ROWS, left)} more of ${left.toLocaleString("en")}`;
@@ -143,22 +146,19 @@ function table(view) {
   view.details.append(made, more);
 }
 
-function row(mention) {
+function row(mention, linked) {
   const { span } = mention;
   const go = element("button", { type: "button" }, element("bdi", {}, span.text));
   go.addEventListener("click", () => goTo(mention));
-  const names = conceptNames(span);
-  return element(
-    "tr",
-    {},
-    element("td", {}, go, element("small", {}, placeOf(span))),
-    element("td", {}, typeOf(span.type)),
-    element("td", { className: "number" }, scored(span.score) || none("none")),
-    element("td", {}, ...(names.length ? names.map((name) => element("div", {}, element("bdi", {}, name))) : [none("none")])),
-  );
+  const cells = [
+    element("td", { role: "cell" }, go, element("small", {}, placeOf(span))),
+    element("td", { role: "cell" }, typeOf(span.type)),
+    element("td", { role: "cell", className: "number" }, scored(span.score)),
+  ];
+  const names = conceptNames(span).map((name) => element("div", {}, element("bdi", {}, name)));
+  if (linked) cells.push(element("td", { role: "cell", className: "ids" }, ...names));
+  return element("tr", { role: "row" }, ...cells);
 }
-
-const none = (word) => element("span", { className: "none" }, word);
 
 // Text, ids, types and concept ids are searched.
 function search() {
