@@ -73,6 +73,15 @@ async function tag(signal) {
   return `${$("summary").textContent} in ${seconds.toFixed(seconds < 1 ? 2 : 1)} s.`;
 }
 
+// What a file could not hold, as the server says it beside the file.
+function remarksOf(response) {
+  try {
+    return JSON.parse(response.headers.get("Vaner-Remarks") ?? "[]").map(String);
+  } catch {
+    return ["The server's remarks on it cannot be read."];
+  }
+}
+
 async function download(format, name, signal) {
   const body = JSON.stringify({ documents: documents(), format });
   const response = await request("v1/convert", { body, type: "application/json", signal });
@@ -82,7 +91,7 @@ async function download(format, name, signal) {
   const link = element("a", { href, download: /filename="([^"/\\]+)"/.exec(said)?.[1] ?? `tagged.${format}` });
   link.click();
   setTimeout(() => URL.revokeObjectURL(href), 60_000);
-  return `${name} is downloaded.`;
+  return [`${name} is downloaded.`, ...remarksOf(response)].join(" ");
 }
 
 const boxes = () => [...$("types-chips").querySelectorAll("input")];

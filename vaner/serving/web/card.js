@@ -34,6 +34,7 @@ function described({ span }) {
     place.append(meter, element("span", {}, `score ${scored(span.score)}`));
   }
   place.append(element("span", {}, `characters ${placeOf(span)}`));
+  if (span.grounded) place.append(element("span", {}, `grounded: ${span.grounded}`));
   const one = element("section", {}, element("div", { className: "head" }, typeOf(span.type), words), place);
   const names = conceptNames(span);
   if (names.length) {
@@ -93,9 +94,13 @@ function goTo(mention) {
   mention.marks[0]?.focus();
 }
 
+// A text that scrolls under a pointer at rest is not pointed at.
+let rest = "";
+const placeOfPointer = (event) => `${event.screenX} ${event.screenY}`;
+addEventListener("pointermove", (event) => (rest = placeOfPointer(event)), { passive: true });
 articles.addEventListener("pointerover", (event) => {
   const mark = event.target.closest("mark");
-  if (!mark || event.pointerType === "touch") return;
+  if (!mark || event.pointerType === "touch" || placeOfPointer(event) === rest) return;
   const { clientX: x, clientY: y } = event;
   const under = [...mark.getClientRects()].find((r) => r.left <= x && x <= r.right && r.top <= y && y <= r.bottom);
   openCard(mark, under);

@@ -41,6 +41,7 @@ function viewOf(document, mentions, index) {
   text.setAttribute("aria-describedby", "keys");
   const details = element("details", {}, element("summary"));
   const article = element("article", { tabIndex: -1 }, title, text, details);
+  if (document.failed) title.after(element("p", { className: "failed" }, `Not tagged in full: ${document.failed}`));
   article.setAttribute("aria-labelledby", title.id);
   // What one that was not yet laid out is taken for; the browser corrects it when it comes into sight.
   article.style.containIntrinsicSize = `auto ${Math.round(document.text.length / 80) * 1.85 + 7}rem`;
