@@ -1,4 +1,4 @@
-"""In: what it shall answer. Out: a server on this machine that speaks the interface of `vaner serve`, with the real page."""
+"""In: what it shall answer. Out: a server that speaks the interface of `vaner serve`, with the real page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In: the page in a real browser, a server that answers as told. Out: that it shows, filters, saves and asks as it should."""
+"""In: the page in a real browser, a server that answers as told. Out: that it shows, filters, saves and asks well."""
 
 import json
 import re
@@ -302,7 +302,8 @@ def test_a_file_is_sent_as_it_is(opened, server):
     path, query, _, body = server.asked[-1]
     assert (path, body) == ("/v1/tag/file", content)
     assert query == {
-        "filename": [name], "types": ["Disease", "Chemical"], "dataset": ["bc5cdr"], "link": ["true"], "format": ["json"],
+        "filename": [name], "types": ["Disease", "Chemical"], "dataset": ["bc5cdr"], "link": ["true"],
+        "format": ["json"],
     }  # fmt: skip
     assert page.locator("#list a").count() == 2
     page.click("#list a >> nth=1")
@@ -424,8 +425,8 @@ def test_the_key_is_asked_for_and_kept_in_memory_alone(opened, server):
     assert not page.is_visible("#key")
     tag(page)
     assert len(marks(page)) == 1
-    kept = "[document.documentElement.outerHTML, document.cookie, location.href, localStorage.length, sessionStorage.length]"
-    html, *rest = page.evaluate(kept)
+    kept = "document.documentElement.outerHTML, document.cookie, location.href, localStorage.length"
+    html, *rest = page.evaluate(f"[{kept}, sessionStorage.length]")
     assert "s3cret" not in html and rest == ["", server.url, 0, 0] and page.input_value("#key-value") == ""
     page.reload()
     page.wait_for_selector("#key[open]")
@@ -561,7 +562,8 @@ def test_a_screen_reader_hears_names_and_roles(opened, server):
     tag(page)
     heard = page.locator("main").aria_snapshot()
     for wanted in (
-        'heading "VANER', 'textbox "Text"', 'button "Choose a file"', 'group "Look for"', 'checkbox "Disease" [checked]',
+        'heading "VANER', 'textbox "Text"', 'button "Choose a file"', 'group "Look for"',
+        'checkbox "Disease" [checked]',
         'combobox "Follow the guideline of"', 'checkbox "Look up concept ids"', 'button "Tag"', "status",
         'region "Result"', 'slider "Score at least"', 'group "Download"', 'heading "d" [level=3]',
         'table "Mentions of d"', 'cell "flu 0–3"', 'button "flu"', "article",
