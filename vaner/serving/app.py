@@ -6,6 +6,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator
 from functools import partial
+from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -86,7 +87,7 @@ def _tagging(app: FastAPI, desk: Desk) -> None:
             documents, notes = await desk.read(partial(_from_file, asked.filename, body))
             _check(documents)
             tagged, remarks = await desk.tag(documents, asked.wish(), request.receive)
-            name = uploads.plain(asked.filename).rpartition(".")[0] or "tagged"
+            name = Path(uploads.plain(asked.filename)).stem
             return await _answer(tagged, [*notes, *remarks], asked.format, f"{name}.tagged")
 
     @app.post("/v1/tag/stream", summary="Tag JSON Lines of any length.")

@@ -204,7 +204,7 @@ def query(model: type[M], items: Iterable[tuple[str, str]]) -> M:
         elif value or key == "filename":
             given[key] = value
     try:
-        return model.model_validate_strings(given)
+        return model.model_validate(given, strict=False)
     except ValidationError as error:
         raise _told(error, model) from None
 

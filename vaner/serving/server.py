@@ -25,13 +25,24 @@ log = logging.getLogger(__name__)
 
 #: Connections at a time; more are told 503.
 CONNECTIONS = 1_024
-_HEADERS = 1 << 16
 
 
 class Server(uvicorn.Server):
     """uvicorn's server, but told to stop it answers what is open first, and new requests with 503."""
 
-    def __init__(self, config: uvicorn.Config, desk: Desk) -> None:
+    def __init__(self, desk: Desk) -> None:
+        config = uvicorn.Config(
+            create_app(desk),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            limit_concurrency=CONNECTIONS,
+            timeout_graceful_shutdown=5,
+            ws="none",
+            http="h11",
+            loop="asyncio",
+            proxy_headers=False,
+        )
         super().__init__(config)
         self._desk = desk
         self._until: float | None = None
@@ -75,23 +86,10 @@ def serve(tagging: TaggingSettings, settings: ServerSettings) -> int:
         desk = Desk(settings, SharedTagger(tagging))
         for remark in desk.tagger.together.remarks():
             log.info("%s", remark)
-        config = uvicorn.Config(
-            create_app(desk),
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            limit_concurrency=CONNECTIONS,
-            h11_max_incomplete_event_size=_HEADERS,
-            timeout_graceful_shutdown=5,
-            ws="none",
-            http="h11",
-            loop="asyncio",
-            proxy_headers=False,
-        )
-        server = Server(config, desk)
+        server = Server(desk)
         host, port = bound.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
-        bound.listen(config.backlog)
+        bound.listen(server.config.backlog)
         print(f"{desk.tagger.name} at http://{shown}:{port}", file=sys.stderr, flush=True)
         server.run(sockets=[bound])
     return 1 if desk.open else 0

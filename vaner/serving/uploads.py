@@ -28,9 +28,10 @@ _LONGEST = 80
 def plain(name: str) -> str:
     """What is left of a file's name: no folder, no odd character, no hidden file."""
     last = re.split(r"[/\\]", name)[-1].removesuffix(".gz")
-    kept = _UNUSUAL.sub("_", last).lstrip(".-_")
-    stem, dot, extension = kept.rpartition(".")
-    return f"{stem[:_LONGEST]}.{extension[:20]}" if dot and stem else kept[:_LONGEST] or "upload"
+    stem, dot, extension = last.rpartition(".")
+    stem, extension = (_UNUSUAL.sub("_", part) for part in ((stem, extension) if dot else (last, "")))
+    stem = stem.strip("._-")[:_LONGEST] or "upload"
+    return f"{stem}.{extension[:20]}" if extension else stem
 
 
 def documents(name: str, content: bytes, *, to_tag: bool, most: int) -> tuple[list[Document], list[str]]:
