@@ -108,6 +108,7 @@ LIGHT = [
     "cli.guideline",
     "cli.kb",
     "cli.predict",
+    "cli.serve",
     "cli.study",
     "cli.tagging_options",
 ]
