@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
+from tests.serving.browser import CHROMIUM
+from tests.serving.fake_server import FakeServer
 from vaner.errors import VanerError
 from vaner.serving.desk import Desk
 from vaner.serving.server import Server, listening
@@ -133,3 +135,54 @@ def eventually(condition, seconds=30):
     while not condition():
         assert time.monotonic() < until, "it never came true"
         time.sleep(0.01)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def fake():
+    fake = FakeServer()
+    yield fake
+    fake.close()
+
+
+@pytest.fixture
+def opened(browser, fake):
+    """A function that opens the page; at the end, nothing may have failed in it or left its origin."""
+    contexts, wrong = [], []
+
+    def open_(address=None, refused=False, **options):
+        address = address or fake.url
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(30_000)
+        page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
+        page.on("dialog", lambda dialog: (wrong.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+
+        def leaves(url):
+            return not url.startswith((address, f"blob:{address}", "data:,"))
+
+        page.on("request", lambda sent: wrong.append(f"request: {sent.url}") if leaves(sent.url) else None)
+        # The browser itself says so when a request is refused.
+        page.on("console", lambda said: wrong.append(f"console: {said.text}") if counts(said.text) else None)
+        page.goto(address)
+        if not refused:
+            page.wait_for_selector("#types-chips label")
+        return page
+
+    def counts(said):
+        return not said.startswith("Failed to load resource: the server responded with a status of")
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert wrong == []

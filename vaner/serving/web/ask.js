@@ -26,7 +26,11 @@ async function work(words, task) {
   const { signal } = running;
   complain("");
   say(words);
-  $("status").classList.add("busy");
+  const began = performance.now();
+  $("status").parentElement.classList.add("busy");
+  const clock = setInterval(() => {
+    $("clock").textContent = `${Math.round((performance.now() - began) / 1000)} s`;
+  }, 1000);
   $("cancel").hidden = false;
   for (const button of idle()) button.ariaDisabled = "true";
   try {
@@ -36,7 +40,9 @@ async function work(words, task) {
     if (!signal.aborted) complain(error instanceof Failure ? error.message : `This page failed: ${error.message}`);
   }
   running = null;
-  $("status").classList.remove("busy");
+  clearInterval(clock);
+  $("clock").textContent = "";
+  $("status").parentElement.classList.remove("busy");
   // Who pressed Cancel goes on from the button that starts again.
   if (document.activeElement === $("cancel")) $("tag").focus();
   $("cancel").hidden = true;
@@ -131,8 +137,11 @@ async function start(signal) {
   if (!model) throw new Failure("The server names no model; its log says why.");
   $("model").textContent = model.name;
   for (const type of model.types) addType(type, true);
-  $("types-add").hidden = !model.allow_new_types;
+  const listed = (model.listed ?? []).filter((name) => !model.types.includes(name));
+  $("types-add").hidden = !model.allow_new_types && !listed.length;
+  $("type-names").replaceChildren(...listed.map((value) => element("option", { value })));
   $("links").hidden = !model.links;
+  $("link").checked = Boolean(model.links);
   const names = Object.keys(model.datasets ?? {});
   $("datasets").hidden = !names.length;
   const options = names.map((name) => element("option", { value: name }, name));
