@@ -5,7 +5,7 @@
 //     [breast [cancer] cell lines]        nested: as it is
 //     [breast [cancer)( cell] lines]      crossing: the inner one in two pieces without a border between
 
-const LONG = 2000; // UTF-16 units of a paragraph, after which a line end parts it
+const LONG = 2000; // UTF-16 units of a paragraph, after which a line end parts it; four times as many, and a space does
 const mentionOf = new WeakMap(); // <mark> -> its mention
 
 // The server counts code points, JavaScript UTF-16 units: a character outside the basic plane is one and two.
@@ -58,7 +58,7 @@ function pieces(mentions) {
 }
 
 // [start, end, class] of the paragraphs: passages that the document names, else what blank lines part. Very long ones go
-// on in another element at a line end, so that the browser need not lay out all of a long document at once.
+// on in another element, so that the browser need not lay out all of a long document at once.
 function paragraphs(document) {
   const { text } = document;
   const at = places(text);
@@ -72,16 +72,27 @@ function paragraphs(document) {
   }
   named.push([reached, text.length, ""]);
   const out = [];
+  const part = (start, end, kind) => {
+    let from = start;
+    while (end - from > 4 * LONG) {
+      const rest = text.slice(from + 2 * LONG, from + 4 * LONG);
+      const cut = [rest.search(/(?<=[.!?])\s/), rest.search(/\s/)].find((at) => at >= 0);
+      if (cut === undefined) break;
+      out.push([from, from + 2 * LONG + cut + 1, "on"]);
+      from += 2 * LONG + cut + 1;
+    }
+    out.push([from, end, kind]);
+  };
   for (const [start, end, kind] of named) {
     let from = start;
     for (const gap of text.slice(start, end).matchAll(/\n(?:[^\S\n]*\n\s*)?/g)) {
       const until = start + gap.index;
       const blank = gap[0].length > 1;
       if (!blank && until - from < LONG) continue;
-      out.push([from, until, blank ? kind : "on"]);
+      part(from, until, blank ? kind : "on");
       from = until + gap[0].length;
     }
-    out.push([from, end, kind]);
+    part(from, end, kind);
   }
   return out.filter(([start, end]) => text.slice(start, end).trim());
 }

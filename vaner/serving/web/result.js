@@ -37,7 +37,8 @@ function show(answer) {
 
 function viewOf(document, mentions, index) {
   const title = element("h3", { id: `d${index}` }, element("bdi", {}, document.id));
-  const text = element("div", { className: "text", role: "group", ariaLabel: "Text with its mentions marked" });
+  const className = document.text.length > 20_000 ? "text long" : "text";
+  const text = element("div", { className, role: "group", ariaLabel: "Text with its mentions marked" });
   text.setAttribute("aria-describedby", "keys");
   const details = element("details", {}, element("summary"));
   const article = element("article", { tabIndex: -1 }, title, text, details);
