@@ -106,7 +106,7 @@ def test_the_card_tells_score_place_and_concepts_to_pointer_and_keyboard(opened,
     page = opened()
     tag(page)
     told = [
-        "Cancer", "cancer", "score 0.912", "characters 7–13", "grounded: exact", "MESH D1 (exact, 0.500)", "DOID:2",
+        "Cancer", "cancer", "score 0.912", "characters 7–13", "grounded: exact", "D1 MESH, exact 0.500", "DOID:2 DOID",
         "Disease", "breast cancer", "characters 0–13",
     ]  # fmt: skip
 

@@ -3,16 +3,17 @@
 const card = $("card");
 const articles = $("articles");
 let anchor = null; // the <mark> whose card is open
+let line = 0; // of those that it stands on, where the card is
 let leaving; // the pointer left: the card closes soon, unless the pointer goes into it
 
-function conceptNames(span) {
-  return (span.concepts ?? []).map((concept) => {
-    const id = String(concept.id);
-    const name = concept.source && !id.startsWith(`${concept.source}:`) ? `${concept.source} ${id}` : id;
-    const how = [concept.match, scored(concept.score)].filter(Boolean).join(", ");
-    return how ? `${name} (${how})` : name;
-  });
+// A concept id, and beside it where it comes from and how it was found.
+function conceptOf({ id, source, match, score }) {
+  const found = [match, scored(score)].filter(Boolean).join(" ");
+  const told = element("small", {}, element("bdi", {}, [source, found].filter(Boolean).join(", ")));
+  return [element("bdi", {}, id), " ", told];
 }
+
+const conceptsOf = (span, name) => (span.concepts ?? []).map((one) => element(name, {}, ...conceptOf(one)));
 
 const isNumber = (value) => typeof value === "number";
 const scored = (score) => (isNumber(score) ? score.toFixed(3) : "");
@@ -36,10 +37,8 @@ function described({ span }) {
   place.append(element("span", {}, `characters ${placeOf(span)}`));
   if (span.grounded) place.append(element("span", {}, `grounded: ${span.grounded}`));
   const one = element("section", {}, element("div", { className: "head" }, typeOf(span.type), words), place);
-  const names = conceptNames(span);
-  if (names.length) {
-    one.append(element("ul", {}, ...names.map((name) => element("li", {}, element("bdi", {}, name)))));
-  }
+  const concepts = conceptsOf(span, "li");
+  if (concepts.length) one.append(element("ul", {}, ...concepts));
   return one;
 }
 
@@ -52,8 +51,10 @@ function around(mark) {
   return [...found];
 }
 
-function openCard(mark, at = mark.getClientRects()[0]) {
+// At one of the lines that a mention stands on.
+function openCard(mark, on = 0) {
   clearTimeout(leaving);
+  line = on;
   if (anchor !== mark) {
     closeCard();
     anchor = mark;
@@ -63,7 +64,8 @@ function openCard(mark, at = mark.getClientRects()[0]) {
     mentions[0].marks[0].setAttribute("aria-describedby", "card");
     card.showPopover();
   }
-  if (!at) return;
+  const at = mark.getClientRects()[line];
+  if (!at) return; // not laid out yet; it will be, and that scrolls
   const [width, height] = [card.offsetWidth, card.offsetHeight];
   const space = document.documentElement;
   const below = at.bottom + 6 + height <= space.clientHeight || at.top < height + 6;
@@ -102,8 +104,8 @@ articles.addEventListener("pointerover", (event) => {
   const mark = event.target.closest("mark");
   if (!mark || event.pointerType === "touch" || placeOfPointer(event) === rest) return;
   const { clientX: x, clientY: y } = event;
-  const under = [...mark.getClientRects()].find((r) => r.left <= x && x <= r.right && r.top <= y && y <= r.bottom);
-  openCard(mark, under);
+  const holds = (r) => r.left <= x && x <= r.right && r.top <= y && y <= r.bottom;
+  openCard(mark, Math.max(0, [...mark.getClientRects()].findIndex(holds)));
 });
 articles.addEventListener("pointerout", (event) => {
   if (anchor && !event.relatedTarget?.closest?.("mark")) leaving = setTimeout(leaveCard, 250);
@@ -126,7 +128,10 @@ articles.addEventListener("click", (event) => {
 addEventListener("keydown", (event) => {
   if (event.key === "Escape") closeCard();
 });
-addEventListener("scroll", () => (mentionOf.has(document.activeElement) ? anchor && openCard(anchor) : closeCard()), {
-  passive: true,
-});
+function follow() {
+  const at = anchor?.getClientRects()[line];
+  if (at && at.bottom > 0 && at.top < innerHeight) openCard(anchor, line);
+  else closeCard();
+}
+addEventListener("scroll", follow, { passive: true });
 arrows(articles, "mark[tabindex]", "ArrowLeft", "ArrowRight");

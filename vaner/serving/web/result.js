@@ -56,6 +56,8 @@ function viewOf(document, mentions, index) {
     event.preventDefault();
     article.focus({ preventScroll: true });
     article.scrollIntoView({ block: "start" });
+    // Only now is what stands around it laid out.
+    requestAnimationFrame(() => article.scrollIntoView({ block: "start" }));
   });
   return view;
 }
@@ -157,8 +159,7 @@ function row(mention, linked) {
     element("td", { role: "cell" }, typeOf(span.type)),
     element("td", { role: "cell", className: "number" }, scored(span.score)),
   ];
-  const names = conceptNames(span).map((name) => element("div", {}, element("bdi", {}, name)));
-  if (linked) cells.push(element("td", { role: "cell", className: "ids" }, ...names));
+  if (linked) cells.push(element("td", { role: "cell", className: "ids" }, ...conceptsOf(span, "div")));
   return element("tr", { role: "row" }, ...cells);
 }
 
@@ -168,7 +169,7 @@ function search() {
   let count = 0;
   for (const view of views) {
     if (wanted && view.words === undefined) {
-      const told = view.mentions.flatMap(({ span }) => [span.type, ...conceptNames(span)]);
+      const told = view.mentions.flatMap(({ span }) => [span.type, ...(span.concepts ?? []).map(({ id }) => id)]);
       view.words = [view.document.id, view.document.text, ...new Set(told)].join("\n").toLowerCase();
     }
     const has = !wanted || view.words.includes(wanted);
@@ -195,4 +196,4 @@ $("score").addEventListener("input", () => {
 $("names").addEventListener("change", () => articles.classList.toggle("nameless", !$("names").checked));
 arrows($("list"), "a", "ArrowUp", "ArrowDown");
 const bar = document.querySelector(".bar");
-new ResizeObserver(() => articles.style.setProperty("--bar-height", `${bar.offsetHeight + 8}px`)).observe(bar);
+new ResizeObserver(() => articles.style.setProperty("--bar-height", `${bar.offsetHeight + 12}px`)).observe(bar);
