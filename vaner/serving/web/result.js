@@ -56,8 +56,6 @@ function viewOf(document, mentions, index) {
     event.preventDefault();
     article.focus({ preventScroll: true });
     article.scrollIntoView({ block: "start" });
-    // Only now is what stands around it laid out.
-    requestAnimationFrame(() => article.scrollIntoView({ block: "start" }));
   });
   return view;
 }
