@@ -332,7 +332,11 @@ def test_a_phone_needs_no_scrolling_sideways(opened, fake):
     page.tap("#tag")
     ready(page)
     page.tap("summary >> nth=0")
+    # Neither the page nor a part of it that would hide what is too wide.
     assert page.evaluate("document.documentElement.scrollWidth") == 360
+    wide = """() => [...document.querySelectorAll('main *:not(.unseen, option)')].filter((one) => one.checkVisibility()
+      && [...one.getClientRects()].some((r) => r.right > 360 || r.left < 0)).map((one) => one.outerHTML.slice(0, 80))"""
+    assert page.evaluate(wide) == []
     assert page.evaluate("document.getElementById('result').getBoundingClientRect().top") < 740
     page.tap("mark >> nth=0")
     page.wait_for_selector("#card:popover-open")

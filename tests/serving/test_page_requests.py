@@ -133,6 +133,13 @@ def test_a_running_request_can_be_cancelled_and_only_one_runs(opened, fake):
     fake.wait.set()
     page.keyboard.press("Enter")
     page.wait_for_selector("mark")
+    page.wait_for_selector("#cancel", state="hidden")
+    fake.wait.clear()
+    page.click("#tag")
+    page.click("[data-format=csv]", force=True)
+    page.click("#cancel")
+    page.wait_for_selector("#cancel", state="hidden")
+    assert [path for path, *_ in fake.asked if path == "/v1/convert"] == []
 
 
 @pytest.mark.parametrize(
