@@ -85,7 +85,7 @@ def test_server_settings_are_those_of_predict(serve):
         ({"text": "REFUSED"}, 422, "invalid", "document 0: is refused; leave it out"),
         ([], 422, "invalid", "the body: "),
     ],
-)  # fmt: skip
+)
 def test_mistakes(serve, body, status, code, said):
     answer = serve(max_text=50, max_documents=3).client.post("/v1/tag", json=body)
     assert answer.status_code == status, answer.text
@@ -152,7 +152,7 @@ def test_what_a_format_cannot_hold_is_said(serve):
 
 def test_a_file_is_tagged(serve):
     client = serve().client
-    content = "1|t|Ada wrote\n1|a|in Paris.\n1\t0\t3\tAda\tName\n\n2|t|Bob\n2|a|\n".encode()
+    content = b"1|t|Ada wrote\n1|a|in Paris.\n1\t0\t3\tAda\tName\n\n2|t|Bob\n2|a|\n"
     for body in (content, gzip.compress(content), gzip.compress(content[:20]) + gzip.compress(content[20:])):
         found = client.post("/v1/tag/file", params={"filename": "a.pubtator.gz"}, content=body).json()
         assert [(one["id"], spans(one)) for one in found["documents"]] == [
@@ -245,8 +245,15 @@ def test_what_the_server_says_of_itself(serve):
 def test_the_description_is_complete(serve):
     found = serve().client.get("/openapi.json").json()
     assert set(found["paths"]) == {
-        "/v1/tag", "/v1/tag/file", "/v1/tag/stream", "/v1/convert", "/v1/models", "/healthz", "/readyz", "/metrics",
-    }  # fmt: skip
+        "/v1/tag",
+        "/v1/tag/file",
+        "/v1/tag/stream",
+        "/v1/convert",
+        "/v1/models",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+    }
     schemas = found["components"]["schemas"]
     refs = set()
 

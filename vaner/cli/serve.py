@@ -7,7 +7,6 @@ import os
 
 from vaner.cli.tagging_options import add_tagging, settings_of
 from vaner.errors import VanerError
-from vaner.tagging.settings import TaggingSettings
 
 HELP = "tag for clients over HTTP, with a page for the browser"
 EPILOG = (
@@ -106,5 +105,5 @@ def run(args: argparse.Namespace) -> int:
         timeout=args.timeout,
         grace=args.grace,
     )
-    tagging: TaggingSettings = settings_of(args)
-    return serve(tagging, settings)
+    settings.check()
+    return serve(settings_of(args), settings)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from vaner.document import Concept, Document, Passage, Span
 from vaner.errors import OffsetError, near
@@ -33,6 +34,21 @@ Offset = Annotated[int, Field(ge=0, le=_LARGEST)]
 
 class _Checked(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, given: Any) -> Any:
+        """Stop at the first unknown key: pydantic would collect an error for each of a million."""
+        for key in given if isinstance(given, dict) else ():
+            if key not in cls.model_fields:
+                hint = (
+                    near(str(key)[:_LONGEST_NAME], cls.model_fields)
+                    or f"known: {', '.join(cls.model_fields)}"
+                )
+                raise PydanticCustomError(
+                    "unknown", f"{str(key)[:_LONGEST_NAME]}: is unknown ({hint}); leave it out"
+                )
+        return given
 
 
 class TextToTag(_Checked):
@@ -186,7 +202,7 @@ def parse(model: type[M], body: bytes) -> M:
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
-        raise _told(error, model) from None
+        raise _told(error) from None
 
 
 def query(model: type[M], items: Iterable[tuple[str, str]]) -> M:
@@ -206,7 +222,7 @@ def query(model: type[M], items: Iterable[tuple[str, str]]) -> M:
     try:
         return model.model_validate(given, strict=False)
     except ValidationError as error:
-        raise _told(error, model) from None
+        raise _told(error) from None
 
 
 def check_texts(documents: Iterable[Document], longest: int) -> None:
@@ -228,7 +244,7 @@ def check_texts(documents: Iterable[Document], longest: int) -> None:
             )
 
 
-def _told(error: ValidationError, model: type[BaseModel]) -> RequestError:
+def _told(error: ValidationError) -> RequestError:
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     where = ".".join(
         str(part) for part in first["loc"] if not str(part).startswith(("constrained-", "function-"))
@@ -237,9 +253,7 @@ def _told(error: ValidationError, model: type[BaseModel]) -> RequestError:
         return RequestError(
             "bad_request", f"the body is no JSON ({first['msg'].removeprefix('Invalid JSON: ')})"
         )
-    if first["type"] == "extra_forbidden":
-        key = str(first["loc"][-1])
-        hint = near(key, model.model_fields) or f"known: {', '.join(model.model_fields)}"
-        return RequestError("invalid", f"{where}: is unknown ({hint}); leave it out")
+    if first["type"] == "unknown":
+        return RequestError("invalid", ": ".join(filter(None, (where, first["msg"]))))
     message = first["msg"].removeprefix("Value error, ")
     return RequestError("invalid", f"{where or 'the body'}: {message}; correct it")

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ from vaner.serving.shared import Asked, Said, Wish
 AHEAD = 2 * RUN_CHARACTERS
 #: Streams at a time.
 STREAMS = 16
+#: Seconds after which a stream looks whether it is to stop.
+_LOOKS = 0.5
 _MEDIA_TYPE = "application/x-ndjson"
 
 
@@ -174,6 +177,7 @@ class StreamAnswer(Response):
         lines = Lines(settings.max_body, settings.max_text)
         reading: asyncio.Future[Any] | None = asyncio.ensure_future(receive())
         ended = False
+        moved = time.monotonic()
         try:
             while not ended or self._pieces:
                 waiting: set[asyncio.Future[Any]] = set()
@@ -181,16 +185,18 @@ class StreamAnswer(Response):
                     waiting.add(self._pieces[0].answer)
                 if reading is not None and (ended or self._ahead < AHEAD):
                     waiting.add(reading)
-                done, _ = await asyncio.wait(
-                    waiting, timeout=settings.timeout, return_when=asyncio.FIRST_COMPLETED
-                )
-                if not done and not self._pieces:
+                done, _ = await asyncio.wait(waiting, timeout=_LOOKS, return_when=asyncio.FIRST_COMPLETED)
+                late = time.monotonic() - moved > settings.timeout
+                if done:
+                    moved = time.monotonic()
+                elif late and not self._pieces:
                     await self._end(
                         send, RequestError("too_slow", "nothing came for too long; send it again")
                     )
                     return
-                if self._pieces and (not done or self._pieces[0].answer in done):
-                    await self._answer(self._pieces.popleft(), send)
+                if self._pieces and (late or self._pieces[0].answer in done):
+                    await self._answer(self._pieces.popleft(), send, 0)
+                    moved = time.monotonic()
                 if reading in done and ended:
                     raise ClientGone
                 if reading in done and reading is not None:
@@ -202,7 +208,7 @@ class StreamAnswer(Response):
                     reading = asyncio.ensure_future(gone(receive) if ended else receive())
                 if self._desk.stopping and not ended:
                     while self._pieces:
-                        await self._answer(self._pieces.popleft(), send)
+                        await self._answer(self._pieces.popleft(), send, settings.timeout)
                     stops = RequestError("stopping", "the server stops; send what follows this line again")
                     await self._end(send, stops)
                     return
@@ -232,15 +238,15 @@ class StreamAnswer(Response):
         job = self._desk.batcher.submit(self._asked, documents)
         self._pieces.append(_Piece(lines, job, awaitable(job.future), characters))
 
-    async def _answer(self, piece: _Piece, send: Send) -> None:
-        """Send the answers to a piece, once they are there."""
-        seconds = self._desk.settings.timeout
-        try:
-            with anyio.fail_after(seconds):
-                said = await piece.answer
-        except TimeoutError:
+    async def _answer(self, piece: _Piece, send: Send, seconds: float) -> None:
+        """Send the answers to a piece, which have so many seconds to be there."""
+        await asyncio.wait({piece.answer}, timeout=seconds)
+        if piece.answer.done():
+            said = piece.answer.result()
+        else:
             self._desk.batcher.cancel(piece.job)
-            said = [Failed(too_late(seconds)) for _ in piece.job.documents]
+            late = too_late(self._desk.settings.timeout)
+            said = [Failed(late) for _ in piece.job.documents]
         pairs = list(zip(piece.job.documents, said, strict=True))
         good = [(document, one) for document, one in pairs if not isinstance(one, Failed)]
         tagged, _ = await self._desk.finished(
