@@ -52,7 +52,8 @@ def page() -> tuple[bytes, dict[str, str]]:
 
 
 def _file(name: str) -> str:
-    return importlib.resources.files("vaner.serving").joinpath("web", name).read_text(encoding="utf-8")
+    folder = importlib.resources.files("vaner.serving") / "web"
+    return (folder / name).read_text(encoding="utf-8")
 
 
 def _hash(content: str) -> str:
