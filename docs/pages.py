@@ -37,7 +37,7 @@ OUTSIDE_MADE = {
 }
 HOME = {site: repository for repository, site in (OUTSIDE | OUTSIDE_MADE).items()}
 
-_LINK = re.compile(r"\[([^\[\]]+)\]\(([^()\s]+)\)")
+_LINK = re.compile(r"(!?)\[([^\[\]]+)\]\(([^()\s]+)\)")
 
 # Two pairs of brackets with a space between are text; Python-Markdown alone takes the second for the name of a link.
 _APART = re.compile(r"\] \[(?=[^\]\n]*\](?!\())")
@@ -63,10 +63,13 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     in_repository = HOME.get(here, f"docs/{here}")
 
     def on_site(link: re.Match[str]) -> str:
-        text, target = link.groups()
+        is_image, text, target = link.groups()
         path, hash, anchor = target.partition("#")
         if not path or re.match(r"[a-z]+:", target):
             return link[0]
+        if is_image:  # all of them lie in docs/images
+            lies = posixpath.normpath(posixpath.join(posixpath.dirname(in_repository), path))
+            return f"![{text}]({posixpath.relpath(lies, posixpath.join('docs', posixpath.dirname(here)))})"
         wanted = posixpath.normpath(posixpath.join(posixpath.dirname(in_repository), path))
         there = (OUTSIDE | OUTSIDE_MADE).get(wanted, wanted.removeprefix("docs/"))
         if there.endswith(".md") and there in files.src_uris:

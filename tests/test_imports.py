@@ -108,6 +108,7 @@ LIGHT = [
     "cli.guideline",
     "cli.kb",
     "cli.predict",
+    "cli.serve",
     "cli.study",
     "cli.tagging_options",
 ]
@@ -187,7 +188,17 @@ def test_decoding_and_scores_know_documents_only():
 
 def test_only_the_assemblers_know_the_model():
     users = {name for name, found in IMPORTS.items() if found & {"model", "tagging"}}
-    assert users <= {"__init__", "prompting", "tagging", "jobs", "training", "annotation", "study", "cli"}
+    assert users <= {
+        "__init__",
+        "prompting",
+        "tagging",
+        "jobs",
+        "training",
+        "annotation",
+        "study",
+        "serving",
+        "cli",
+    }
 
 
 @pytest.mark.parametrize(

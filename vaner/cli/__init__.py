@@ -34,6 +34,7 @@ COMMANDS = (
     "kb",
     "merge",
     "predict",
+    "serve",
     "study",
     "train",
     "view",

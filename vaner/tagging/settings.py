@@ -173,15 +173,26 @@ class TaggingSettings:
                 model knows.
         """
         self.check()
+        taggers, linker = self.load()
+        return Recorded(self.around(taggers, linker), self.provenance())
+
+    def load(self) -> tuple[dict[str, Tagger], Linker | None]:
+        """The models by name as `open` loads them, nothing around them yet; and what links, where ``link`` says so."""
         index = self._index()
         kb = None if index is None else KnowledgeBase(index)
         taggers = {name: load(name, **self._options(name, kb)) for name in self.models}
+        return taggers, Linker(kb) if self.link and kb is not None else None
+
+    def around(self, taggers: Mapping[str, Tagger], linker: Linker | None) -> Tagger:
+        """What `load` gave, as the one Tagger of these settings.
+
+        Raises:
+            VanerError: a type of ``min_scores`` that no model knows.
+        """
         tagger = self._together(taggers)
-        if self.link and kb is not None:
-            tagger = Linked(tagger, Linker(kb))
-        if not self.replaces:
-            tagger = Existing(tagger, self.existing, flat=self.flat)
-        return Recorded(tagger, self.provenance())
+        if linker is not None:
+            tagger = Linked(tagger, linker)
+        return tagger if self.replaces else Existing(tagger, self.existing, flat=self.flat)
 
     def hashes(self) -> dict[str, str]:
         """Name of each model, and of the index, without where it lies -> a hash of what is in it.
@@ -214,7 +225,7 @@ class TaggingSettings:
 
     @property
     def _scores_matter(self) -> bool:
-        return bool(self.min_score or self.min_scores)
+        return self.min_score is not None or bool(self.min_scores)
 
     @property
     def _flat_at_the_end(self) -> bool:
