@@ -39,6 +39,11 @@ CORPORA = "CORPORA"
 #: What each mark says behind its colon: nothing, nothing or something, something.
 MARKS = {NOT_RUN: "some", SLOW: "either", OUTPUT: "none", FILE: "some", PARSED_AS: "some"}
 
+# What installs, fetches, or waits for ever: no test may do it.
+_REACHES = re.compile(
+    r"^\s*(?:python -m )?(pip|curl|wget|docker|git|make|sbatch|ssh|sudo|apt(?:-get)?)\b|-m vaner (serve)\b",
+    re.MULTILINE,
+)
 _COMMENT = re.compile(r"<!--\s*(?P<mark>[^:>]+?)\s*(?::\s*(?P<said>.+?))?\s*-->\s*$")
 _MARKDOWN = MarkdownIt("commonmark")
 
@@ -96,6 +101,8 @@ def complaint(block: Block) -> str | None:
         return "is indented code; write it between ``` and ```, with its language (text where it is none)"
     if block.language not in (*RUN, *PARSED, "text"):
         return f"has the language {block.language!r}; choose {', '.join((*RUN, *PARSED, 'text'))}"
+    if block.is_run and block.language == "bash" and (word := _REACHES.search(block.code)):
+        return f"has {word[1] or word[2]}, which no test may run; say <!-- not run: why -->"
     if not block.mark:
         return (
             "is text without a mark; say <!-- not run: what it is -->" if block.language == "text" else None

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tests.docs.blocks import CORPORA, FILE, OUTPUT, RUN, SLOW, Block
+from tests.docs.blocks import CORPORA, FILE, OUTPUT, RUN, SLOW, Block, complaint
 from tests.docs.commands import alone
 from vaner.cli import main
 
@@ -28,6 +28,8 @@ def run(blocks: list[Block], folder: Path, *, slow: bool) -> str:
     printed = ""
     checked = False
     for block in blocks:
+        if wrong := complaint(block):
+            pytest.fail(f"{block.where}: {wrong}")
         if block.mark == FILE:
             path = folder / block.said
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -89,7 +91,7 @@ def _bash(block: Block, folder: Path) -> str:
     if (ours := alone(block.code)) is not None:
         return "".join(_ours(block, words) for words in ours)
     environment = {k: v for k, v in os.environ.items() if k not in ("VANER_DATA", "OMP_NUM_THREADS")}
-    environment |= {"PYTHONPATH": str(ROOT), "MINUTES": "0.5"}
+    environment |= {"PYTHONPATH": str(ROOT), "MINUTES": "0.5", "PIP_NO_INDEX": "1"}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", block.code],

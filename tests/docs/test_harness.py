@@ -35,9 +35,11 @@ def test_a_block_knows_its_mark_and_its_line(tmp_path):
         ("<!-- not run -->\n```bash\nmake test\n```\n", "is marked 'not run' without more"),
         ("<!-- not run: -->\n```bash\nmake test\n```\n", "without more"),
         ("<!-- notrun: why not -->\n```bash\nmake test\n```\n", "has the mark 'notrun'"),
-        ("<!-- slow: a while -->\n```bash\nmake test\n```\n", "slow takes nothing, or CORPORA"),
+        ("<!-- slow: a while -->\n```bash\nls\n```\n", "slow takes nothing, or CORPORA"),
         ("<!-- slow -->\n```yaml\na: 1\n```\n", "not slow either"),
         ("<!-- output -->\n```bash\nls\n```\n", "write text"),
+        ("```bash\nls\npip install x\n```\n", "has pip, which no test may run"),
+        ("<!-- slow -->\n```bash\npython -m vaner serve --port 1\n```\n", "has serve, which no test may run"),
     ],
 )
 def test_what_is_neither_run_nor_marked(tmp_path, text, said):
