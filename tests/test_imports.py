@@ -197,6 +197,7 @@ def test_only_the_assemblers_know_the_model():
         "annotation",
         "study",
         "serving",
+        "integrations",
         "cli",
     }
 
