@@ -99,7 +99,7 @@ class VanerPipe:
     @property
     def labels(self) -> tuple[str, ...]:
         """Types that are looked for, as far as it is known without loading the model."""
-        return self.opened.types
+        return tuple(self.opened.types)
 
     def set_error_handler(self, handler: Callable[..., None]) -> None:
         """What is called with name, component, Docs and error where a Doc cannot be tagged; by default it is raised."""
@@ -138,7 +138,7 @@ class VanerPipe:
     def _tag(self, docs: list[Doc]) -> None:
         before = set(self.report.counts)
         documents = [Document(str(number), doc.text) for number, doc in enumerate(docs)]
-        for doc, tagged in zip(docs, self.opened.tag(documents), strict=True):
+        for doc, tagged in zip(docs, self.opened.tag_documents(documents), strict=True):
             spans = mark(doc, tagged, self.key, self.alignment, self.report)
             set_ents(doc, spans, self.ents, self.existing, self.report)
         for kind in self.report.counts:
@@ -154,8 +154,7 @@ class VanerPipe:
 
     def remarks(self) -> list[str]:
         """What a user should know of what this process tagged, a sentence each."""
-        of_tagger = self.opened.tagger.remarks() if "tagger" in vars(self.opened) else []
-        return [*of_tagger, *self.report.summary()]
+        return [*self.opened.remarks(), *self.report.summary()]
 
     def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
         """What makes the component: its settings, and the hash of its model; not the model itself."""

@@ -150,10 +150,19 @@ def tagger_hash(name: str) -> str:
         return sha256(rest) if os.path.exists(rest) else ""
     folder = Path(model_folder(name))
     digest = hashlib.sha256()
-    for file in (CONFIG_NAME, *_TOKENISERS):
-        if (folder / file).is_file():
-            digest.update(f"{file} {sha256(folder / file)}\n".encode())
+    for file in _settings_of(folder):
+        digest.update(f"{file.name} {sha256(file)}\n".encode())
     for part in (folder, folder / _BACKBONE):
         if any(part.glob("*.safetensors")):
             digest.update(f"{part.name if part != folder else ''} {weights_hash(part)}\n".encode())
     return digest.hexdigest()
+
+
+def model_files(folder: Path) -> list[Path]:
+    """The files in a model's folder that `tagger_hash` is a hash of."""
+    weights = [file for part in (folder, folder / _BACKBONE) for file in sorted(part.glob("*.safetensors"))]
+    return [*_settings_of(folder), *weights]
+
+
+def _settings_of(folder: Path) -> list[Path]:
+    return [folder / name for name in (CONFIG_NAME, *_TOKENISERS) if (folder / name).is_file()]
