@@ -18,6 +18,7 @@ from vaner.formats import read, write
 from vaner.integrations.datasets import OTHER_TYPE, batched, from_dataset, to_dataset, with_spans
 from vaner.report import Report
 from vaner.tagging.labeler import Vaner
+from vaner.vocabularies.terms import Term
 
 FULL = Document(
     "7",
@@ -154,7 +155,7 @@ def test_other_peoples_columns_and_bad_rows():
 # --- map ---
 
 
-def fingerprint(dataset, function, **kwargs):
+def fingerprint(dataset, function, /, **kwargs):
     return dataset.map(function, batched=True, fn_kwargs={"text": "abstract", **kwargs})._fingerprint
 
 
@@ -239,7 +240,7 @@ def test_any_tagger_by_its_name(saved, kb, make_kb):
     first = fingerprint(saved, tagger)
     assert fingerprint(saved, batched(f"kb:{kb.path}", link=True, types=["Disease"])) == first
     assert fingerprint(saved, batched(f"kb:{kb.path}", types=["Disease"])) != first
-    other = make_kb([("X1", "penis", ("Disease",), True)])
+    other = make_kb([Term("X1", "penis", ("Disease",), True)])
     assert (
         other.path == kb.path
         and fingerprint(saved, batched(f"kb:{kb.path}", link=True, types=["Disease"])) != first

@@ -163,10 +163,14 @@ def _mentions(kind: str, frame: Any, keep: Sequence[str], found: pa.ChunkedArray
         import polars
 
         kept = [frame.get_column(name).gather(rows.to_numpy()) for name in keep]
-        made = polars.from_arrow(fields).get_columns()
-        return polars.DataFrame([polars.Series("row", polars.from_arrow(rows)), *kept, *made])
-    kept = {name: frame.column(name).take(rows) for name in keep}
-    return pa.table({"row": rows, **kept, **{name: fields.column(name) for name in fields.column_names}})
+        made = polars.DataFrame(pa.table({"row": rows, **_columns(fields)})).get_columns()
+        return polars.DataFrame([made[0], *kept, *made[1:]])
+    beside = {name: frame.column(name).take(rows) for name in keep}
+    return pa.table({"row": rows, **beside, **_columns(fields)})
+
+
+def _columns(table: pa.Table) -> dict[str, pa.ChunkedArray]:
+    return dict(zip(table.column_names, table.columns, strict=True))
 
 
 def _flat(found: pa.ChunkedArray) -> tuple[pa.Array, pa.Table]:
