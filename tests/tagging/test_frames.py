@@ -148,8 +148,7 @@ def test_types_and_scores():
     assert least["text"].to_list() == ["pain"]  # which has no score
 
 
-def test_texts_are_read_once_and_few_at_a_time(monkeypatch):
-    """No column of Python's strings is ever made."""
+def test_texts_are_read_once_and_when_they_are_needed(monkeypatch):
     texts = [f"aspirin {n}" for n in range(3 * ROWS + 1)]
     frame = pandas.DataFrame({"text": pandas.Series(texts, dtype=pandas.ArrowDtype(pa.string()))})
     tagger, most = Aspirin(), 0
@@ -166,6 +165,24 @@ def test_texts_are_read_once_and_few_at_a_time(monkeypatch):
     monkeypatch.setattr(pandas.Series, "tolist", None)
     tagged = tag_frame(tagger, frame)
     assert tagger.read == texts and most == 0 and len(tagged) == len(texts)
+
+
+def test_few_strings_are_made_at_a_time():
+    class Chunk:
+        def __init__(self, size):
+            self.size = size
+
+        def __len__(self):
+            return self.size
+
+        def slice(self, at, size):
+            return Chunk(min(size, self.size - at))
+
+        def to_pylist(self):
+            assert self.size <= ROWS
+            return ["x"] * self.size
+
+    assert len(list(strings(Chunk(3 * ROWS + 1)))) == 3 * ROWS + 1
 
 
 def test_arrow_strings_are_not_copied(monkeypatch):
