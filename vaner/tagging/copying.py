@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from vaner.errors import VanerError
 from vaner.knowledge import KnowledgeBase
+from vaner.model.hashing import model_files, model_hash
 from vaner.provenance import versions
-from vaner.tagging.identity import model_files, tagger_hash
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -81,7 +81,7 @@ class Copied:
         }
         network: Any = self.model  # type: ignore[attr-defined]
         return {
-            "model": tagger_hash(str(self._folder)),
+            "model": model_hash(self._folder),
             "dtype": str(network.plain_backbone.dtype),
             "device": network.device.type,
             **{name: self._loading.get(name) for name in ("quantization", "merge", "fuse")},
