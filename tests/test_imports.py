@@ -77,6 +77,9 @@ LIGHT = [
     "tagging.decode",
     "tagging.loading",
     "tagging.settings",
+    "tagging.frames",
+    "tagging.opened",
+    "integrations.datasets",
     "annotation.annotator",
     "annotation.compiling",
     "annotation.instructions",
@@ -197,6 +200,7 @@ def test_only_the_assemblers_know_the_model():
         "annotation",
         "study",
         "serving",
+        "integrations",
         "cli",
     }
 

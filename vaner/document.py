@@ -10,6 +10,7 @@ Offsets are Unicode code points, half-open, into the text exactly as it was read
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -152,6 +153,11 @@ class Document:
     ) -> Span:
         """A Span of this document, its text taken from the offsets, the rest as in `Span`."""
         return Span(start, end, type, self.text[start:end], score, concepts, fragments, grounded)
+
+    def _repr_html_(self) -> str:
+        """The text with its mentions highlighted, as notebooks show it (`vaner.formats.notebook`)."""
+        # What draws it stands on a higher floor, and is wanted in notebooks alone.
+        return str(importlib.import_module("vaner.formats.notebook").fragment(self))
 
     def with_spans(self, spans: Iterable[Span]) -> Document:
         """This document with other spans, everything else kept."""

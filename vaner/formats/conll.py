@@ -339,7 +339,7 @@ def write(
             id = _cell(document.id, f"{path}: document {document.id}: its id", report)
             file.write(f"-DOCSTART-({id})\tO\n\n")
             lines = []
-            for sentence, tags in _tagged_sentences(document, scheme, path, report):
+            for sentence, tags in tagged_sentences(document, scheme, path, report):
                 lines.append(" ".join(document.text[start:end] for start, end in sentence))
                 for (start, end), tag in zip(sentence, tags, strict=True):
                     where = f"{path}: document {document.id}: the word at {start}-{end}"
@@ -364,9 +364,14 @@ def _cell(text: str, what: str, report: Report) -> str:
     return cell
 
 
-def _tagged_sentences(
+def tagged_sentences(
     document: Document, scheme: str, path: object, report: Report
 ) -> Iterator[tuple[list[tuple[int, int]], list[str]]]:
+    """The words of each sentence, as ``(start, end)``, and their tags; see :func:`write`.
+
+    Args:
+        path: what the messages name.
+    """
     # Imported here: reading files must not wait for the segmenter.
     from vaner.text import segment
 

@@ -77,26 +77,37 @@ def read(
     Raises:
         FormatError: for a dataset that is not there, needs code or cannot be fetched; else as for Parquet.
     """
-    place = placing(offsets, unit)
     if streaming not in ("auto", "yes", "no"):
         raise VanerError(f"streaming={streaming} is unknown; choose auto, yes or no")
+    told = told_fields(offsets, id=id, text=text, spans=spans, tokens=tokens, tags=tags, tag_names=tag_names)
+    place = placing(offsets, unit)
+    name = stem(str(path).removeprefix(HUB))
+    return of_loaded(_load(path, config, streaming), path, name, split, told, place, on_error, report)
+
+
+def told_fields(offsets: str, *, tag_names: str, **columns: str) -> Fields:
+    """What a reader was told of its columns."""
     names = tuple(tag_names.split("|")) if tag_names else ()
-    told = Fields(id, text, spans, tokens, tags, names, skip=offsets == "drop")
-    return _documents(path, config, split, streaming, told, place, on_error, report)
+    return Fields(**columns, tag_names=names, skip=offsets == "drop")
 
 
-def _documents(
+def of_loaded(
+    loaded: Any,
     path: str | os.PathLike,
-    config: str,
+    name: str,
     split: str,
-    streaming: str,
     told: Fields,
     place: Place,
     on_error: str,
     report: Report,
 ) -> Iterator[Document]:
-    splits = _chosen(path, _load(path, config, streaming), split)
-    name = stem(str(path).removeprefix(HUB))
+    """The Documents of a dataset, or of splits by name, that `datasets` loaded; see `read`.
+
+    Args:
+        path: what the messages name.
+        name: begins ids that no column has.
+    """
+    splits = _chosen(path, loaded, split)
     layouts: dict[str, tuple[Any, Layout]] = {}
 
     def blocks() -> Iterator[tuple[None, tuple[str, int, Row, Layout]]]:

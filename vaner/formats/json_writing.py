@@ -77,7 +77,7 @@ def write_for(path: str | os.PathLike, documents: Iterable[Document], tool: str,
 def to_record(document: Document) -> dict[str, Any]:
     """The JSON object of a Document; what is empty or None is left out, except ``spans``."""
     record: dict[str, Any] = {"id": document.id, "text": document.text}
-    record["spans"] = [_span_record(span) for span in document.spans]
+    record["spans"] = [span_record(span) for span in document.spans]
     if document.passages:
         record["passages"] = [{"start": p.start, "end": p.end, "kind": p.kind} for p in document.passages]
     if document.sentences is not None:
@@ -91,7 +91,8 @@ def to_record(document: Document) -> dict[str, Any]:
     return record
 
 
-def _span_record(span: Span) -> dict[str, Any]:
+def span_record(span: Span) -> dict[str, Any]:
+    """The JSON object of a Span; what is empty or None is left out."""
     record: dict[str, Any] = {"start": span.start, "end": span.end, "type": span.type, "text": span.text}
     if span.score is not None:
         record["score"] = span.score

@@ -1,4 +1,4 @@
-"""In: Documents. Out: a Parquet file, a row for each, appearing whole or not at all."""
+"""In: Documents. Out: Arrow tables, a row for each; a Parquet file of them, appearing whole or not at all."""
 
 from __future__ import annotations
 
@@ -21,9 +21,8 @@ from vaner.provenance import TAGGED_BY
 from vaner.report import Report
 
 _RANGES = pa.list_(pa.struct([("start", pa.int64()), ("end", pa.int64())]))
-_CONCEPTS = pa.list_(
-    pa.struct([("id", pa.string()), ("source", pa.string()), ("score", pa.float64()), ("match", pa.string())])
-)
+_CONCEPT = {"id": pa.string(), "source": pa.string(), "score": pa.float64(), "match": pa.string()}
+_CONCEPTS = pa.list_(pa.struct(list(_CONCEPT.items())))
 _SPANS = [
     ("start", pa.int64()),
     ("end", pa.int64()),
@@ -34,8 +33,11 @@ _SPANS = [
     ("fragments", _RANGES),
     ("grounded", pa.string()),
 ]
+SPANS = pa.list_(pa.struct(_SPANS))
+"""The type of a column of mentions; `cells` gives its values."""
+
 _TYPES = {
-    "spans": pa.list_(pa.struct(_SPANS)),
+    "spans": SPANS,
     "passages": pa.list_(
         pa.struct([("start", pa.int64()), ("end", pa.int64()), ("kind", pa.string())])
     ),
@@ -55,23 +57,45 @@ def write_table(path: str | os.PathLike, documents: Iterable[Document], report: 
     """See `vaner.formats.parquet.write`."""
     count = 0
     writer = None
-    layout = None
     with replacing(path) as file:
         try:
-            for batch in _batched(documents):
-                layout = layout or _Layout(batch[0] if batch else None, path, report)
-                for group in layout.groups(batch):
-                    writer = writer or _writer(file, group.schema)
-                    writer.write_table(group, row_group_size=group.num_rows)
-                count += len(batch)
-            layout = layout or _Layout(None, path, report)
-            for group in layout.rest(needed=writer is None):
+            for group in tables(documents, path, report):
                 writer = writer or _writer(file, group.schema)
-                writer.write_table(group)
+                # Of no rows there is no group.
+                writer.write_table(group, row_group_size=group.num_rows or None)
+                count += group.num_rows
         finally:
             if writer is not None:
                 writer.close()
     return count
+
+
+def tables(documents: Iterable[Document], where: object, report: Report) -> Iterator[pa.Table]:
+    """The row groups of the file, one at least, as tables of one schema; see `vaner.formats.parquet.write`.
+
+    Args:
+        where: what the messages name.
+    """
+    layout = None
+    some = False
+    for batch in _batched(documents):
+        layout = layout or _Layout(batch[0] if batch else None, where, report)
+        for group in layout.groups(batch):
+            some = True
+            yield group
+    layout = layout or _Layout(None, where, report)
+    yield from layout.rest(needed=not some)
+
+
+def cells(document: Document) -> list[dict[str, Any]]:
+    """A Document's mentions as a value of a column of them: every field is there, None where nothing is known."""
+    said = to_record(document)["spans"]
+    found = []
+    for span in said:
+        concepts = [{name: one.get(name) for name in _CONCEPT} for one in span.get("concepts", ())]
+        ranges = {"fragments": _ranges(span.get("fragments")), "concepts": concepts or None}
+        found.append({name: span.get(name) for name, _ in _SPANS} | ranges)
+    return found
 
 
 def _writer(file: Any, schema: pa.Schema) -> pq.ParquetWriter:
@@ -206,9 +230,7 @@ class _Layout:
         for what in OWN:
             record[self.names[what]] = said.get(what)
         record[self.names["id"]], record[self.names["text"]] = document.id, document.text
-        record[self.names["spans"]] = [
-            {**span, "fragments": _ranges(span.get("fragments"))} for span in said["spans"]
-        ]
+        record[self.names["spans"]] = cells(document)
         for what in ("sentences", "words"):
             record[self.names[what]] = _ranges(said.get(what))
         record[self.names["metadata"]] = None

@@ -1,4 +1,4 @@
-"""In: a folder of safetensors. Out: the files that transformers loads, and one hash over all their tensors."""
+"""In: a folder of a model or of safetensors. Out: the files that are loaded, and one hash of what is in them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,38 @@ import sys
 from pathlib import Path
 
 from vaner.errors import VanerError
-from vaner.files import cache_folder, replacing_text
+from vaner.files import cache_folder, replacing_text, sha256
+from vaner.model.config import CONFIG_NAME
 
 _WEIGHTS = "model.safetensors"
+_BACKBONE = "backbone"
+_TOKENISERS = ("tokenizer.json", "tokenizer_config.json")
+
+
+def model_hash(folder: str | Path) -> str:
+    """sha256 over what makes the model of a folder: settings, tokenizer and all weights that lie in it.
+
+    Raises:
+        VanerError: as `weights_hash`.
+    """
+    folder = Path(folder)
+    digest = hashlib.sha256()
+    for file in _settings_of(folder):
+        digest.update(f"{file.name} {sha256(file)}\n".encode())
+    for part in (folder, folder / _BACKBONE):
+        if any(part.glob("*.safetensors")):
+            digest.update(f"{part.name if part != folder else ''} {weights_hash(part)}\n".encode())
+    return digest.hexdigest()
+
+
+def model_files(folder: Path) -> list[Path]:
+    """The files in a model's folder that `model_hash` is a hash of."""
+    weights = [file for part in (folder, folder / _BACKBONE) for file in sorted(part.glob("*.safetensors"))]
+    return [*_settings_of(folder), *weights]
+
+
+def _settings_of(folder: Path) -> list[Path]:
+    return [folder / name for name in (CONFIG_NAME, *_TOKENISERS) if (folder / name).is_file()]
 
 
 def weights_hash(folder: str | Path) -> str:

@@ -37,8 +37,10 @@ from vaner.model.network import Prefix, VanerModel
 from vaner.model.saving import load_tokenizer
 from vaner.tagger import can_be_asked
 from vaner.tagging import decode
+from vaner.tagging.batched import Batched
 from vaner.tagging.copying import Copied
 from vaner.tagging.forking import ForkedLock
+from vaner.tagging.frames import tag_frame
 from vaner.tagging.heap import heap, leave_file, limit_products
 from vaner.tagging.stream import Batch, Stream
 from vaner.tagging.threads import workers
@@ -220,7 +222,7 @@ class Vaner(Copied):
         heap.give_back()
         how: dict[str, Any] = dict(dtype=dtype, device=device, quantization=quantization, revision=revision)
         how |= {"merge": merge, "fuse": fuse}
-        return cls(model, load_tokenizer(folder), **options)._loaded_as(name, how, options)
+        return cls(model, load_tokenizer(folder), **options)._loaded_as(name, folder, how, options)
 
     def _hints(self, kb: KnowledgeBase | str | PathLike) -> Hints:
         trained = self.settings.hints
@@ -314,6 +316,30 @@ class Vaner(Copied):
         asked = self._asked(types, dataset)
         self.tokens = self.padded_tokens = 0
         return self._stream(asked, dataset).run(documents)
+
+    @property
+    def batch(self) -> Batched:
+        """What tags batches of a dataset's rows: ``dataset.map(tagger.batch, batched=True)``.
+
+        Its arguments, as ``fn_kwargs``, are those of `vaner.tagging.batched.Batched`. `datasets` finds what it kept as
+        long as the model's files, its options, the arguments and versions are the same. A model made in memory has no
+        name to keep anything under.
+        """
+        return Batched(self)
+
+    def tag_frame(
+        self, frame: Any, text: str = "text", types: Sequence[str] | None = None, **options: Any
+    ) -> Any:
+        """Tag a column of a frame of pandas or polars, or of an Arrow table.
+
+        Args:
+            frame, text, types, options: as of `vaner.tagging.frames.tag_frame`: ``dataset``, ``min_score``,
+                ``per="mention"``, ...
+
+        Raises:
+            VanerError: another kind of frame, no such column, one that holds no strings.
+        """
+        return tag_frame(self, frame, text, types, **options)
 
     def _stream(self, asked: list[str], dataset: str | None) -> Stream[_Buffer]:
         return Stream(
