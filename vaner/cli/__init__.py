@@ -34,6 +34,7 @@ COMMANDS = (
     "kb",
     "merge",
     "predict",
+    "push",
     "study",
     "train",
     "view",

@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 from vaner.errors import VanerError
-from vaner.files import cache_folder, replacing_text
+from vaner.files import cache_folder, replacing_text, sha256
+from vaner.model.config import BACKBONE_FOLDER, CONFIG_NAME
 
 _WEIGHTS = "model.safetensors"
+_TOKENISERS = ("tokenizer.json", "tokenizer_config.json")
 
 
 def weights_hash(folder: str | Path) -> str:
@@ -38,6 +40,26 @@ def weights_hash(folder: str | Path) -> str:
     except OSError as error:
         print(f"note: {remembered}: {error.strerror}; the hash is taken anew next time", file=sys.stderr)
     return found
+
+
+def model_hash(folder: str | Path) -> str:
+    """A hash of all that decides what a model's folder says, the same wherever it lies.
+
+    Of its settings, its tokenizer and its weights; of a backbone that is not in the folder by the hash that the
+    settings hold.
+
+    Raises:
+        VanerError: weights that are damaged.
+    """
+    folder = Path(folder)
+    digest = hashlib.sha256()
+    for file in (CONFIG_NAME, *_TOKENISERS):
+        if (folder / file).is_file():
+            digest.update(f"{file} {sha256(folder / file)}\n".encode())
+    for part in (folder, folder / BACKBONE_FOLDER):
+        if any(part.glob("*.safetensors")):
+            digest.update(f"{part.name if part != folder else ''} {weights_hash(part)}\n".encode())
+    return digest.hexdigest()
 
 
 def weight_files(folder: Path) -> list[Path]:

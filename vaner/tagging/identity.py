@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,14 +15,11 @@ from vaner.knowledge import KnowledgeBase
 from vaner.knowledge.shipped import NO_INDEX, named_index, needed_index
 from vaner.knowledge.store import Store
 from vaner.model.catalogue import model_folder
-from vaner.model.config import CONFIG_NAME, ModelConfig
-from vaner.model.hashing import weights_hash
+from vaner.model.config import ModelConfig
+from vaner.model.hashing import model_hash
 from vaner.prompting.fingerprint import fingerprint
 from vaner.prompting.settings import PromptSettings
 from vaner.tagging.loading import AllOptions, hash_of, is_generator, split
-
-_BACKBONE = "backbone"
-_TOKENISERS = ("tokenizer.json", "tokenizer_config.json")
 
 
 @dataclass(frozen=True)
@@ -148,12 +144,4 @@ def tagger_hash(name: str) -> str:
         if (registered := hash_of(prefix)) is not None:
             return registered(rest)
         return sha256(rest) if os.path.exists(rest) else ""
-    folder = Path(model_folder(name))
-    digest = hashlib.sha256()
-    for file in (CONFIG_NAME, *_TOKENISERS):
-        if (folder / file).is_file():
-            digest.update(f"{file} {sha256(folder / file)}\n".encode())
-    for part in (folder, folder / _BACKBONE):
-        if any(part.glob("*.safetensors")):
-            digest.update(f"{part.name if part != folder else ''} {weights_hash(part)}\n".encode())
-    return digest.hexdigest()
+    return model_hash(model_folder(name))
