@@ -80,4 +80,9 @@ class Pushed(Copied):
                 "this tagger was made of a model in memory without an adapter of its own; save it whole "
                 "(model.save_merged) and push that folder"
             )
+        if any(type(module).__module__.startswith("vaner.kernels.") for module in self.model.modules()):
+            raise VanerError(
+                "this tagger's layers were made over to tag faster and cannot be saved; push the folder that they came "
+                "from, or load it with fuse=False and quantization='none'"
+            )
         self.model.save_pretrained(folder, self.tokenisation.tokenizer)
