@@ -30,6 +30,7 @@ COMMANDS = (
     "distil",
     "doctor",
     "evaluate",
+    "export",
     "guideline",
     "kb",
     "merge",

@@ -274,7 +274,7 @@ def _scores(pages: Sequence[Evaluation], beside: Mapping[str, Sequence[Evaluatio
     for page in pages:
         others = {name: _found(found, page) for name, found in beside.items()}
         others = {name: found for name, found in others.items() if found}
-        splits = ", ".join(dict.fromkeys(found["split"] for found in page["results"]))
+        splits = ", ".join(dict.fromkeys(found["split"] or found["name"] for found in page["results"]))
         asked = (
             "the dataset not named (adaptive)" if page["protocol"].get("adaptive") else "the dataset named"
         )

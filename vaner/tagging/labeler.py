@@ -315,7 +315,7 @@ class Vaner(Pushed):
         Raises:
             VanerError: an unknown type or dataset, before the first document is read.
         """
-        asked = self._asked(types, dataset)
+        asked = self.asked(types, dataset)
         self.tokens = self.padded_tokens = 0
         return self._stream(asked, dataset).run(documents)
 
@@ -329,7 +329,7 @@ class Vaner(Pushed):
             finish=lambda buffer: self._finish(buffer, asked),
         )
 
-    def _asked(self, types: Sequence[str] | None, dataset: str | None) -> list[str]:
+    def asked(self, types: Sequence[str] | None, dataset: str | None) -> list[str]:
         known = self.settings.datasets
         if dataset is not None and dataset not in known:
             hint = near(dataset, known) or f"known: {', '.join(known) or 'none'}"
