@@ -52,7 +52,10 @@ LIGHT = [
     "evaluation.answers",
     "evaluation.calibration",
     "evaluation.thresholds",
+    "model.card",
     "model.config",
+    "model.publishing",
+    "model.scored",
     "prompting.request",
     "prompting.unit",
     "prompting.found",
@@ -107,7 +110,9 @@ LIGHT = [
     "cli.evaluate",
     "cli.guideline",
     "cli.kb",
+    "cli.export",
     "cli.predict",
+    "cli.push",
     "cli.study",
     "cli.tagging_options",
 ]
@@ -187,7 +192,8 @@ def test_decoding_and_scores_know_documents_only():
 
 def test_only_the_assemblers_know_the_model():
     users = {name for name, found in IMPORTS.items() if found & {"model", "tagging"}}
-    assert users <= {"__init__", "prompting", "tagging", "jobs", "training", "annotation", "study", "cli"}
+    assemblers = {"prompting", "tagging", "jobs", "training", "annotation", "study", "integrations", "cli"}
+    assert users <= {"__init__", *assemblers}
 
 
 @pytest.mark.parametrize(
