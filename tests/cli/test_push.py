@@ -19,10 +19,9 @@ from huggingface_hub import ModelCard
 from tests.conftest import ROOT
 from tests.model.fake_hub import READ, WRITE, FakeHub
 from tests.model.test_network import build
-from vaner import Document, Vaner
+from vaner import Vaner
 from vaner.cli import main
 from vaner.errors import VanerError
-from vaner.formats import write
 from vaner.model import card
 from vaner.model.config import ModelConfig
 from vaner.model.hashing import model_hash
@@ -203,15 +202,18 @@ def test_scores_are_of_this_model_or_refused(hub, model, tmp_path, capsys):
 
 
 def test_what_evaluate_writes_is_taken(hub, model, tmp_path):
-    document = Document("1", TEXT)
-    document = document.with_spans([document.span(0, 10, "Chemical"), document.span(22, 30, "Disease")])
-    write(tmp_path / "gold.jsonl", [document], "jsonl")
-    told = ["--model", str(model), "--gold", str(tmp_path / "gold.jsonl"), "--json", str(tmp_path / "s.json")]
-    assert main(["evaluate", *told, "--bootstrap", "0"]) == 0
+    asked = ["--corpus", "bc5cdr-sample", "--split", "test", "--bootstrap", "0"]
+    assert main(["evaluate", "--model", str(model), *asked, "--json", str(tmp_path / "s.json")]) == 0
     assert push(model, "owner/tiny", "--scores", tmp_path / "s.json") == 0
-    page = json.loads((tmp_path / "s.json").read_text())["results"][0]
-    value = round(page["overall"]["micro"]["f1"], 4)
-    assert results(files(hub)["README.md"])[0] == (page["name"], None, "strict micro-F1", value)
+    page = json.loads((tmp_path / "s.json").read_text())
+    assert page["protocol"]["model_hash"] == model_hash(model)
+    measured = page["results"][0]["overall"]["micro"]
+    assert results(files(hub)["README.md"])[:3] == [
+        ("bc5cdr-sample", "test", name, round(measured[metric], 4))
+        for metric, name in (
+            ("f1", "strict micro-F1"), ("precision", "strict precision"), ("recall", "strict recall"),
+        )
+    ]  # fmt: skip
 
 
 def test_what_is_no_model_is_refused_in_one_line(
@@ -342,31 +344,45 @@ def test_a_tagger_of_a_model_in_memory_is_saved_or_says_why_not(hub, tiny_backbo
     assert "owner/merged" not in hub.repositories
 
 
-CODE = "import pathlib; pathlib.Path(__file__).with_name('ran').touch()"
+CODE = "raise SystemExit('this was run')"
+OWN = {"AutoConfig": "code.C", "AutoModel": "code.M", "AutoTokenizer": ["code.T", "code.T"]}
 
 
-def test_nothing_of_a_hub_folder_is_executed(hub, model, tmp_path):
-    """Code beside a model, configs that name it, and pickles: none is fetched, none is run."""
+@pytest.mark.parametrize(
+    ("name", "values", "said"),
+    [
+        ("backbone/config.json", {"auto_map": OWN}, None),
+        ("tokenizer_config.json", {"auto_map": OWN}, None),
+        ("backbone/config.json", {"auto_map": OWN, "model_type": "other"}, "without code of its own, which is not run"),
+        ("tokenizer_config.json", {"auto_map": OWN, "tokenizer_class": "Other"}, "its tokenizer cannot be read"),
+        ("backbone/config.json", {"_attn_implementation": "some/kernel"}, "asks for code of the hub, which is not run"),
+        ("backbone/config.json", {"attn_implementation": "some/kernel"}, "asks for code of the hub, which is not run"),
+    ],
+)  # fmt: skip
+def test_nothing_of_a_hub_folder_is_executed(hub, model, tmp_path, name, values, said):
+    """Code beside a model, configs that name it or a compiled kernel, pickles: none is fetched, none is run."""
     assert push(model, "owner/tiny") == 0
     there = dict(files(hub))
-    auto = {
-        "auto_map": {"AutoConfig": "code.C", "AutoModel": "code.M", "AutoTokenizer": ["code.T", "code.T"]}
-    }
-    for name in ("backbone/config.json", "tokenizer_config.json"):
-        there[name] = json.dumps(json.loads(there[name]) | auto).encode()
-    there |= {name: CODE.encode() for name in ("code.py", "backbone/code.py", "setup.py")}
+    there[name] = json.dumps(json.loads(there[name]) | values).encode()
+    there |= {one: CODE.encode() for one in ("code.py", "backbone/code.py", "setup.py")}
     there |= {"pytorch_model.bin": b"x", "backbone/pytorch_model.bin": b"x", "adapter_model.bin": b"x"}
     hub.repositories["owner/tiny"].branches["main"].append(there)
-    try:
-        Vaner.from_pretrained("owner/tiny")(TEXT)
-    except VanerError as error:
-        assert "\n" not in str(error)
-    cached = [path.name for path in (tmp_path / "cache").rglob("*")]
-    assert not {"code.py", "setup.py", "ran", "pytorch_model.bin", "adapter_model.bin"} & set(cached)
-    assert "code" not in sys.modules or not hasattr(sys.modules["code"], "ran")
-    there.pop("backbone/model.safetensors")
-    hub.repositories["owner/tiny"].branches["main"].append(dict(there))
-    with pytest.raises(VanerError, match="pickled weights are not loaded|no .safetensors"):
+    if said:
+        with pytest.raises(VanerError, match=said) as caught:
+            Vaner.from_pretrained("owner/tiny")
+        assert "\n" not in str(caught.value)
+    else:
+        assert Vaner.from_pretrained("owner/tiny")(TEXT)
+    cached = {path.name for path in (tmp_path / "cache").rglob("*")}
+    assert "vaner.json" in cached and not {one for one in cached if one.endswith((".py", ".bin"))}
+
+
+def test_pickled_weights_are_not_loaded(hub, model):
+    assert push(model, "owner/tiny") == 0
+    there = dict(files(hub))
+    there["backbone/pytorch_model.bin"] = there.pop("backbone/model.safetensors")
+    hub.repositories["owner/tiny"].branches["main"].append(there)
+    with pytest.raises(VanerError, match="no .safetensors files"):
         Vaner.from_pretrained("owner/tiny")
 
 
