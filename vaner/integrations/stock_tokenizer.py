@@ -14,6 +14,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import regex
 from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
@@ -22,17 +23,27 @@ from vaner.errors import VanerError
 from vaner.inputs.features import Tokenisation
 from vaner.inputs.instructions import Instruction
 from vaner.text import markup
+from vaner.text.segment import HIDDEN, LETTERS
 from vaner.text.units import Text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-_HIDDEN = r"\p{Default_Ignorable_Code_Point}+"
+
+def _ranges(characters: str) -> str:
+    """Characters, a set of `regex`, as ranges: the two libraries of patterns know different versions of Unicode."""
+    every = "".join(chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000)
+    runs = regex.finditer(f"{characters}+", every)
+    return "".join(f"\\x{{{ord(run[0][0]):X}}}-\\x{{{ord(run[0][-1]):X}}}" for run in runs)
+
+
+_HIDDEN = f"[{_ranges('[' + HIDDEN + ']')}]+"
 # As `vaner.text.segment` has it, where what is never seen is gone.
+_LETTERS = f"[{_ranges(LETTERS)}]+"
 _REFERENCE = (
     rf"&(?:#[0-9]{{1,7}}|#[xX][0-9A-Fa-f]{{1,6}}|{'|'.join(sorted(markup.NAMES, key=len, reverse=True))});"
 )
-_WORD = rf"[\p{{L}}\p{{N}}\p{{M}}]+|{_REFERENCE}|[^\s\p{{Cc}}]"
+_WORD = rf"{_LETTERS}|{_REFERENCE}|[^\s\p{{Cc}}]"
 
 _SPACE, _MARK = " ", "\N{LOWER ONE EIGHTH BLOCK}"
 _BYTE_SPACE = "\N{LATIN CAPITAL LETTER G WITH DOT ABOVE}"
