@@ -298,7 +298,7 @@ def test_a_lost_connection_changes_nothing_and_a_repeat_goes_on(hub, model, caps
     hub.lost = 1
     assert push(model, "owner/tiny") == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert "was not sent whole, so nothing there was changed" in error and "run the same again" in error
+    assert "the upload broke off (Error while uploading" in error and "run the same again" in error
     assert files(hub) == {} and len(hub.large) == 1
     (arrived,) = hub.large
     hub.lost, hub.asked = None, []

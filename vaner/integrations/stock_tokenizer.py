@@ -45,7 +45,7 @@ _REFERENCE = (
 )
 _WORD = rf"{_LETTERS}|{_REFERENCE}|[^\s\p{{Cc}}]"
 
-_SPACE, _MARK = " ", "\N{LOWER ONE EIGHTH BLOCK}"
+_MARK = "\N{LOWER ONE EIGHTH BLOCK}"
 _BYTE_SPACE = "\N{LATIN CAPITAL LETTER G WITH DOT ABOVE}"
 
 
@@ -65,12 +65,12 @@ def stock_tokenizer(
     own = tokenisation.tokenizer
     made = Tokenizer.from_str(own.backend_tokenizer.to_str())
     state = json.loads(made.to_str())
-    space, before, after = _spacing(state)
+    first, before, after = _spacing(state)
     kept = [normalizers.Replace(Regex(_HIDDEN), "")]
     made.normalizer = normalizers.Sequence([*kept, *before])
     steps = [
         pre_tokenizers.Split(Regex(_WORD), "removed", invert=True),
-        pre_tokenizers.Metaspace(replacement=space, prepend_scheme="always", split=False),
+        pre_tokenizers.Metaspace(replacement=" ", prepend_scheme="always", split=False),
     ]
     made.pre_tokenizer = pre_tokenizers.Sequence([*steps, *after])
     made.post_processor = _around(made, tokenisation, instruction)
@@ -85,18 +85,18 @@ def stock_tokenizer(
         split_special_tokens=True,
         clean_up_tokenization_spaces=False,
     )
-    return tokenizer, _BYTE_SPACE if space == _SPACE else _MARK
+    return tokenizer, first
 
 
 def _spacing(state: dict[str, Any]) -> tuple[str, list[Any], list[Any]]:
-    """What stands for the space before a word, and the tokenizer's own normalizers and pre-tokenizers behind it."""
+    """What a space before a word becomes, and the tokenizer's own normalizers and pre-tokenizers behind it."""
     parts = _parts(state["normalizer"], "normalizers")
     steps = _parts(state["pre_tokenizer"], "pretokenizers")
     kinds = [one["type"] for one in steps]
     if "ByteLevel" in kinds and all(one["type"] in ("NFC", "NFKC", "NFD", "NFKD") for one in parts):
         steps = [{**one, "add_prefix_space": False} if one["type"] == "ByteLevel" else one for one in steps]
         return (
-            _SPACE,
+            _BYTE_SPACE,
             [_restored(one, "normalizer") for one in parts],
             [_restored(one, "pre_tokenizer") for one in steps],
         )
@@ -107,7 +107,7 @@ def _spacing(state: dict[str, Any]) -> tuple[str, list[Any], list[Any]]:
         for one in parts
     )
     if marks and kinds in ([], ["Metaspace"]) and (parts or kinds):
-        return _MARK, [], []
+        return _MARK, [], [pre_tokenizers.Metaspace(replacement=_MARK, prepend_scheme="never", split=False)]
     found = ", ".join(kinds or [one["type"] for one in parts]) or "none"
     raise VanerError(
         f"this tokenizer cannot be exported: it parts text by {found}, and only byte-level and SentencePiece "

@@ -203,8 +203,8 @@ def publish(
         # What failed while a file was sent is behind what says which file it was.
         reason = why(error) if error.__cause__ is None else f"{why(error)} {why(error.__cause__)}"
         raise VanerError(
-            f"{publication.repository}: was not sent whole, so nothing there was changed ({reason}); once that is "
-            "mended run the same again: what has arrived is not sent twice"
+            f"{publication.repository}: the upload broke off ({reason}); the repository has all of it or nothing; once "
+            "that is mended run the same again: what has arrived is not sent twice"
         ) from error
     return str((done.pr_url if create_pr else None) or done.commit_url)
 
