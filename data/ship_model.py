@@ -21,9 +21,9 @@ import torch
 from peft import save_as_lora
 
 from vaner.files import write_text
+from vaner.model import card
 from vaner.model.network import VanerModel
 from vaner.model.saving import load_tokenizer
-from vaner.training import card
 
 MODELS = Path(__file__).parent / "models"
 

@@ -15,8 +15,7 @@ from vaner.cli import main
 from vaner.document import Document
 from vaner.formats import read
 from vaner.model.adapting import Adapter
-from vaner.model.config import ModelConfig
-from vaner.model.saving import ADAPTER_CONFIG, ADAPTER_WEIGHTS, BACKBONE_FOLDER
+from vaner.model.config import ADAPTER_CONFIG, ADAPTER_WEIGHTS, BACKBONE_FOLDER, ModelConfig
 from vaner.tagging.labeler import Vaner
 from vaner.tagging.loading import load
 

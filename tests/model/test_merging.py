@@ -11,9 +11,9 @@ from safetensors.torch import load_file, save_file
 from tests.model.test_network import build
 from vaner.errors import VanerError
 from vaner.model.adapting import Adapter
+from vaner.model.config import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from vaner.model.merging import is_plain, read_config
 from vaner.model.network import VanerModel
-from vaner.model.saving import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 
 
 @pytest.fixture

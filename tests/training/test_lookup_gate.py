@@ -14,9 +14,10 @@ from vaner.corpora.registry import read_registry
 from vaner.errors import VanerError
 from vaner.files import shipped
 from vaner.knowledge import Rules, build
+from vaner.model import card
 from vaner.model.config import ModelConfig
 from vaner.report import Report
-from vaner.training import card, gathering
+from vaner.training import gathering
 from vaner.training.arguments import DataArguments, KnowledgeArguments
 from vaner.training.gathering import gate_of_lookups, gather
 from vaner.training.leakage import LookupGate, gate_lookups

@@ -371,8 +371,8 @@ def _without_bins(found: Any) -> Any:
 
 def _save(folder: Path, output: str | None, settings: ModelConfig, record: dict[str, Any]) -> None:
     """Write the model with its temperatures and what they were fitted on, card included."""
+    from vaner.model import card
     from vaner.model.saving import copy_saved
-    from vaner.training import card
 
     settings = replace(settings, training={**settings.training, "calibration": record})
     target = Path(output) if output else folder

@@ -25,7 +25,7 @@ from vaner.knowledge.shipped import named_index
 from vaner.progress import progress
 from vaner.report import Report
 from vaner.tagger import Tagger
-from vaner.tagging.identity import of_index
+from vaner.tagging.identity import folder_hash, of_index
 from vaner.tagging.loading import AllOptions, Options, load, options_of
 
 HELP = "score predictions against gold, or a model on a corpus"
@@ -187,6 +187,8 @@ def run(args: argparse.Namespace) -> None:
         "predictions": args.predictions or args.model or "answers",
         "baseline": args.baseline,
         "compare": args.compare,
+        # By which `push --scores` knows whose they are.
+        "model_hash": folder_hash(args.model) if args.model else None,
     }
     page.protocol["remarks"] = [*_remarks(args), *page.protocol["remarks"]]
     if answered:

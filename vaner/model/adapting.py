@@ -116,7 +116,7 @@ def load_backbone(
     if quantization != "none":
         options["device_map"] = {"": device or os.environ.get("LOCAL_RANK", "cpu")}
     with quiet():
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        config = _config(folder)
         if settings.keep_layers is not None:
             _cut(config, settings.keep_layers, settings.backbone)
         # transformers does not type what it gives with output_loading_info.
@@ -133,6 +133,25 @@ def load_backbone(
     model.config.use_cache = False
     model.eval()
     return model
+
+
+def _config(folder: str) -> PreTrainedConfig:
+    """The config of a backbone; VanerError where it asks for code that is not transformers' own."""
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except ValueError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise VanerError(
+            f"{folder}: transformers cannot load this backbone without code of its own, which is not run ({reason}); "
+            "choose another, or upgrade transformers if it is newer than yours"
+        ) from None
+    # A repository's name here is that of compiled code, which transformers would fetch and run.
+    if "/" in str(wanted := getattr(config, "_attn_implementation", None)):
+        raise VanerError(
+            f"{folder}: its config asks for code of the hub, which is not run (attention {wanted}); take "
+            "attn_implementation out of its config.json"
+        )
+    return config
 
 
 def _cut(config: PreTrainedConfig, layers: int, backbone: str) -> None:

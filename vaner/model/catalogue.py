@@ -20,7 +20,7 @@ from pathlib import Path
 
 from vaner.errors import VanerError, near
 from vaner.files import cache_folder, sha256, shipped
-from vaner.model.config import CONFIG_NAME
+from vaner.model.config import CONFIG_NAME, GENERATOR_NAME
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,14 @@ EMBEDDED = {
 }
 
 
-def backbone_folder(name: str, revision: str | None = None) -> str:
+def backbone_folder(name: str, revision: str | None = None, token: str | bool | None = None) -> str:
     """The local folder of a backbone, fetched where it is not yet there.
 
     Args:
         name: an embedded backbone (``smollm2-135m``, ``minilm-l6``), a local folder, or a hub id
             (``meta-llama/Llama-2-7b-hf``).
         revision: branch, tag or commit of a hub id.
+        token: for the hub; None is that of its own login (``hf auth login``, ``HF_TOKEN``), False is none.
 
     Raises:
         VanerError: the name is none of the three, or the download failed.
@@ -84,7 +85,7 @@ def backbone_folder(name: str, revision: str | None = None) -> str:
     if name.count("/") > 1 or name.startswith((".", "/", "~")):
         raise VanerError(f"{name}: no such folder; name a backbone folder, a hub id or {', '.join(EMBEDDED)}")
     try:
-        return _from_hub(name, revision)
+        return _from_hub(name, revision, token)
     except _NoHub as error:
         raise VanerError(
             f"{name}: not an embedded backbone ({', '.join(EMBEDDED)}), not a folder here, and the hub did "
@@ -97,12 +98,13 @@ def shipped_models() -> list[str]:
     return sorted(path.parent.name for path in shipped("data").glob(f"models/*/{CONFIG_NAME}"))
 
 
-def model_folder(name: str, revision: str | None = None) -> str:
+def model_folder(name: str, revision: str | None = None, token: str | bool | None = None) -> str:
     """The local folder of a model: a folder, one of the models that vaner ships, or a hub id.
 
     Args:
         name: of the model.
         revision: branch, tag or commit of a hub id.
+        token: for the hub, as of `backbone_folder`.
 
     Raises:
         VanerError: neither a folder here nor to be had from the hub.
@@ -121,7 +123,7 @@ def model_folder(name: str, revision: str | None = None) -> str:
             "hub id (owner/name)"
         )
     try:
-        return _from_hub(name, revision)
+        return _from_hub(name, revision, token)
     except _NoHub as error:
         raise VanerError(f"{name}: no such folder here, and the hub did not give it ({error})") from error
 
@@ -130,21 +132,57 @@ class _NoHub(Exception):
     """Why the hub did not give a folder, in one line."""
 
 
-def _from_hub(name: str, revision: str | None) -> str:
-    """The local copy of a hub repository, without pickled weights."""
+def _from_hub(name: str, revision: str | None, token: str | bool | None) -> str:
+    """The local copy of a hub repository: no code, no pickled weights, no checkpoints."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError
 
+    # What a connection raises is a base of the hub's own errors, whichever library makes it.
+    failures: tuple[type[BaseException], ...] = (*HfHubHTTPError.__bases__, ValueError)
     try:
         return snapshot_download(
             name,
             revision=revision,
-            allow_patterns=["*.json", "*.safetensors", "*.model", "*.txt"],
+            token=token,
+            allow_patterns=["*.json", "*.safetensors", "*.model", "*.txt", GENERATOR_NAME],
             # Some repositories hold the weights a second time in their authors' own layout.
-            ignore_patterns=["consolidated*", "original/*"],
+            ignore_patterns=["consolidated*", "original/*", "checkpoint-*"],
         )
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        raise _NoHub((str(error).strip().splitlines() or [type(error).__name__])[0]) from error
+    except failures as error:
+        raise _NoHub(why(error)) from error
+
+
+def why(error: BaseException) -> str:
+    """In one line and plain words, why the hub did not do what it was asked.
+
+    Args:
+        error: what `huggingface_hub` raised.
+    """
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    cause = error.__cause__
+    if isinstance(error, OfflineModeIsEnabled) or isinstance(cause, OfflineModeIsEnabled):
+        return "HF_HUB_OFFLINE is set, so it is not asked; take it away"
+    if isinstance(error, GatedRepoError):
+        return "its owner must let you in: ask on its page, then log in (hf auth login)"
+    if isinstance(error, RepositoryNotFoundError):
+        return "there is no such repository, or it is private: check the name, and log in (hf auth login, or HF_TOKEN)"
+    if isinstance(error, RevisionNotFoundError):
+        return "it has no such revision; name a branch, a tag or a commit of it"
+    if isinstance(error, HfHubHTTPError):
+        status = error.response.status_code
+        if status == 401:
+            return "you are not logged in there: hf auth login, or set HF_TOKEN"
+        if status == 403:
+            return "your login may not do that: take a token with write access, or another owner's name"
+    lines = str(error).strip().splitlines() or [""]
+    return lines[0] or type(error).__name__
 
 
 def _embedded(name: str) -> Path:

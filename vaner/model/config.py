@@ -16,6 +16,12 @@ from vaner.inputs.instructions import Template
 from vaner.text.tags import TAGS
 
 CONFIG_NAME = "vaner.json"
+# The other files of a model's folder (`vaner.model.saving`).
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+ADAPTER_CONFIG = "adapter_config.json"
+HEAD_WEIGHTS = "head.safetensors"
+BACKBONE_FOLDER = "backbone"
+CARD_NAME = "README.md"
 FORMAT_VERSION = 1
 # Shipped with the project; used where no model is named.
 DEFAULT_MODEL = "vaner-smollm2-135m"

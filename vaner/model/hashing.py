@@ -9,37 +9,10 @@ from pathlib import Path
 
 from vaner.errors import VanerError
 from vaner.files import cache_folder, replacing_text, sha256
-from vaner.model.config import CONFIG_NAME
+from vaner.model.config import BACKBONE_FOLDER, CONFIG_NAME
 
 _WEIGHTS = "model.safetensors"
-_BACKBONE = "backbone"
 _TOKENISERS = ("tokenizer.json", "tokenizer_config.json")
-
-
-def model_hash(folder: str | Path) -> str:
-    """sha256 over what makes the model of a folder: settings, tokenizer and all weights that lie in it.
-
-    Raises:
-        VanerError: as `weights_hash`.
-    """
-    folder = Path(folder)
-    digest = hashlib.sha256()
-    for file in _settings_of(folder):
-        digest.update(f"{file.name} {sha256(file)}\n".encode())
-    for part in (folder, folder / _BACKBONE):
-        if any(part.glob("*.safetensors")):
-            digest.update(f"{part.name if part != folder else ''} {weights_hash(part)}\n".encode())
-    return digest.hexdigest()
-
-
-def model_files(folder: Path) -> list[Path]:
-    """The files in a model's folder that `model_hash` is a hash of."""
-    weights = [file for part in (folder, folder / _BACKBONE) for file in sorted(part.glob("*.safetensors"))]
-    return [*_settings_of(folder), *weights]
-
-
-def _settings_of(folder: Path) -> list[Path]:
-    return [folder / name for name in (CONFIG_NAME, *_TOKENISERS) if (folder / name).is_file()]
 
 
 def weights_hash(folder: str | Path) -> str:
@@ -67,6 +40,35 @@ def weights_hash(folder: str | Path) -> str:
     except OSError as error:
         print(f"note: {remembered}: {error.strerror}; the hash is taken anew next time", file=sys.stderr)
     return found
+
+
+def model_hash(folder: str | Path) -> str:
+    """A hash of all that decides what a model's folder says, the same wherever it lies.
+
+    Of its settings, its tokenizer and its weights; of a backbone that is not in the folder by the hash that the
+    settings hold.
+
+    Raises:
+        VanerError: weights that are damaged.
+    """
+    folder = Path(folder)
+    digest = hashlib.sha256()
+    for file in _settings_of(folder):
+        digest.update(f"{file.name} {sha256(file)}\n".encode())
+    for part in (folder, folder / BACKBONE_FOLDER):
+        if any(part.glob("*.safetensors")):
+            digest.update(f"{part.name if part != folder else ''} {weights_hash(part)}\n".encode())
+    return digest.hexdigest()
+
+
+def model_files(folder: Path) -> list[Path]:
+    """The files in a model's folder that `model_hash` is a hash of."""
+    parts = (folder, folder / BACKBONE_FOLDER)
+    return [*_settings_of(folder), *(file for part in parts for file in sorted(part.glob("*.safetensors")))]
+
+
+def _settings_of(folder: Path) -> list[Path]:
+    return [folder / name for name in (CONFIG_NAME, *_TOKENISERS) if (folder / name).is_file()]
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -51,11 +51,11 @@ class TypedHead(nn.Module):
         """The scores of `without_lookups` with what an index says; arguments as of `forward`."""
         if self.lookups is None:
             return scores
-        return scores + self.lookups(scores, _unit_scale(types), lookups)
+        return scores + self.lookups(scores, unit_scale(types), lookups)
 
     def without_lookups(self, words: torch.Tensor, types: torch.Tensor) -> torch.Tensor:
         """As `forward`, without an index."""
-        words, types = _unit_scale(words), _unit_scale(types)
+        words, types = unit_scale(words), unit_scale(types)
         u = self.word_map(words).unflatten(-1, (3, self.rank))
         v = self.type_map(types).unflatten(-1, (3, self.rank))
         together = torch.einsum("bwkr,btkr->btwk", u, v) / self.rank**0.5
@@ -146,10 +146,11 @@ class SharedHead(nn.Module):
         """
         if types.shape[1] != 1:
             raise VanerError("the shared head answers one type a pass; ask types one by one")
-        return self.score(_unit_scale(words))[:, None]
+        return self.score(unit_scale(words))[:, None]
 
 
-def _unit_scale(states: torch.Tensor) -> torch.Tensor:
+def unit_scale(states: torch.Tensor) -> torch.Tensor:
+    """States of any shape, the last axis scaled to a mean square of 1, in float32."""
     # Backbones differ by orders of magnitude in the size of their last hidden states.
     return F.rms_norm(states.float(), states.shape[-1:], eps=1e-6)
 

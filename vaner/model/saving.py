@@ -26,7 +26,14 @@ from transformers import AutoTokenizer
 from vaner.errors import VanerError
 from vaner.model.adapting import Adapter, adapt, choose_dtype, load_backbone, quiet, with_lora
 from vaner.model.catalogue import backbone_folder
-from vaner.model.config import CONFIG_NAME, ModelConfig
+from vaner.model.config import (
+    ADAPTER_CONFIG,
+    ADAPTER_WEIGHTS,
+    BACKBONE_FOLDER,
+    CONFIG_NAME,
+    HEAD_WEIGHTS,
+    ModelConfig,
+)
 from vaner.model.hashing import weight_files, weights_hash
 from vaner.model.heads import LookedUp, TypedHead, build_head
 from vaner.model.merging import is_plain, read_config
@@ -38,11 +45,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self, TypeIs
 
     from vaner.model.adapting import Backbone
-
-ADAPTER_WEIGHTS = "adapter_model.safetensors"
-ADAPTER_CONFIG = "adapter_config.json"
-HEAD_WEIGHTS = "head.safetensors"
-BACKBONE_FOLDER = "backbone"
 
 
 def _has_adapter(backbone: Backbone) -> TypeIs[PeftModel]:
@@ -223,6 +225,7 @@ class Saved(nn.Module):
         quantization: str = "none",
         merge: bool = False,
         check_hash: bool = True,
+        token: str | bool | None = None,
     ) -> Self:
         """Load a saved model.
 
@@ -233,6 +236,7 @@ class Saved(nn.Module):
             quantization: of the base: ``none``, ``8bit``, ``4bit``.
             merge: fold LoRA into the base, for tagging.
             check_hash: refuse a base whose weights are not those that the adapter was trained on.
+            token: for a base on the hub, as of `vaner.model.catalogue.backbone_folder`.
 
         Raises:
             VanerError: not a model folder, missing or damaged weights, or another base.
@@ -242,7 +246,7 @@ class Saved(nn.Module):
             # The backbone without its adapter would tag, and find nothing.
             _check_whole(folder, [ADAPTER_CONFIG])
         try:
-            return cls._load(folder, dtype, device, quantization, merge, check_hash)
+            return cls._load(folder, dtype, device, quantization, merge, check_hash, token)
         except SafetensorError as error:
             raise VanerError(
                 f"{folder}: its weights or its backbone's are damaged ({error}); copy the model again"
@@ -257,11 +261,16 @@ class Saved(nn.Module):
         quantization: str,
         merge: bool,
         check_hash: bool,
+        token: str | bool | None,
     ) -> Self:
         settings = ModelConfig.load(folder)
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         own = settings.backbone == BACKBONE_FOLDER
-        base = str(folder / BACKBONE_FOLDER) if own else backbone_folder(settings.backbone, settings.revision)
+        base = (
+            str(folder / BACKBONE_FOLDER)
+            if own
+            else backbone_folder(settings.backbone, settings.revision, token)
+        )
         if check_hash and settings.weights_hash:
             found = weights_hash(base)
             if found != settings.weights_hash:

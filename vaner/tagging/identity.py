@@ -14,7 +14,7 @@ from vaner.inputs.lookups import Lookups
 from vaner.knowledge import KnowledgeBase
 from vaner.knowledge.shipped import NO_INDEX, named_index, needed_index
 from vaner.knowledge.store import Store
-from vaner.model.catalogue import model_folder
+from vaner.model.catalogue import model_folder, shipped_models
 from vaner.model.config import ModelConfig
 from vaner.model.hashing import model_hash
 from vaner.prompting.fingerprint import fingerprint
@@ -144,4 +144,12 @@ def tagger_hash(name: str) -> str:
         if (registered := hash_of(prefix)) is not None:
             return registered(rest)
         return sha256(rest) if os.path.exists(rest) else ""
+    return model_hash(model_folder(name))
+
+
+def folder_hash(name: str) -> str | None:
+    """The hash of the model's folder that a name means, by which its scores are known; None of other taggers."""
+    here = Path(name).is_dir() or name in shipped_models()
+    if split(name)[0] or not (here or name.count("/") == 1):
+        return None
     return model_hash(model_folder(name))

@@ -38,10 +38,10 @@ from vaner.model.saving import load_tokenizer
 from vaner.tagger import can_be_asked
 from vaner.tagging import decode
 from vaner.tagging.batched import Batched
-from vaner.tagging.copying import Copied
 from vaner.tagging.forking import ForkedLock
 from vaner.tagging.frames import tag_frame
 from vaner.tagging.heap import heap, leave_file, limit_products
+from vaner.tagging.pushing import Pushed
 from vaner.tagging.stream import Batch, Stream
 from vaner.tagging.threads import workers
 from vaner.text.units import Text
@@ -83,7 +83,7 @@ class _Buffer:
     batches: list[Batch]
 
 
-class Vaner(Copied):
+class Vaner(Pushed):
     """A loaded tagger (VANER: Bian et al. 2024, arXiv:2404.17835).
 
     Threads may share one; it works on in a forked process, and pickles (`vaner.tagging.copying`).
@@ -177,6 +177,7 @@ class Vaner(Copied):
         merge: bool = True,
         fuse: bool = True,
         revision: str | None = None,
+        token: str | bool | None = None,
         **options: Any,
     ) -> Vaner:
         """Load a tagger.
@@ -194,13 +195,15 @@ class Vaner(Copied):
             merge: fold LoRA into the base, which is faster.
             fuse: on a CPU, compute a merged model in fused steps where that is faster (`vaner.kernels.fused`);
                 without it the model can be saved again.
-            revision: of a hub id.
+            revision: branch, tag or commit of a hub id.
+            token: for the hub; None is that of its own login (``hf auth login``, ``HF_TOKEN``), False is none. It is
+                kept nowhere: a tagger that is pickled is loaded again with the login of whoever reads it.
             options: of `Vaner` itself: batch_tokens, decoding, flat, ...
 
         Raises:
             VanerError: no such model, a damaged folder, or a base with other weights.
         """
-        folder = model_folder(str(name), revision)
+        folder = model_folder(str(name), revision, token)
         if device is not None:
             _check_device(device)
         limit_products(workers(torch.device("cpu"), torch.get_num_threads()))
@@ -211,6 +214,7 @@ class Vaner(Copied):
             device=device or ("cpu" if in_bytes else None),
             quantization="none" if in_bytes else quantization,
             merge=in_bytes or (merge and quantization == "none"),
+            token=token,
         )
         replaced = 0
         if in_bytes:
@@ -313,7 +317,7 @@ class Vaner(Copied):
         Raises:
             VanerError: an unknown type or dataset, before the first document is read.
         """
-        asked = self._asked(types, dataset)
+        asked = self.asked(types, dataset)
         self.tokens = self.padded_tokens = 0
         return self._stream(asked, dataset).run(documents)
 
@@ -351,7 +355,7 @@ class Vaner(Copied):
             finish=lambda buffer: self._finish(buffer, asked),
         )
 
-    def _asked(self, types: Sequence[str] | None, dataset: str | None) -> list[str]:
+    def asked(self, types: Sequence[str] | None, dataset: str | None) -> list[str]:
         known = self.settings.datasets
         if dataset is not None and dataset not in known:
             hint = near(dataset, known) or f"known: {', '.join(known) or 'none'}"

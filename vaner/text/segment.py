@@ -11,14 +11,16 @@ from vaner.text import lines, markup
 
 # What is never seen (soft hyphens, zero-width spaces and joiners, byte order marks, control characters) is no word.
 # It may stand in the middle of one. \x1c-\x1f are white space to str.isspace, and to us, but not to the regex module.
-_HIDDEN = r"\p{Default_Ignorable_Code_Point}"
-_LETTERS = rf"[[\p{{L}}\p{{N}}\p{{M}}]--{_HIDDEN}]++"
+HIDDEN = r"\p{Default_Ignorable_Code_Point}"
+# Where nothing of that is, a word is a run of these.
+LETTERS = r"[\p{L}\p{N}\p{M}]"
+_LETTERS = rf"[{LETTERS}--{HIDDEN}]++"
 _WORD = regex.compile(
-    rf"{_LETTERS}(?:{_HIDDEN}++{_LETTERS})*+|{markup.REFERENCE}|[^\s\p{{Cc}}{_HIDDEN}]",
+    rf"{_LETTERS}(?:{HIDDEN}++{_LETTERS})*+|{markup.REFERENCE}|[^\s\p{{Cc}}{HIDDEN}]",
     regex.VERSION1,
     entities=markup.NAMES,
 )
-_IS_HIDDEN = regex.compile(rf"{_HIDDEN}++")
+_IS_HIDDEN = regex.compile(rf"{HIDDEN}++")
 
 
 def words(text: str) -> list[tuple[int, int]]:

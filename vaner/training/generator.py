@@ -27,9 +27,9 @@ from vaner.files import replacing_text
 from vaner.model.adapting import Adapter, adapt, choose_dtype, load_backbone
 from vaner.model.catalogue import backbone_folder
 from vaner.model.checkpointing import Checkpointed
-from vaner.model.config import CONFIG_NAME, GENERATOR_NAME, ModelConfig
+from vaner.model.config import ADAPTER_WEIGHTS, CONFIG_NAME, GENERATOR_NAME, ModelConfig
 from vaner.model.hashing import weights_hash
-from vaner.model.saving import ADAPTER_WEIGHTS, save_tensors
+from vaner.model.saving import save_tensors
 from vaner.text.tags import IGNORED
 
 if TYPE_CHECKING:

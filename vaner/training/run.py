@@ -25,14 +25,14 @@ from vaner.files import cache_folder, write_text
 from vaner.inputs.features import Tokenisation
 from vaner.inputs.instructions import Template
 from vaner.inputs.lookups import LeftOut, Lookups
+from vaner.model import card
 from vaner.model.adapting import Adapter, choose_dtype
 from vaner.model.attention import copies
 from vaner.model.catalogue import backbone_folder, model_folder
-from vaner.model.config import CONFIG_NAME, GENERATE, ModelConfig
+from vaner.model.config import BACKBONE_FOLDER, CARD_NAME, CONFIG_NAME, GENERATE, ModelConfig
 from vaner.model.loss import Teaching
 from vaner.model.network import VanerModel, describe
-from vaner.model.saving import BACKBONE_FOLDER, copy_saved, load_tokenizer
-from vaner.training import card
+from vaner.model.saving import copy_saved, load_tokenizer
 from vaner.training.arguments import DataArguments, ModelArguments, Run, VanerTrainingArguments, parse
 from vaner.training.asking import generator_file, tagger_of
 from vaner.training.clock import Clock
@@ -460,7 +460,7 @@ def _finish(
         copy_saved(best, folder, settings, torch.bfloat16 if args.save_dtype == "bfloat16" else None)
         history = [h for h in trainer.state.log_history if "loss" in h or "eval_f1" in h]
         write_text(folder / RECORD, json.dumps({**record, "history": history}, indent=2, default=str) + "\n")
-        write_text(folder / "README.md", card.render(settings))
+        write_text(folder / CARD_NAME, card.render(settings))
         for scratch in (best, folder / ".writing"):
             shutil.rmtree(scratch, ignore_errors=True)
         for name, one in scores.items():

@@ -1,4 +1,4 @@
-"""In: ``--push_to_hub`` and a finished model's folder. Out: the folder in a hub repository.
+"""In: ``--push_to_hub`` and a finished model's folder. Out: the model in a hub repository.
 
 The repository is made before training begins, so that a wrong name, a missing login or network is said at once.
 """
@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from transformers import TrainingArguments
 
 from vaner.errors import VanerError
-
-_LEFT_OUT = ["checkpoint-*", "checkpoint-*/**", "best/**", ".*", ".*/**"]
+from vaner.model.publishing import check_name, made, plan, publish
 
 
 @dataclass(frozen=True)
@@ -42,16 +40,17 @@ class Upload:
         if args.process_index:
             return cls(name, args.hub_revision, args.hub_token)
         try:
-            made = HfApi(token=args.hub_token).create_repo(name, private=args.hub_private_repo, exist_ok=True)
-        except (HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
+            check_name(name)
+            whole = made(HfApi(token=args.hub_token), name, args.hub_private_repo)
+        except VanerError as error:
             raise VanerError(
-                f"--push_to_hub: {name} could not be made on the hub ({_reason(error)}); check network, login and "
-                f"--hub_model_id, or leave it out and upload the folder later: hf upload {name} {args.output_dir}"
+                f"--push_to_hub: {error}; check network, login and --hub_model_id, or leave it out and upload the "
+                f"model later: python -m vaner push {args.output_dir} OWNER/NAME"
             ) from None
-        return cls(made.repo_id, args.hub_revision, args.hub_token)
+        return cls(whole, args.hub_revision, args.hub_token)
 
     def send(self, folder: Path) -> str:
-        """Upload a model's folder, checkpoints left out.
+        """Upload a model's folder as ``python -m vaner push`` does.
 
         Returns:
             where it is.
@@ -60,21 +59,10 @@ class Upload:
             VanerError: it could not be sent; the folder is whole here.
         """
         try:
-            return str(
-                HfApi(token=self.token).upload_folder(
-                    repo_id=self.repository,
-                    folder_path=folder,
-                    revision=self.revision,
-                    commit_message="Upload of a VANER model",
-                    ignore_patterns=_LEFT_OUT,
-                )
-            )
-        except (HfHubHTTPError, OSError, ValueError) as error:
+            publication = plan(folder, self.repository)
+            return publish(publication, revision=self.revision, token=self.token)
+        except VanerError as error:
             raise VanerError(
-                f"--push_to_hub: {folder} is finished but could not be sent ({_reason(error)}); upload it later: "
-                f"hf upload {self.repository} {folder}"
+                f"--push_to_hub: {folder} is finished but was not uploaded: {error}; upload it later: "
+                f"python -m vaner push {folder} {self.repository}"
             ) from None
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

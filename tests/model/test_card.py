@@ -2,8 +2,8 @@
 
 import dataclasses
 
+from vaner.model import card
 from vaner.model.config import ModelConfig
-from vaner.training import card
 
 
 def _score(f1: float, gold: int = 10) -> dict:

@@ -1,4 +1,4 @@
-"""In: a trained model's ModelConfig. Out: its model card (README.md), written from the run, not by hand.
+"""In: a trained model's ModelConfig, evaluations of it. Out: its model card (README.md), written from the run.
 
 `card.jinja` beside this file is its text; the tables of scores are made here. huggingface_hub writes the block of
 metadata at its head, which the hub reads.
@@ -7,11 +7,12 @@ metadata at its head, which the hub reads.
 from __future__ import annotations
 
 import importlib.resources
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, cast
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from vaner.errors import VanerError
 from vaner.model.catalogue import EMBEDDED
 from vaner.model.config import ModelConfig
 
@@ -19,7 +20,11 @@ from vaner.model.config import ModelConfig
 Evaluation = Mapping[str, Any]
 
 CALIBRATION_HEADING = "## What a score means"
+SCORES_HEADING = "## Scores"
+DEV_HEADING = "## Scores on dev"
 COVERAGE_HEADING = "## What the vocabulary covers"
+
+_METRICS = {"f1": "strict micro-F1", "precision": "strict precision", "recall": "strict recall"}
 
 _LEAKAGE = {
     "drop": "None of them was trained on.",
@@ -49,7 +54,7 @@ def render(
     run = settings.training
     card = ModelCard.from_template(
         _metadata(settings, evaluations),
-        template_str=importlib.resources.files("vaner.training")
+        template_str=importlib.resources.files("vaner.model")
         .joinpath("card.jinja")
         .read_text(encoding="utf-8"),
         settings=settings,
@@ -73,41 +78,103 @@ def with_calibration(card: str, settings: ModelConfig) -> str:
         card: its Markdown.
         settings: with ``training["calibration"]``.
     """
+    return _replaced(card, (CALIBRATION_HEADING,), _calibration(settings))
+
+
+def with_scores(card: str, settings: ModelConfig, evaluations: Sequence[Evaluation]) -> str:
+    """A card that was written before, with scores in its metadata (``model-index``) and as its section on them.
+
+    Whatever else its author wrote into either stays.
+
+    Args:
+        card: its Markdown.
+        settings: with the record of the run.
+        evaluations: as of `render`; without any the section stays, and so does a ``model-index`` that is there.
+
+    Raises:
+        VanerError: a block of metadata that is not YAML.
+    """
+    try:
+        parsed = ModelCard(card)
+    except ValueError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise VanerError(
+            f"the metadata at the head of the model card cannot be read ({reason}); correct its YAML"
+        ) from None
+    known = cast(ModelCardData, parsed.data)
+    if evaluations or not known.eval_results:
+        ours = _metadata(settings, evaluations)
+        for name, value in ours.to_dict().items():
+            # What its author says of the model (license, language, ...) is his.
+            if name != "model-index" and getattr(known, name, None) is None:
+                setattr(known, name, value)
+        known.model_name = known.model_name or ours.model_name
+        known.eval_results = ours.eval_results
+    if not evaluations:
+        return str(parsed).rstrip() + "\n"
+    return _replaced(str(parsed), (SCORES_HEADING, DEV_HEADING), _scores(evaluations, {}))
+
+
+def results(card: str) -> list[tuple[str, str | None, str, float]]:
+    """Dataset, split, metric and value of each evaluation result in a card's metadata."""
+    return [
+        (one.dataset_name, one.dataset_split, one.metric_name or one.metric_type, one.metric_value)
+        for one in cast(ModelCardData, ModelCard(card).data).eval_results or []
+    ]
+
+
+def _replaced(card: str, headings: Collection[str], section: Sequence[str]) -> str:
+    """The card with a section in place of the first that has one of the headings; at its end where none has."""
     lines = card.splitlines()
-    start = next((i for i, line in enumerate(lines) if line == CALIBRATION_HEADING), len(lines))
+    start = next((i for i, line in enumerate(lines) if line in headings), len(lines))
     end = next((i for i in range(start + 1, len(lines)) if lines[i].startswith("## ")), len(lines))
     before, after = "\n".join(lines[:start]).rstrip(), "\n".join(lines[end:]).strip()
-    section = "\n".join(_calibration(settings)).strip()
-    return "\n\n".join(part for part in (before, section, after) if part) + "\n"
+    parts = (before, "\n".join(section).strip(), after)
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _metadata(settings: ModelConfig, evaluations: Sequence[Evaluation]) -> ModelCardData:
     embedded = EMBEDDED.get(settings.backbone)
-    scored = [
-        (found["name"], found["split"], found["overall"]["micro"]["f1"])
-        for one in evaluations
-        if not one["protocol"].get("adaptive")
-        for found in one["results"]
-        if found["overall"]["micro"]["f1"] is not None
-    ] or [(name, "dev", one["f1"]) for name, one in settings.training.get("dev", {}).items()]
     return ModelCardData(
         library_name="vaner",
         base_model=embedded.source if embedded else settings.backbone,
         pipeline_tag="token-classification",
         tags=["biomedical", "named-entity-recognition", "lora"],
         model_name=f"VANER tagger on {settings.backbone}",
-        eval_results=[
-            EvalResult(
-                task_type="token-classification",
-                dataset_type=name,
-                dataset_name=name,
-                dataset_split=split,
-                metric_type="f1",
-                metric_name="strict micro-F1",
-                metric_value=round(f1, 4),
-            )
-            for name, split, f1 in scored
-        ],
+        eval_results=_evaluated(evaluations) or _own_results(settings.training.get("dev", {})),
+    )
+
+
+def _evaluated(evaluations: Sequence[Evaluation]) -> list[EvalResult]:
+    """What evaluations measured where the model was told which dataset it reads."""
+    return [
+        _result(found["name"], found["split"], metric, f"{name}{of}", score[metric])
+        for one in evaluations
+        if not one["protocol"].get("adaptive")
+        for found in one["results"]
+        for of, score in {
+            "": found["overall"]["micro"],
+            **({f", {type}": row for type, row in found["type"].items()} if len(found["type"]) > 1 else {}),
+        }.items()
+        for metric, name in (_METRICS if not of else {"f1": "strict F1"}).items()
+        if score[metric] is not None
+    ]
+
+
+def _own_results(dev: Mapping[str, Any]) -> list[EvalResult]:
+    """What the run measured on the dev documents that chose the model."""
+    return [_result(name, "dev", "f1", _METRICS["f1"], one["f1"]) for name, one in dev.items()]
+
+
+def _result(dataset: str, split: str | None, metric: str, name: str, value: float) -> EvalResult:
+    return EvalResult(
+        task_type="token-classification",
+        dataset_type=dataset,
+        dataset_name=dataset,
+        dataset_split=split,
+        metric_type=metric,
+        metric_name=name,
+        metric_value=round(value, 4),
     )
 
 
@@ -191,12 +258,12 @@ def _own_scores(dev: Mapping[str, Any]) -> list[str]:
         for kind, value in [("all", one["f1"]), *one["types"].items()]
     ]
     said = "Strict micro-F1 (same start, end and type) in percent, of the model chosen on these documents."
-    return ["## Scores on dev", "", said, "", "| corpus | type | F1 |", "|---|---|---|", *rows, ""]
+    return [DEV_HEADING, "", said, "", "| corpus | type | F1 |", "|---|---|---|", *rows, ""]
 
 
 def _scores(pages: Sequence[Evaluation], beside: Mapping[str, Sequence[Evaluation]]) -> list[str]:
     lines = [
-        "## Scores",
+        SCORES_HEADING,
         "",
         "Strict scores (same start, end and type) in percent, with the 95 % bootstrap interval of F1 over documents. "
         "Seen: surface and type are a mention in training. Length in words; a punctuation mark is a word.",
@@ -207,7 +274,7 @@ def _scores(pages: Sequence[Evaluation], beside: Mapping[str, Sequence[Evaluatio
     for page in pages:
         others = {name: _found(found, page) for name, found in beside.items()}
         others = {name: found for name, found in others.items() if found}
-        splits = ", ".join(dict.fromkeys(found["split"] for found in page["results"]))
+        splits = ", ".join(dict.fromkeys(found["split"] or found["name"] for found in page["results"]))
         asked = (
             "the dataset not named (adaptive)" if page["protocol"].get("adaptive") else "the dataset named"
         )
