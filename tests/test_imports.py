@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -185,6 +186,13 @@ def test_no_two_files_import_each_other_in_a_circle():
 
     for name in names:
         visit(name, ())
+
+
+def test_the_documentation_draws_these_floors():
+    page = (PACKAGE.parent / "docs" / "design.md").read_text(encoding="utf-8")
+    drawing = page.partition("\ncli  ")[2].partition("```")[0]
+    drawn = [re.findall(r"\w+", line.partition("   ")[0]) for line in f"cli  {drawing}".strip().splitlines()]
+    assert [set(floor) for floor in reversed(drawn)] == FLOORS
 
 
 def test_decoding_and_scores_know_documents_only():
