@@ -452,6 +452,19 @@ FOUND = {
         zipped({"a.txt": b"some text", "a.ann": b""}).replace(b"some text", b"some tent", 1),
         "a.txt: cannot be unpacked (Bad CRC-32 for file 'a.txt')",
     ),
+    "a column's name of any length": ("csv", ".csv", b"8%s,b\n1,2\n" % (b"9" * 4999), "the columns are 8999"),
+    "two columns of a name of any length": (
+        "csv",
+        ".csv",
+        b"8%s,8%s\n1,2\n" % ((b"9" * 4999,) * 2),
+        "are called '8999",
+    ),
+    "columns of any number": (
+        "csv",
+        ".csv",
+        b",".join(b"c%d" % n for n in range(500)) + b"\n",
+        "and 470 more",
+    ),
     "an id of two lines": (
         "jsonl",
         ".jsonl",

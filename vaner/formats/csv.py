@@ -70,7 +70,7 @@ def _documents(
             raise FormatError(f"{path}: the file is empty; check that it was written or fetched completely")
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise FormatError(f"{path}: two columns are called {twice[0]!r}; rename one")
+        raise FormatError(f"{path}: two columns are called {twice[0][:60]!r}; rename one")
     layout = Layout(dict.fromkeys(names, "string"), told, str(path), "csv")
 
     def build(line: int | None, row: list[str]) -> Document | None:

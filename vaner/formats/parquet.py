@@ -159,7 +159,7 @@ def described(schema: pa.Schema, path: object) -> dict[str, Any]:
     """
     twice = {name for name in schema.names if schema.names.count(name) > 1}
     if twice:
-        raise FormatError(f"{path}: two columns are called {min(twice)!r}; rename one")
+        raise FormatError(f"{path}: two columns are called {min(twice)[:60]!r}; rename one")
     said = _json((schema.metadata or {}).get(_HUGGING_FACE)).get("info") or {}
     features = said.get("features") if isinstance(said, dict) else None
     features = features if isinstance(features, dict) else {}

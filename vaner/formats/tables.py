@@ -37,6 +37,8 @@ _SPAN = {"start", "end", "type", "text", "score", "concepts", "fragments"}
 _RANGE = {"start", "end"}
 # A record of JSON Lines has its text there; a table's reader knows where it is.
 _NOT_ASKED = ("title", "data")
+# In messages: characters of a column's name, and columns.
+_SHOWN, _LISTED = 60, 30
 
 Row = dict[str, Any]
 
@@ -160,12 +162,13 @@ class Layout:
         return described
 
     def _ask(self, option: str = "text") -> str:
-        listed = ", ".join(f"{name} ({named(kind)})" for name, kind in self.columns.items()) or "none"
+        listed = [f"{name[:_SHOWN]} ({named(kind)})" for name, kind in self.columns.items()]
+        more = f" and {len(listed) - _LISTED} more" if len(listed) > _LISTED else ""
         both = "title+abstract" if {"title", "abstract"} <= self.columns.keys() else "COLUMN"
         example = both if option == "text" else "COLUMN"
         return (
             f"name the column with --{option}_column {example}, or {self.format}:{option}={example}; "
-            f"the columns are {listed}"
+            f"the columns are {', '.join(listed[:_LISTED]) or 'none'}{more}"
         )
 
     def _schema(self) -> dict[str, Any] | None:
