@@ -356,6 +356,11 @@ class Vaner(Pushed):
         )
 
     def asked(self, types: Sequence[str] | None, dataset: str | None) -> list[str]:
+        """The types that a request comes to: those that it names, of its dataset, or all that the model knows.
+
+        Raises:
+            VanerError: an unknown type or dataset, or no type.
+        """
         known = self.settings.datasets
         if dataset is not None and dataset not in known:
             hint = near(dataset, known) or f"known: {', '.join(known) or 'none'}"

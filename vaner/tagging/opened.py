@@ -6,19 +6,20 @@ made where nothing may take long.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
 from vaner.document import Document
 from vaner.provenance import versions
 from vaner.tagger import Tagger
+from vaner.tagging.around import Around
 from vaner.tagging.copying import COMPUTING
 from vaner.tagging.identity import unloaded
 from vaner.tagging.settings import TaggingSettings
 
 
-class Opened:
+class Opened(Around):
     """What settings of tagging make of documents, as a Tagger.
 
     Args:
@@ -36,7 +37,7 @@ class Opened:
         return Opened, (self.settings,)
 
     @cached_property
-    def tagger(self) -> Tagger:
+    def tagger(self) -> Tagger:  # type: ignore[override]  # what others are given, it makes
         """The tagger; the first to ask waits until it is loaded."""
         return self.settings.open()
 
@@ -52,21 +53,6 @@ class Opened:
             dataset = self.settings.dataset
             found |= dict.fromkeys(known.types if dataset is None else known.datasets.get(dataset, ()))
         return tuple(found)
-
-    @property
-    def datasets(self) -> Mapping[str, Sequence[str]]:
-        """Of the tagger."""
-        return self.tagger.datasets
-
-    @property
-    def max_words(self) -> int | None:
-        """Of the tagger."""
-        return self.tagger.max_words
-
-    @property
-    def allow_new_types(self) -> bool:
-        """Of the tagger."""
-        return self.tagger.allow_new_types
 
     def tag_documents(
         self, documents: Iterable[Document], types: Sequence[str] | None = None, dataset: str | None = None
