@@ -19,6 +19,7 @@ from pathlib import Path
 from vaner.cli import guarded
 from vaner.corpora.registry import read_registry
 from vaner.document import Document
+from vaner.errors import VanerError
 from vaner.tagging.labeler import Vaner
 from vaner.text.segment import sentences
 
@@ -59,9 +60,10 @@ def read_by_transformers(folder: Path, texts: list[str]) -> list[list[list[int]]
     with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
         json.dump([code, texts], file)
         file.flush()
-        done = subprocess.run(
-            [sys.executable, "-c", READER, file.name], stdout=subprocess.PIPE, text=True, check=True
-        )
+        done = subprocess.run([sys.executable, "-c", READER, file.name], capture_output=True, text=True)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise VanerError(f"{folder / 'README.md'}: its code fails ({reason}); export the model again")
     return json.loads(done.stdout)
 
 
