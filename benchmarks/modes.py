@@ -128,7 +128,7 @@ def check_identity(args: argparse.Namespace, documents: Sequence[Document]) -> d
         tagger = _tagger(args, mode, dtype="float32")
         together = [{s.key for s in one.spans} for one in tagger.tag_documents(documents, TYPES)]
         for document, spans in zip(documents, together, strict=True):
-            tagger._prefixes.clear()
+            tagger.forget_instructions()
             (alone,) = tagger.tag_documents([document], TYPES)
             if {s.key for s in alone.spans} != spans:
                 raise VanerError(

@@ -96,7 +96,7 @@ def test_what_was_read_before_does_not_decide_how_a_batch_is_read(
     before = [s.score for s in tagger(text)]
     assert not sizes
     list(tagger.tag_documents(documents))
-    assert sizes and min(sizes) > 1 and tagger._prefixes, "an instruction was read once and kept"
+    assert sizes and min(sizes) > 1 and tagger._forward._prefixes, "an instruction was read once and kept"
     sizes.clear()
     assert [s.score for s in tagger(text)] == before and not sizes
 

@@ -20,7 +20,7 @@ import torch
 
 from vaner.document import Document, Span
 from vaner.errors import VanerError, near
-from vaner.inputs.batching import collate, plan_packed, plan_rows
+from vaner.inputs.batching import plan_packed, plan_rows
 from vaner.inputs.features import Features, Tokenisation, Window, windows
 from vaner.inputs.hints import Hints, Names
 from vaner.inputs.instructions import Instruction
@@ -33,12 +33,12 @@ from vaner.knowledge.shipped import NO_INDEX, OPEN, named_index
 from vaner.model.attention import copies
 from vaner.model.catalogue import model_folder
 from vaner.model.config import DEFAULT_MODEL
-from vaner.model.network import Prefix, VanerModel
+from vaner.model.network import VanerModel
 from vaner.model.saving import load_tokenizer
 from vaner.tagger import can_be_asked
 from vaner.tagging import decode
 from vaner.tagging.batched import Batched
-from vaner.tagging.forking import ForkedLock
+from vaner.tagging.forward import Forward
 from vaner.tagging.frames import tag_frame
 from vaner.tagging.heap import heap, leave_file, limit_products
 from vaner.tagging.pushing import Pushed
@@ -159,12 +159,7 @@ class Vaner(Pushed):
         self.pack = pack
         self.hints = None if hints is None else self._hints(hints)
         self.lookups = self._lookups(kb)
-        self._prefixes: dict[bytes, Prefix] = {}
-        self._reading_prefix = ForkedLock()
-        # What the last run did; `predict.py` prints it. Threads count together.
-        self._counting = ForkedLock()
-        self.tokens = 0
-        self.padded_tokens = 0
+        self._forward = Forward(model, self.tokenisation.pad_id)
 
     @classmethod
     def from_pretrained(
@@ -318,7 +313,7 @@ class Vaner(Pushed):
             VanerError: an unknown type or dataset, before the first document is read.
         """
         asked = self.asked(types, dataset)
-        self.tokens = self.padded_tokens = 0
+        self._forward.count_anew()
         return self._stream(asked, dataset).run(documents)
 
     @property
@@ -498,60 +493,22 @@ class Vaner(Pushed):
     def log_probs(
         self, rows: Sequence[Features], sequences: Sequence[Sequence[int]] | None = None
     ) -> np.ndarray:
-        """Log-probabilities of O, B, I: float32 ``(rows, types, words, 3)``, padded with zeros at the end.
+        """Log-probabilities of O, B, I: float32 ``(rows, types, words, 3)``; as `vaner.tagging.forward` says."""
+        return self._forward.log_probs(rows, sequences)
 
-        Args:
-            rows: what is read in one forward pass. Where several share an instruction that does not see the text,
-                it is not read with every row, but once for as long as this tagger is asked the same.
-            sequences: which rows lie in each sequence, if they are packed.
-        """
-        with torch.inference_mode():
-            key = rows[0].instruction_key()
-            shared = self.model.reuses_instructions and sequences is None
-            # By the batch alone: what was read before, perhaps by another thread this moment, must not decide.
-            if shared and len(rows) > 1 and all(row.instruction_key() == key for row in rows):
-                prefix = self._prefix(key, rows[0])
-                batch = self._tensors([row.text() for row in rows])
-                logits = self.model.score_texts(
-                    prefix,
-                    batch["input_ids"],
-                    batch["attention_mask"],
-                    batch["word_positions"],
-                    batch.get("lookups"),
-                )
-            else:
-                batch = self._tensors(rows, sequences)
-                logits = self.model(**batch)["logits"]
-            padded_tokens = batch["attention_mask"].numel()
-            self._count(int((batch["attention_mask"] != 0).sum()), padded_tokens)
-            found = logits.float().log_softmax(-1).cpu().numpy()
-        del batch, logits
-        if self.model.device.type == "cpu":
-            heap.read(padded_tokens)
-        return found
+    def forget_instructions(self) -> None:
+        """Read every instruction again when it is next asked; else what was read of one is kept."""
+        self._forward.forget_instructions()
 
-    def _tensors(
-        self, rows: Sequence[Features], sequences: Sequence[Sequence[int]] | None = None
-    ) -> dict[str, torch.Tensor]:
-        arrays = collate(rows, self.tokenisation.pad_id, sequences=sequences)
-        return {key: torch.from_numpy(value).to(self.model.device) for key, value in arrays.items()}
+    @property
+    def tokens(self) -> int:
+        """Tokens that the last run read; `predict.py` prints it. Threads count together."""
+        return self._forward.tokens
 
-    def _count(self, tokens: int, padded_tokens: int) -> None:
-        with self._counting:
-            self.tokens += tokens
-            self.padded_tokens += padded_tokens
-
-    def _prefix(self, key: bytes, row: Features) -> Prefix:
-        # One thread reads it, the others wait for what it read.
-        with self._reading_prefix:
-            if key not in self._prefixes:
-                if len(self._prefixes) >= 64:
-                    self._prefixes.clear()
-                ids = torch.from_numpy(row.input_ids[: row.instruction_length]).long().to(self.model.device)
-                places = torch.from_numpy(row.type_positions).long().to(self.model.device)
-                self._prefixes[key] = self.model.read_instruction(ids, places)
-                self._count(len(ids), len(ids))
-            return self._prefixes[key]
+    @property
+    def padded_tokens(self) -> int:
+        """The same with padding."""
+        return self._forward.padded_tokens
 
 
 def _check_device(name: str) -> None:
