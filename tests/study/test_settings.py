@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from tests.conftest import ROOT
@@ -99,3 +101,23 @@ def test_flags_that_training_refuses_are_refused_at_once(study, tmp_path, flags,
     with pytest.raises(VanerError) as error:
         check(StudySettings.load(file), StudyFolder(tmp_path))
     assert str(error.value).startswith(f"{file}: arms.one") and said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "arm",
+    [
+        {"kind": "generates", "flags": {"backbone": "smollm2-135m"}},
+        # Free or not: its training scores dev with answers that are held to the text.
+        {"kind": "generates", "flags": {"backbone": "smollm2-135m"}, "decoding": "free"},
+        {"kind": "prompted", "prompt": {"types": ["Disease"]}},
+    ],
+    ids=["forced", "free", "prompted"],
+)
+def test_an_arm_whose_package_is_missing_is_refused_at_once(study, tmp_path, monkeypatch, arm):
+    file = study(arms={"one": arm})
+    settings = StudySettings.load(file)
+    check(settings, StudyFolder(tmp_path))
+    monkeypatch.setitem(sys.modules, "llguidance", None)
+    with pytest.raises(VanerError) as error:
+        check(settings, StudyFolder(tmp_path))
+    assert str(error.value).startswith(f"{file}: arms.one: decoding: forced needs llguidance; pip install")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 
 import pytest
 import torch
@@ -158,3 +159,10 @@ def test_flags_of_generators_are_refused_for_labelers(flags):
     with pytest.raises(VanerError, match=f"{flags[0]} has no effect with --head typed: it is of generators"):
         parse([*MIX, *flags])
     assert parse([*MIX, "--head", "generate", "--attention", "causal", *flags]).model.head == "generate"
+
+
+def test_without_llguidance_nothing_begins(backbone, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "llguidance", None)
+    with pytest.raises(VanerError, match=r"forced needs llguidance; pip install 'vaner\[prompted\]'"):
+        train(backbone, tmp_path / "run", "--max_steps", "1")
+    assert not (tmp_path / "run").exists()

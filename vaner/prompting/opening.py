@@ -142,8 +142,21 @@ def price_of(settings: PromptSettings) -> Price | None:
     )
 
 
+def check_packages(settings: PromptSettings) -> None:
+    """Say before the first prompt what only the first answer would miss.
+
+    Raises:
+        VanerError: answers are to be forced here, and llguidance is missing.
+    """
+    if settings.decoding == "forced" and settings.backend.name == "transformers" and not settings.replay:
+        from vaner.prompting.backends import forcing
+
+        forcing.check_installed()
+
+
 def prompter(settings: PromptSettings, backend: Backend) -> Prompter:
-    """What writes the prompts of these settings; errors as of `told`."""
+    """What writes the prompts of these settings; errors as of `told` and `check_packages`."""
+    check_packages(settings)
     return Prompter(settings, format_of(settings), backend, told(settings))
 
 

@@ -18,7 +18,7 @@ from vaner.files import replacing_text
 from vaner.study.cells import Cell, is_trained
 from vaner.study.data import corpus_name
 from vaner.study.folder import StudyFolder
-from vaner.study.settings import GENERATES, Arm, StudySettings
+from vaner.study.settings import GENERATES, PROMPTED, Arm, StudySettings
 
 CONFIG = "train.yaml"
 _BUDGETS = {"updates": "max_steps", "tokens": "max_tokens_read", "minutes": "max_minutes"}
@@ -45,7 +45,7 @@ def flags_of(
 
 
 def check(settings: StudySettings, folder: StudyFolder) -> None:
-    """Refuse flags that train.py would refuse, before anything long begins.
+    """Refuse flags that train.py would refuse, and arms whose packages are missing, before anything long begins.
 
     Raises:
         VanerError: names file and arm.
@@ -53,6 +53,10 @@ def check(settings: StudySettings, folder: StudyFolder) -> None:
     from vaner.training.arguments import parse, words_of
 
     for name, arm in settings.arms.items():
+        try:
+            _check_packages(settings, arm)
+        except VanerError as error:
+            raise VanerError(f"{settings.file}: arms.{name}: {error}") from None
         if not arm.trained:
             continue
         flags = flags_of(settings, folder, arm, settings.corpora[0], "1", folder.path / "model")
@@ -65,6 +69,17 @@ def check(settings: StudySettings, folder: StudyFolder) -> None:
             raise VanerError(said if said.startswith(settings.file) else f"{where}: {said}") from None
         if (run.model.head == "generate") != (arm.kind == GENERATES):
             raise VanerError(f"{where}.flags: head: {run.model.head} is not of kind: {arm.kind}")
+
+
+def _check_packages(settings: StudySettings, arm: Arm) -> None:
+    from vaner.prompting.backends import forcing
+    from vaner.prompting.opening import check_packages
+
+    if arm.kind == GENERATES:
+        # Its dev scores hold answers to the text, whatever the arm itself does.
+        forcing.check_installed()
+    elif arm.kind == PROMPTED:
+        check_packages(settings.prompt_of(arm, None))
 
 
 def train(settings: StudySettings, folder: StudyFolder, cell: Cell) -> dict[str, Any]:

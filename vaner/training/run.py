@@ -33,6 +33,7 @@ from vaner.model.config import BACKBONE_FOLDER, CARD_NAME, CONFIG_NAME, GENERATE
 from vaner.model.loss import Teaching
 from vaner.model.network import VanerModel, describe
 from vaner.model.saving import copy_saved, load_tokenizer
+from vaner.prompting.backends import forcing
 from vaner.training.arguments import DataArguments, ModelArguments, Run, VanerTrainingArguments, parse
 from vaner.training.asking import generator_file, tagger_of
 from vaner.training.clock import Clock
@@ -103,6 +104,9 @@ def train(asked: Run, distilled: Mapping[str, Any] | None = None) -> Path:
     started = time.monotonic()
     data, args, knowledge = asked.data, asked.training, asked.knowledge
     # What cannot work is said before any data is read.
+    if asked.model.head == GENERATE:
+        # By dev scores, in the middle of the run.
+        forcing.check_installed()
     checkpoint = checkpoint_of(asked)
     upload = Upload.of(args) if args.push_to_hub else None
     trained = model_folder(asked.model.model) if asked.model.model else None

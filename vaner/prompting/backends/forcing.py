@@ -5,6 +5,7 @@ Where a grammar leaves one way only, its tokens are known without the model and 
 
 from __future__ import annotations
 
+import importlib.util
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
 NOTATIONS = ("lark", "regex", "json_schema")
 
 
+def check_installed() -> None:
+    """Raise VanerError where llguidance is missing."""
+    if importlib.util.find_spec("llguidance") is None:
+        raise VanerError(
+            "decoding: forced needs llguidance; pip install 'vaner[prompted]', or set decoding: free"
+        )
+
+
 class Forcing:
     """Makes matchers for one tokenizer.
 
@@ -33,12 +42,9 @@ class Forcing:
         Raises:
             VanerError: llguidance is not installed, or no token ends an answer.
         """
-        try:
-            from llguidance import LLTokenizer
-        except ImportError:
-            raise VanerError(
-                "decoding: forced needs llguidance; pip install 'vaner[prompted]', or set decoding: free"
-            ) from None
+        check_installed()
+        from llguidance import LLTokenizer
+
         if not ends:
             raise VanerError("decoding: forced: this tokenizer has no token that ends an answer (eos_token)")
         self.ends = frozenset(ends)
