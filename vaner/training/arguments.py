@@ -436,6 +436,11 @@ class VanerTrainingArguments(TrainingArguments):
         "Stop after the update that reads so many tokens, prompts of a generator included and padding not; in place of "
         "--max_steps, whose schedule it has.",
     )
+    average_last: float = _flag(
+        0.0,
+        "Share of the run, at its end, whose weights are averaged: what is scored, chosen and saved from then on is "
+        "the mean of the weights after each of these updates (0.2: of the last fifth). 0: the weights as they are.",
+    )
     patience: int | None = _flag(None, "Stop after so many evaluations without a better mean dev F1.")
     evaluations: int = _flag(5, "How many times dev is scored during training (and once at the end).")
     save_dtype: str = _flag(
@@ -457,6 +462,7 @@ class VanerTrainingArguments(TrainingArguments):
     def __post_init__(self) -> None:
         _check(self, 1, math.inf, "batch_tokens", "patience", "max_tokens_read")
         _check(self, 0, math.inf, "evaluations")
+        _check(self, 0, 1, "average_last")
         if self.max_minutes is not None and not self.max_minutes > 0:
             raise VanerError(f"--max_minutes is {self.max_minutes:g}; choose more than 0, or leave it out")
         if self.max_tokens_read is not None and self.max_steps > 0:

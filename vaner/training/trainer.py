@@ -32,6 +32,7 @@ from vaner.errors import VanerError
 from vaner.model.network import VanerModel
 from vaner.training import sharding
 from vaner.training.arguments import VanerTrainingArguments
+from vaner.training.averaging import Averaging
 from vaner.training.clock import Clock
 from vaner.training.continuing import write_settings
 from vaner.training.dev import Dev, mean_f1
@@ -72,6 +73,23 @@ class Printer(TrainerCallback):
                 f"{k[5:-3]} {v:.4f}" for k, v in logs.items() if k.endswith("_f1") and k != "eval_f1"
             )
             log.info(f"  dev at step {state.global_step}: mean F1 {logs['eval_f1']:.4f}   {scores}")
+
+
+class _AfterUpdates(TrainerCallback):
+    """Has the weights averaged that an update left, before dev is scored; and at the end leaves their mean."""
+
+    def __init__(self, trainer: VanerTrainer) -> None:
+        self.trainer = trainer
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self.trainer.averaging.add(self.trainer.clock.share(state.global_step, state.max_steps))
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self.trainer.averaging.settle()
 
 
 class VanerTrainer(Trainer):
@@ -120,11 +138,18 @@ class VanerTrainer(Trainer):
                 "--head generate: its weights cannot be sharded (FSDP, ZeRO-3) here; use one replica on each GPU (DDP)"
             )
         self.remove_callback(PrinterCallback)
+        self.add_callback(_AfterUpdates(self))
         self.mixture = mixture
         self.epochs = epochs
         self.dev = dev
         self.clock = clock
         self.tokenizer = tokenizer
+        self.averaging = Averaging((p for p in model.parameters() if p.requires_grad), args.average_last)
+        if args.average_last and self.is_sharded:
+            raise VanerError(
+                "--average_last: the mean of weights that are sharded (FSDP, ZeRO-3) is not kept; leave it out, or use "
+                "one replica on each GPU (DDP)"
+            )
         self._logged = (0, 0.0)
         self._checkpoints: Path | None = None
         self.settings = settings or {}
@@ -204,6 +229,10 @@ class VanerTrainer(Trainer):
         Returns:
             ``eval_f1``, the mean, and ``eval_<corpus>_f1``, all in [0, 1].
         """
+        with self.averaging.in_place():
+            return self._score(metric_key_prefix)
+
+    def _score(self, metric_key_prefix: str) -> dict[str, float]:
         found = self.score_dev()
         values = {f"{metric_key_prefix}_{name}_f1": one["f1"] for name, one in found.items()}
         values[f"{metric_key_prefix}_f1"] = mean_f1(found)
@@ -303,6 +332,7 @@ class VanerTrainer(Trainer):
         if self.args.should_save:
             name = f"checkpoint-{self.state.global_step}"
             write_settings(folder / ".writing" / name, self.settings)
+            self.averaging.save(folder / ".writing" / name)
             _swap(folder / ".writing" / name, folder / name)
             shutil.rmtree(folder / ".writing", ignore_errors=True)
             rotate_checkpoints(str(folder), self.args.save_total_limit)
@@ -328,6 +358,7 @@ class VanerTrainer(Trainer):
             sharding.load_trained(wanted, resume_from_checkpoint)
         else:
             wanted.load_trained(resume_from_checkpoint)
+        self.averaging.load(Path(resume_from_checkpoint))
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         if not self.is_fsdp_enabled:
