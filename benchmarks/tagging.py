@@ -17,6 +17,8 @@ Four types are asked of every abstract. Contestants:
                            weights; all types in one pass, whole abstracts up to its 384 words; it reads the backbone's
                            tokens, whose vocabulary is smaller than its own
     encoder                a small encoder (--encoder) with a random typed head, through the same code as ours
+    NAME; NAME, int8       the other models that ship (--shipped), whole: their own depth and mask, all types in one
+                           pass, in the number format that is fastest here, and in int8
 
 Before anything is timed, in float32: an abstract alone and among others must have the same spans (typed), and ours
 (shared, decoded word by word) must find exactly what the pipeline finds, and what VANER's protocol finds.
@@ -29,6 +31,9 @@ what it has, and says in ``finished`` that it is not all.
 Keys of the JSON file:
 
     ratio_vs_vaner_protocol, ratio_vs_pipeline    text tokens per second, ours (typed) over theirs
+    shipped               text tokens per second of each model that ships, the first as ours (typed), over those of the
+                          other systems; with its mean dev F1 of the corpora of its scores (--scores), as measured in
+                          the model's own number format
     six_types_over_one    seconds for six types over seconds for one
     share_of_matmul       operations for real tokens per second of the forward pass, over the measured matrix rate
                           (machine.py has the formula); share_of_matmul_whole: per second of the whole time
@@ -41,10 +46,12 @@ from __future__ import annotations
 
 import argparse
 import functools
+import json
 import logging
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import contest
 import machine
@@ -59,6 +66,7 @@ from vaner.errors import VanerError
 from vaner.inputs.features import Tokenisation
 from vaner.kernels import int8
 from vaner.model.attention import MODES
+from vaner.model.catalogue import shipped_models
 from vaner.progress import progress
 from vaner.tagging.labeler import Vaner
 from vaner.text.units import Text
@@ -93,6 +101,11 @@ def main() -> None:
             ("VANER's protocol", functools.partial(vaner_protocol, args, slow)),
             ("GLiNER", functools.partial(gliner, args, slow)),
             ("encoder", functools.partial(encoder, args, documents)),
+            *(
+                (row, functools.partial(shipped, args, documents, name, quantization))
+                for name in args.shipped
+                for quantization, row in rows_of_shipped(name).items()
+            ),
         ],
         args.device,
     )
@@ -119,6 +132,7 @@ def main() -> None:
         measured = {one.name: one for one in entries if one.rounds}
         finished = all(len(one.rounds) == args.rounds for one in entries)
         found.update({**results(measured, left_out), **about, "finished": finished})
+        found["shipped"] = beside_theirs(measured, args)
         contest.write_json(args.json, found)
 
     try:
@@ -153,7 +167,19 @@ def _arguments() -> argparse.Namespace:
         help="what computes attention of ours (typed); by default the tagger's own",
     )
     add("--quantization", default="none", choices=("none", "int8", "8bit", "4bit"), help="of ours")
+    add(
+        "--shipped",
+        nargs="*",
+        metavar="NAME",
+        help="models that ship, read whole, besides --model; by default the others, and none of a shape of random "
+        "weights",
+    )
+    add("--scores", default="docs/results", help="folder where NAME/dev.json has the scores of a model")
     args = parser.parse_args()
+    if args.shipped is None:
+        args.shipped = (
+            [one for one in shipped_models() if one != args.model] if args.shape == shapes.REAL else []
+        )
     contest.check_arguments(
         args, "documents", "slow_documents", "identity_documents", "batch_tokens", "pack", "stream"
     )
@@ -188,13 +214,36 @@ def ours_typed(args: argparse.Namespace, documents: list[Document]) -> dict[str,
 
 
 def ours_int8(args: argparse.Namespace, documents: list[Document]) -> dict[str, contest.Work]:
-    if args.device != "cpu" or not int8.is_supported() or args.quantization != "none":
-        raise contest.LeftOut("int8 needs a CPU with AVX-512 VNNI, and --quantization none beside it")
+    _check_int8(args)
     tagger = _quiet_tagger(args, quantization="int8", pack=args.pack, kernel=args.kernel)
     clock = machine.ForwardClock(tagger.model.plain_backbone, args.device)
     list(tagger.tag_documents(documents[:2], FOUR))
     clock.take()
     return {"ours, typed, int8": _ours(tagger, documents, FOUR, clock)}
+
+
+def shipped(
+    args: argparse.Namespace, documents: list[Document], name: str, quantization: str
+) -> dict[str, contest.Work]:
+    if quantization == "int8":
+        _check_int8(args)
+    tagger = Vaner.from_pretrained(
+        name, device=args.device, quantization=quantization, batch_tokens=args.batch_tokens
+    )
+    clock = machine.ForwardClock(tagger.model.plain_backbone, args.device)
+    list(tagger.tag_documents(documents[:2], FOUR))
+    clock.take()
+    return {rows_of_shipped(name)[quantization]: _ours(tagger, documents, FOUR, clock)}
+
+
+def rows_of_shipped(name: str) -> dict[str, str]:
+    """The rows of a model that is read whole, by number format."""
+    return {"none": name, "int8": f"{name}, int8"}
+
+
+def _check_int8(args: argparse.Namespace) -> None:
+    if args.device != "cpu" or not int8.is_supported() or args.quantization != "none":
+        raise contest.LeftOut("int8 needs a CPU with AVX2, and --quantization none beside it")
 
 
 def ours_shared(args: argparse.Namespace, documents: list[Document]) -> dict[str, contest.Work]:
@@ -464,6 +513,30 @@ def results(by_name: dict[str, contest.Entry], left_out: dict[str, str]) -> dict
     return found
 
 
+def beside_theirs(by_name: dict[str, contest.Entry], args: argparse.Namespace) -> list[dict]:
+    """How much faster each model that ships is than the others' ways to read, with the F1 that it has."""
+    rows = {"ours, typed": args.model, "ours, typed, int8": args.model} if args.shape == shapes.REAL else {}
+    rows |= {row: name for name in args.shipped for row in rows_of_shipped(name).values()}
+    found = []
+    for row, name in rows.items():
+        if row not in by_name:
+            continue
+        mine = by_name[row].rates("text_tokens")
+        over = {
+            other: contest.ratio(mine, by_name[other].rates("text_tokens"))
+            for other in ("VANER's protocol", "pipeline", "GLiNER")
+            if other in by_name
+        }
+        found.append({"system": row, "model": name, "dev_f1": dev_f1(args.scores, name), "over": over})
+    return found
+
+
+def dev_f1(folder: str, name: str) -> float | None:
+    """Mean strict micro-F1 over the dev corpora of a model's scores (`evaluate --json`); None where there are none."""
+    path = Path(folder, name, "dev.json")
+    return json.loads(path.read_text())["mean"]["micro"]["f1"] if path.is_file() else None
+
+
 def row_of(entry: contest.Entry, rate: list[float]) -> dict:
     """What was measured of one system; ``rate`` is that of matrix products, of each round."""
     last = entry.rounds[-1]
@@ -510,6 +583,22 @@ def show(found: dict) -> None:
             }
         )
     contest.print_table(table)
+    if found["shipped"]:
+        contest.print_table(
+            [
+                {
+                    "models that ship": one["system"]
+                    if one["system"].startswith(one["model"])
+                    else f"{one['model']} ({one['system']})",
+                    "mean dev F1": "" if one["dev_f1"] is None else f"{100 * one['dev_f1']:.1f}",
+                    **{
+                        f"times {other}": f"{of['median']:.1f} ({of['min']:.1f} to {of['max']:.1f})"
+                        for other, of in one["over"].items()
+                    },
+                }
+                for one in found["shipped"]
+            ]
+        )
     for name, reason in found["left_out"].items():
         print(f"{name} was left out: {reason}")
     checked = found["identity"]

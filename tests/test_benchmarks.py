@@ -36,7 +36,7 @@ SCRIPTS = {
             "share_of_matmul",
             "padding_share",
         },
-        "--documents 2 --slow_documents 1 --identity_documents 1 --stream 30",
+        "--shipped vaner-minilm --documents 2 --slow_documents 1 --identity_documents 1 --stream 30",
     ),
     "training": ({"ratio_vs_stock", "share_of_matmul"}, "--tokens 300 --batch_tokens 512"),
     "scaling": ({"exponent_length", "exponent_types", "exponent_processes"}, "--documents 4 --words 1024"),
@@ -125,6 +125,16 @@ def test_script_runs_and_writes_its_keys(script, tmp_path):
         assert len(found["spread"][key]["rounds"]) == 2
     assert found["versions"]["torch"] and found["machine"]["processor"]
     assert "data_root" not in found["settings"]
+    if script == "tagging":
+        whole = {one["system"]: one for one in found["shipped"]}
+        assert "vaner-minilm" in whole and set(whole) <= {row["system"] for row in found["rows"]}
+        for row, one in whole.items():
+            scores = json.loads((ROOT / "docs" / "results" / one["model"] / "dev.json").read_text())
+            assert one["dev_f1"] == scores["mean"]["micro"]["f1"]
+            tokens = {r["system"]: r["text_tokens_per_second"]["rounds"] for r in found["rows"]}
+            for other, times in one["over"].items():
+                assert times["rounds"] == pytest.approx(np.divide(tokens[row], tokens[other]).tolist())
+            assert {"VANER's protocol", "pipeline"} <= set(one["over"])
 
 
 @pytest.mark.slow

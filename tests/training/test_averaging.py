@@ -57,9 +57,14 @@ def holds(folder, expected):
     )
 
 
-@pytest.mark.parametrize(("share", "of"), [("0.5", 3), ("1", 6), ("0.1", 1)])
-def test_what_is_saved_is_the_mean_of_the_last_updates(tiny_backbones, tmp_path, seen, share, of):
-    folder = train(tiny_backbones["bert"], tmp_path / "run", "--evaluations", "1", "--average_last", share)
+@pytest.mark.parametrize(
+    ("share", "of", "evaluations"), [("0.5", 3, "1"), ("1", 6, "1"), ("0.1", 1, "1"), ("0.5", 3, "0")]
+)
+def test_what_is_saved_is_the_mean_of_the_last_updates(
+    tiny_backbones, tmp_path, seen, share, of, evaluations
+):
+    more = ["--evaluations", evaluations, "--average_last", share]
+    folder = train(tiny_backbones["bert"], tmp_path / "run", *more)
     assert len(seen) == 6
     mean = [torch.stack(several).mean(0) for several in zip(*seen[-of:], strict=True)]
     assert holds(folder, mean)
