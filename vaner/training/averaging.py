@@ -83,12 +83,13 @@ class Averaging:
         if not (path := folder / FILE).is_file():
             return
         tensors = load_file(path)
-        mean = self._begun()
-        mean.n_averaged.copy_(tensors.pop(_COUNT))
+        updates = tensors.pop(_COUNT)
         if {name: one.shape for name, one in tensors.items()} != {
-            str(i): one.shape for i, one in enumerate(_weights(mean))
+            str(i): one.shape for i, one in enumerate(self._weights)
         }:
             raise VanerError(f"{path}: holds the mean of other weights; resume from a checkpoint of this run")
+        mean = self._begun()
+        mean.n_averaged.copy_(updates)
         with torch.no_grad():
             for i, one in enumerate(_weights(mean)):
                 one.copy_(tensors[str(i)])
