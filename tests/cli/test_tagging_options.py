@@ -25,6 +25,10 @@ def test_models_are_named_one_by_one_or_together(kb, make_kb):
     assert settings("--model", one, two, "--model", three).models == (one, two, three)
 
 
+def test_every_place_by_itself():
+    assert settings().repeats and not settings("--no_repeats").repeats
+
+
 def test_scores():
     assert min_scores(["0.5"]) == (0.5, {})
     assert min_scores(["Disease=0.6", "0.5", "Cell line=1"]) == (0.5, {"Disease": 0.6, "Cell line": 1.0})

@@ -51,6 +51,16 @@ def test_viterbi_is_the_best_of_all_legal_sequences(log_probs):
 
 
 @settings(deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 4), st.integers(0, 14), st.data())
+def test_a_search_of_broken_stretches_is_a_search_of_all(seed, types, words, data):
+    log_probs = drawn(seed, types, words)
+    starts = sorted(data.draw(st.sets(st.integers(0, words - 1)))) if words else []
+    allowed = log_probs.copy()
+    allowed[:, starts, I] = -np.inf
+    assert decode.tags_of(log_probs, starts).tolist() == decode.viterbi(allowed).tolist()
+
+
+@settings(deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 4), st.integers(0, 9))
 def test_viterbi_of_several_types_is_viterbi_of_each(seed, types, words):
     log_probs = drawn(seed, types, words)

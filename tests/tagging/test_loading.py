@@ -132,7 +132,9 @@ def test_the_labelers_options_are_those_of_the_labeler():
 
 
 def test_options_reach_the_tagger(model):
-    given = dict(batch_tokens=77, decoding="argmax", flat=True, max_words=5, allow_new_types=True)
+    given = dict(
+        batch_tokens=77, decoding="argmax", flat=True, max_words=5, allow_new_types=True, repeats=False
+    )
     found = load(model, dtype="float32", **given)
     assert {name: getattr(found, name) for name in given} == given
     assert str(found.model.plain_backbone.dtype) == "torch.float32"

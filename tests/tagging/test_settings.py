@@ -63,6 +63,7 @@ EVERYTHING = TaggingSettings(
     quantization="int8",
     allow_new_types=True,
     word_scores=True,
+    repeats=False,
     on_failed="leave",
     dry_run=True,
     show_prompt=2,
@@ -132,6 +133,14 @@ def test_a_model_and_a_dictionary_each_take_their_options(model, kb):
     assert {"TNF-alpha/Gene", "breast cancer/Disease"} <= set(found(tagged))
     assert tagged.metadata["tagged_by"]["model"] == "kb:kb.idx + tiny"
     assert any("tokens, padding" in line for line in remarks)
+
+
+def test_models_read_repeats_together_unless_told_not_to(model, kb):
+    for repeats in (True, False):
+        loaded, _ = TaggingSettings(models=(model, f"kb:{kb.path}"), repeats=repeats).load()
+        assert loaded[model].repeats is repeats
+    with pytest.raises(VanerError, match="takes no repeats; .*leave --no_repeats out"):
+        TaggingSettings(models=(f"kb:{kb.path}",), repeats=False).open()
 
 
 @pytest.mark.parametrize(

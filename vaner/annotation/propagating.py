@@ -3,9 +3,8 @@
     Aspirin ... [aspirin]Chemical ... ASPIRIN ... aspirin-like ... [low-dose aspirin]Chemical
     ^^^^^^^                                       ^^^^^^^          marked already: left as it is
 
-Words are the same where they are spelt alike; a capital at the beginning of a word makes no difference where the rest
-of it is small letters, so that `Aspirin` is `aspirin`, but `CAT` is no `cat`, `ALL` no `all`, and `a` no `A`. Places
-are whole words, inside one sentence and block, and share no character with any mention. Longer mentions come first.
+Words are the same where they are spelt alike (`vaner.text.spelling`). Places are whole words, inside one sentence and
+block, and share no character with any mention. Longer mentions come first.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from vaner.annotation.marked import Marked
 from vaner.document import Span
 from vaner.prompting.found import PROPAGATED
 from vaner.tagging.overlap import Places
+from vaner.text.spelling import folded
 from vaner.text.units import Text
 
 #: The kind of change that a new mention is.
@@ -40,7 +40,7 @@ def occurrences(text: Text, spans: Iterable[Span]) -> list[Span]:
     """
     spans = list(spans)
     taken = Places(spans)
-    words = [_folded(word) for word in text.words]
+    words = [folded(word) for word in text.words]
     at: dict[str, list[int]] = {}
     for number, word in enumerate(words):
         at.setdefault(word, []).append(number)
@@ -65,8 +65,3 @@ def occurrences(text: Text, spans: Iterable[Span]) -> list[Span]:
             taken.add(copy)
             found.append(copy)
     return sorted(found, key=lambda one: one.key)
-
-
-def _folded(word: str) -> str:
-    """What is compared of a word."""
-    return word.casefold() if len(word) > 1 and word[0].isupper() and word[1:].islower() else word

@@ -88,6 +88,12 @@ def add_tagging(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> No
         "-m vaner distil); jsonl keeps it",
     )
     add("--decoding", choices=DECODINGS, help="default: viterbi")
+    add(
+        "--no_repeats",
+        action="store_true",
+        help="decide every place of a name by itself; by default the places of a name that a document repeats, and of "
+        "its abbreviation, are decided together",
+    )
     add_device(group)
 
 
@@ -143,6 +149,7 @@ def settings_of(args: argparse.Namespace) -> TaggingSettings:
         quantization=args.quantization,
         allow_new_types=args.allow_new_types,
         word_scores=args.word_scores,
+        repeats=not args.no_repeats,
         date=datetime.date.today().isoformat() if args.date == "today" else args.date,
     )
     settings.check()

@@ -32,6 +32,7 @@ OPTIONS = (
     "kb",
     "calibrated",
     "word_scores",
+    "repeats",
 )
 
 #: Packages that compute what a model says.

@@ -67,8 +67,13 @@ def argmax(log_probs: np.ndarray) -> np.ndarray:
 
 def illegal(tags: np.ndarray) -> np.ndarray:
     """For tags of shape ``(types, words)``, which rows hold an I after O or at the start; bool ``(types,)``."""
+    return np.any(_illegal(tags), axis=1)
+
+
+def _illegal(tags: np.ndarray) -> np.ndarray:
+    """Where an I stands after O or at the start; bool, of the shape of the tags."""
     before = np.concatenate([np.zeros_like(tags[:, :1]), tags[:, :-1]], axis=1)
-    return ((tags == I) & (before == O)).any(axis=1)
+    return (tags == I) & (before == O)
 
 
 def mentions(tags: np.ndarray) -> list[tuple[int, int]]:
@@ -93,6 +98,44 @@ def mentions(tags: np.ndarray) -> list[tuple[int, int]]:
     if open_at is not None:
         ranges.append((open_at, last + 1))
     return ranges
+
+
+def tags_of(log_probs: np.ndarray, unit_starts: Sequence[int] = (), decoding: str = "viterbi") -> np.ndarray:
+    """The tags of a document's words, int8 ``(types, words)``.
+
+    Args:
+        log_probs, unit_starts, decoding: as of `spans`.
+    """
+    starts = list(unit_starts)
+    if decoding == "argmax":
+        tags = argmax(log_probs)
+        at_starts = tags[:, starts]
+        tags[:, starts] = np.where(at_starts == I, B, at_starts)
+        return tags
+    allowed = log_probs.copy()
+    allowed[:, starts, I] = -np.inf
+    tags = argmax(allowed)
+    # A legal sequence of likeliest tags is the likeliest legal sequence: most stretches need no search. As no I may
+    # stand at the beginning of a unit, what is likeliest in one says nothing of the next.
+    broken = _illegal(tags)
+    if broken.any():
+        borders = np.unique([0, *starts, tags.shape[1]])
+        units = np.searchsorted(borders, np.arange(tags.shape[1]), side="right") - 1
+        places = sorted({(row, units[word]) for row, word in np.argwhere(broken).tolist()})
+        _search(tags, allowed, [(row, borders[unit], borders[unit + 1]) for row, unit in places])
+    return tags
+
+
+def _search(tags: np.ndarray, allowed: np.ndarray, stretches: Sequence[tuple[int, int, int]]) -> None:
+    """Put the likeliest legal sequence into stretches ``(row, first, last)`` of the tags; all of them in one search."""
+    longest = max(last - first for _, first, last in stretches)
+    padded = np.zeros(
+        (len(stretches), longest, 3)
+    )  # behind a stretch all tags are alike: nothing is asked of it
+    for number, (row, first, last) in enumerate(stretches):
+        padded[number, : last - first] = allowed[row, first:last]
+    for (row, first, last), found in zip(stretches, viterbi(padded), strict=True):
+        tags[row, first:last] = found[: last - first]
 
 
 def spans(
@@ -124,19 +167,7 @@ def spans(
         its type's temperature. What holds nothing but markup is none.
     """
     readable = Readable(document.text)
-    starts = list(unit_starts)
-    if decoding == "argmax":
-        tags = argmax(log_probs)
-        at_starts = tags[:, starts]
-        tags[:, starts] = np.where(at_starts == I, B, at_starts)
-    else:
-        allowed = log_probs.copy()
-        allowed[:, starts, I] = -np.inf
-        tags = argmax(allowed)
-        # A legal sequence of likeliest tags is the likeliest legal sequence: most rows need no search.
-        broken = illegal(tags)
-        if broken.any():
-            tags[broken] = viterbi(allowed[broken])
+    tags = tags_of(log_probs, unit_starts, decoding)
     found: list[Span] = []
     for row, kind in enumerate(types):
         if not tags[row].any():

@@ -2,7 +2,7 @@
 
 Document -> Text (words) -> units -> windows -> rows -> batches -> log-probabilities
                                                                      | stitched word by word
-Document + Spans  <-  decode  <-  one (types, words, 3) array a document
+Document + Spans  <-  decode  <-  repeats  <-  one (types, words, 3) array a document
 
 How documents are read ahead and which thread does what is said in `vaner.tagging.stream`.
 """
@@ -42,6 +42,7 @@ from vaner.tagging.forward import Forward
 from vaner.tagging.frames import tag_frame
 from vaner.tagging.heap import heap, leave_file, limit_products
 from vaner.tagging.pushing import Pushed
+from vaner.tagging.repeats import together
 from vaner.tagging.stream import Batch, Stream
 from vaner.tagging.threads import workers
 from vaner.text.units import Text
@@ -108,6 +109,8 @@ class Vaner(Pushed):
             them as its probabilities do.
         word_scores: leave in each document's metadata what the model says of every word (`vaner.inputs.taught`), for
             a student to learn from.
+        repeats: decide the places of a name that a document repeats, its abbreviation's too, together
+            (`vaner.tagging.repeats`); False decides every place by what its unit says.
 
     Raises:
         VanerError: a wrong option, or an index for a model that was trained without hints or lookups.
@@ -129,6 +132,7 @@ class Vaner(Pushed):
         kb: KnowledgeBase | str | PathLike | None = None,
         calibrated: bool = True,
         word_scores: bool = False,
+        repeats: bool = True,
     ) -> None:
         if decoding not in ("viterbi", "argmax"):
             raise VanerError(f"decoding: unknown {decoding!r}; choose viterbi or argmax")
@@ -148,6 +152,7 @@ class Vaner(Pushed):
         self.allow_new_types = allow_new_types
         self.calibrated = calibrated
         self.word_scores = word_scores
+        self.repeats = repeats
         for name, value in (
             ("batch_tokens", batch_tokens),
             ("buffer_batches", buffer_batches),
@@ -475,12 +480,17 @@ class Vaner(Pushed):
 
     def _finish(self, buffer: _Buffer, asked: list[str]) -> Iterator[Document]:
         for one in buffer.pending:
+            starts = [*one.unit_starts, *one.text.block_starts]
+            log_probs = one.log_probs
+            if self.repeats:
+                tags = decode.tags_of(log_probs, starts, self.decoding)
+                log_probs = together(one.text, log_probs, tags, starts)
             found = decode.spans(
                 one.text.document,
                 one.text.offsets,
                 asked,
-                one.log_probs,
-                unit_starts=[*one.unit_starts, *one.text.block_starts],
+                log_probs,
+                unit_starts=starts,
                 decoding=self.decoding,
                 flat=self.flat,
                 temperatures=self.settings.temperatures if self.calibrated else {},

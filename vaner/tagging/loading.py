@@ -49,6 +49,7 @@ class Options(TypedDict, total=False):
     kb: KnowledgeBase | str | PathLike | None
     calibrated: bool | None
     word_scores: bool | None
+    repeats: bool | None
 
 
 class AllOptions(Options, total=False):
@@ -185,10 +186,10 @@ def load(name: str, **options: Unpack[AllOptions]) -> Tagger:
     loader, rest = _loader(name)
     given = {option: value for option, value in options.items() if value is not None}
     takes = options_of(name)
-    for option in given:
+    for option, value in given.items():
         if option not in takes:
+            flag = f"--no_{option}" if value is False else f"--{option}"
             raise VanerError(
-                f"{name}: takes no {option}; it takes {', '.join(sorted(takes)) or 'no option'}; leave "
-                f"--{option} out"
+                f"{name}: takes no {option}; it takes {', '.join(sorted(takes)) or 'no option'}; leave {flag} out"
             )
     return loader(rest, **given)

@@ -58,6 +58,7 @@ class TaggingSettings:
         decoding, batch_tokens, max_words, dtype, device, quantization, allow_new_types: of models, see
             `vaner.Vaner`; None for what they do by themselves.
         word_scores: leave what the model says of every word in the documents' metadata (`vaner.inputs.taught`).
+        repeats: of models: decide the places of a name that a document repeats together (`vaner.tagging.repeats`).
         on_failed: what prompted taggers do with a document whose calls give no answer (`vaner.tagging.prompted`).
         dry_run, show_prompt: of a prompted tagger: send nothing, and say what would be sent.
         date: ``YYYY-MM-DD`` to be written into the documents; None for none, so that runs compare.
@@ -82,6 +83,7 @@ class TaggingSettings:
     quantization: str | None = None
     allow_new_types: bool = False
     word_scores: bool = False
+    repeats: bool = True
     on_failed: str | None = None
     dry_run: bool = False
     show_prompt: int | None = None
@@ -247,6 +249,7 @@ class TaggingSettings:
             "max_words": self.max_words,
             "allow_new_types": self.allow_new_types or None,
             "word_scores": self.word_scores or None,
+            "repeats": None if self.repeats else False,
             "hints": kb if self.hints else None,
             "kb": self._lookup_index(name, kb),
             "dry_run": self.dry_run or None,
