@@ -11,6 +11,7 @@ from typing import cast
 
 from vaner.cli.answers import ALIGNMENTS, Answered, read_answered
 from vaner.cli.options import add_data_root, add_on_error, add_registry
+from vaner.cli.tagging_options import add_no_repeats
 from vaner.corpora.own import all_corpora, named
 from vaner.corpora.registry import Corpus, Registry, root_folder
 from vaner.document import Document
@@ -83,6 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--max_words", type=int, metavar="N", help="words the model reads at once; 1: sentence by sentence"
     )
+    add_no_repeats(group)
     group.add_argument(
         "--kb",
         metavar="INDEX",
@@ -148,6 +150,7 @@ def run(args: argparse.Namespace) -> None:
         "batch_tokens": args.batch_tokens,
         "max_words": args.max_words,
         "allow_new_types": args.allow_new_types or None,
+        "repeats": False if args.no_repeats else None,
     }
     predicted: Predicted
     if answered:
@@ -229,7 +232,9 @@ def _check(args: argparse.Namespace) -> dict[str, str]:
     if args.model and args.model.startswith("kb:") and args.kb:
         raise VanerError(f"--kb {args.kb} is for models, and {args.model} is a dictionary; leave it out")
     if not args.model:
-        for option in ("adaptive", "allow_new_types", "batch_tokens", "max_words", "kb", "output"):
+        for option in (
+            "adaptive", "allow_new_types", "batch_tokens", "max_words", "no_repeats", "kb", "output"
+        ):  # fmt: skip
             if given[option] and not (args.baseline and option not in ("kb", "output")):
                 with_what = "answers" if args.answers else "predictions"
                 raise VanerError(f"--{option} belongs to --model; with --{with_what}, leave it out")

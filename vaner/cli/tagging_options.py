@@ -88,12 +88,7 @@ def add_tagging(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> No
         "-m vaner distil); jsonl keeps it",
     )
     add("--decoding", choices=DECODINGS, help="default: viterbi")
-    add(
-        "--no_repeats",
-        action="store_true",
-        help="decide every place of a name by itself; by default the places of a name that a document repeats, and of "
-        "its abbreviation, are decided together",
-    )
+    add_no_repeats(group)
     add_device(group)
 
 
@@ -118,6 +113,16 @@ def add_device(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> Non
         "--quantization",
         choices=QUANTIZATIONS,
         help="int8: faster on CPU. 8bit, 4bit: a base that needs less memory. Default: none",
+    )
+
+
+def add_no_repeats(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """``--no_repeats``: `vaner.tagging.repeats` is left out."""
+    parser.add_argument(
+        "--no_repeats",
+        action="store_true",
+        help="decide every place of a name by itself; by default the places of a name that a document repeats, and of "
+        "its abbreviation, are decided together",
     )
 
 
