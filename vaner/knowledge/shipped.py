@@ -15,6 +15,7 @@ import logging
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
@@ -25,7 +26,9 @@ from vaner.knowledge.index import build
 from vaner.knowledge.normalise import NORMAL_FORM
 from vaner.knowledge.rules import Rules
 from vaner.report import Report
-from vaner.vocabularies.sources import Source, read_sources
+
+if TYPE_CHECKING:
+    from vaner.vocabularies.sources import Source
 
 #: Names of no file: the shipped vocabulary, and no index at all.
 OPEN, NO_INDEX = "open", "none"
@@ -77,6 +80,9 @@ def open_index() -> Path:
         VanerError: a shipped file is missing or not as it was shipped, or the cache cannot be written.
     """
     folder = shipped("kb")
+    # Here, so that a model which looks nothing up does not wait for readers of ontologies.
+    from vaner.vocabularies.sources import read_sources
+
     parts = read_sources(folder / "sources.yaml")[OPEN].parts
     root = cache_folder() / "kb"
     path = root / f"{OPEN}-{_fingerprint(folder, parts)}.kb"
