@@ -40,7 +40,9 @@ def main() -> int:
     found = [one.text[start:end] for one in documents for start, end in sentences(one.text)]
     # Of a line break the labeler makes a border that no pipeline knows.
     texts = [text for text in found if text.strip() and "\n" not in text and "\t" not in text]
-    tagger = Vaner.from_pretrained(args.model, dtype="float32", device="cpu", decoding="argmax", repeats=False)
+    tagger = Vaner.from_pretrained(
+        args.model, dtype="float32", device="cpu", decoding="argmax", repeats=False
+    )
     asked = [Document(str(number), text) for number, text in enumerate(texts)]
     tagged = tagger.tag_documents(asked, sorted(corpus.annotated), corpus.instruction_name)
     mine = [[[span.start, span.end] for span in one.spans] for one in tagged]

@@ -101,6 +101,17 @@ def test_types_are_apart_and_a_place_inside_another_mention_is_left():
     assert agreed[0, :2].tolist() == log_probs[0, :2].tolist()
 
 
+def test_a_word_in_a_longer_mention_of_another_type_is_another_thing():
+    text = read("IL-2 binds. The IL-2 gene and IL-2 gene and IL-2 gene. IL-2 works.")
+    proteins = [i for i, word in enumerate(text.words) if word == "IL"]
+    dna = {first: (5,) + (5,) * 3 for first in proteins[1:4]}
+    protein = {proteins[0]: (2, 2, 2), proteins[4]: (-1, -1, -1)}
+    assert found(text, said(text, protein, dna)) == [["IL-2", "IL-2"], ["IL-2 gene"] * 3]
+    # Of a mention that is as long nothing is known: types of several guidelines may have the same words.
+    same = {first: (5, 5, 5) for first in proteins[1:4]}
+    assert found(text, said(text, {proteins[0]: (2, 2, 2)}, same))[0] == []
+
+
 @pytest.mark.parametrize(
     ("text", "others"),
     [
@@ -164,8 +175,9 @@ def slowly(text: Text, log_probs: np.ndarray, borders: list[int]) -> np.ndarray:
         if None not in short + long:
             definitions.setdefault(tuple(words[slice(*short)]), tuple(words[slice(*long)]))
     result = log_probs.astype(np.float64).copy()
-    for row, tags in enumerate(decode.tags_of(log_probs, borders)):
-        mentions = decode.mentions(tags)
+    every = [decode.mentions(tags) for tags in decode.tags_of(log_probs, borders)]
+    for row, mentions in enumerate(every):
+        longer = [set(range(a, b)) for number, one in enumerate(every) if number != row for a, b in one]
         inside = {i for first, last in mentions for i in range(first, last)}
         names = {tuple(words[first:last]) for first, last in mentions}
         linked = {s: long for s, long in definitions.items() if s in names or long in names}
@@ -183,6 +195,8 @@ def slowly(text: Text, log_probs: np.ndarray, borders: list[int]) -> np.ndarray:
                     continue
                 last_end = last
                 if here & taken or (here & inside and (first, last) not in mentions):
+                    continue
+                if (first, last) not in mentions and any(here < one for one in longer):
                     continue
                 mine.append((first, last))
             taken |= {i for first, last in mine for i in range(first, last)}

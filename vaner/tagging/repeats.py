@@ -7,8 +7,9 @@
 
 A model reads a document in units, each by itself, and may find a name in one and miss it in another. Here every place
 of a name takes most of its evidence from all of them: the mean of their log-odds. A name is what was found in at least
-one place; its places are those where the document has the same words, one differently tagged stretch that overlaps
-leaves a place as it is. An abbreviation that the document defines is one name with its long form.
+one place. Its places are those where the document has the same words and no part of them is in another mention of the
+type, nor all of them in a longer mention of another: "IL-2" in "IL-2 gene" is not the protein. An abbreviation that the
+document defines is one name with its long form.
 
 That mentions of a document should agree: V. Krishnan and C. D. Manning, An effective two-stage model for exploiting
 non-local dependencies in named entity recognition, ACL 2006. SHARE was chosen on dev splits (docs/results/repeats.md).
@@ -54,15 +55,17 @@ def together(text: Text, log_probs: np.ndarray, tags: np.ndarray, borders: Itera
     document = _Places(text, borders)
     alone = _log_odds(log_probs)
     agreed = alone.copy()
-    for row in range(len(tags)):
-        for spellings in document.names(mentions(tags[row])):
+    marked = [mentions(row) for row in tags]
+    for row, found in enumerate(marked):
+        others = [one for number, one in enumerate(marked) if number != row and one]
+        for spellings in document.names(found, others):
             _agree(agreed[row], alone[row], spellings)
     other = (agreed != alone).any(axis=-1)
     if not other.any():
         return log_probs
-    found = log_probs.copy()
-    found[other] = _log_probabilities(agreed[other])
-    return found
+    result = log_probs.copy()
+    result[other] = _log_probabilities(agreed[other])
+    return result
 
 
 def _agree(agreed: np.ndarray, alone: np.ndarray, spellings: Sequence[Sequence[Place]]) -> None:
@@ -123,8 +126,13 @@ class _Places:
                 found.setdefault(tuple(self._words[slice(*short)]), tuple(self._words[slice(*long)]))
         return found
 
-    def names(self, found: Sequence[Place]) -> list[list[list[Place]]]:
-        """Every name among one type's mentions that has more than one place: its places, by spelling."""
+    def names(self, found: Sequence[Place], others: Sequence[Sequence[Place]]) -> list[list[list[Place]]]:
+        """Every name among one type's mentions that has more than one place: its places, by spelling.
+
+        Args:
+            found: mentions of the type.
+            others: those of each other type, sorted.
+        """
         mentioned = {tuple(self._words[first:last]) for first, last in found}
         linked = {
             short: long for short, long in self._long.items() if short in mentioned or long in mentioned
@@ -141,13 +149,25 @@ class _Places:
             places = [
                 (first, last)
                 for first, last in self._occurrences(spelling)
-                if not taken[first:last].any() and ((first, last) in exact or not marked[first:last].any())
+                if not taken[first:last].any()
+                and ((first, last) in exact or self._is_free(first, last, marked, others))
             ]
             for first, last in places:
                 taken[first:last] = True
             if places:
                 names[linked.get(spelling, spelling)].append(places)
         return [spellings for spellings in names.values() if sum(map(len, spellings)) > 1]
+
+    @staticmethod
+    def _is_free(first: int, last: int, marked: np.ndarray, others: Sequence[Sequence[Place]]) -> bool:
+        """Whether no word of a place is marked, and it is in no longer mention of another type."""
+        if marked[first:last].any():
+            return False
+        for one in others:
+            before = bisect_right(one, first, key=lambda place: place[0])
+            if before and one[before - 1][1] >= last and one[before - 1] != (first, last):
+                return False
+        return True
 
     def _occurrences(self, spelling: Words) -> list[Place]:
         """Where these words stand next to each other, no border between them and no word of two such places."""
