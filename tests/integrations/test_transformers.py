@@ -68,7 +68,9 @@ def saved(folder: Path, backbone: str, head: str = "shared", **settings) -> Path
 
 def asked(name: str | Path, dataset: str | None = "ncbi-disease", kind: str = "Disease"):
     """The labeler, reading a text in one piece, each word by its own likeliest tag, as a pipeline does."""
-    tagger = Vaner.from_pretrained(name, dtype="float32", fuse=False, decoding="argmax", max_words=10_000)
+    tagger = Vaner.from_pretrained(
+        name, dtype="float32", fuse=False, decoding="argmax", max_words=10_000, repeats=False
+    )
     return tagger, tagger.settings.template.render([kind], dataset)
 
 
