@@ -89,7 +89,7 @@ def words_of(
     read: list[Read] = []
     original = labeler.together
 
-    def kept(text, log_probs, tags, borders):
+    def kept(text, log_probs, tags, borders, **_):
         read.append((text, log_probs, tags, borders))
         return log_probs
 

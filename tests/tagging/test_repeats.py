@@ -107,6 +107,10 @@ def test_a_word_in_a_longer_mention_of_another_type_is_another_thing():
     dna = {first: (5,) + (5,) * 3 for first in proteins[1:4]}
     protein = {proteins[0]: (2, 2, 2), proteins[4]: (-1, -1, -1)}
     assert found(text, said(text, protein, dna)) == [["IL-2", "IL-2"], ["IL-2 gene"] * 3]
+    log_probs = said(text, protein, dna)
+    alone = together(text, log_probs[:1], decode.tags_of(log_probs[:1]))
+    apart = together(text, log_probs, decode.tags_of(log_probs), types_apart=True)
+    assert np.allclose(apart[:1], alone) and decode.tags_of(alone).sum() == 0, "IL-2 of the gene says no"
     # Of a mention that is as long nothing is known: types of several guidelines may have the same words.
     same = {first: (5, 5, 5) for first in proteins[1:4]}
     assert found(text, said(text, {proteins[0]: (2, 2, 2)}, same))[0] == []

@@ -484,7 +484,9 @@ class Vaner(Pushed):
             log_probs = one.log_probs
             if self.repeats:
                 tags = decode.tags_of(log_probs, starts, self.decoding)
-                log_probs = together(one.text, log_probs, tags, starts)
+                # A shared head is asked type by type, and answers one as if it were asked alone.
+                apart = self.settings.head == "shared"
+                log_probs = together(one.text, log_probs, tags, starts, types_apart=apart)
             found = decode.spans(
                 one.text.document,
                 one.text.offsets,

@@ -38,7 +38,14 @@ Words = tuple[str, ...]
 Place = tuple[int, int]
 
 
-def together(text: Text, log_probs: np.ndarray, tags: np.ndarray, borders: Iterable[int] = ()) -> np.ndarray:
+def together(
+    text: Text,
+    log_probs: np.ndarray,
+    tags: np.ndarray,
+    borders: Iterable[int] = (),
+    *,
+    types_apart: bool = False,
+) -> np.ndarray:
     """Log-probabilities in which the places of a name agree more.
 
     Args:
@@ -46,6 +53,7 @@ def together(text: Text, log_probs: np.ndarray, tags: np.ndarray, borders: Itera
         log_probs: of O, B, I as the model gives them, shape ``(types, words, 3)``.
         tags: what they come to, ``(types, words)``.
         borders: words that begin a unit or a block; no mention runs over one.
+        types_apart: look at no mention of another type, so that a type is found alike whatever else is asked.
 
     Returns:
         an array of the same shape; the same array where no name that was found has another place.
@@ -57,7 +65,7 @@ def together(text: Text, log_probs: np.ndarray, tags: np.ndarray, borders: Itera
     agreed = alone.copy()
     marked = [mentions(row) for row in tags]
     for row, found in enumerate(marked):
-        others = [one for number, one in enumerate(marked) if number != row and one]
+        others = [] if types_apart else [one for number, one in enumerate(marked) if number != row and one]
         for spellings in document.names(found, others):
             _agree(agreed[row], alone[row], spellings)
     other = (agreed != alone).any(axis=-1)
