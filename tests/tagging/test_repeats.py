@@ -210,7 +210,8 @@ def slowly(text: Text, log_probs: np.ndarray, borders: list[int]) -> np.ndarray:
             count = sum(map(len, by_spelling.values()))
             if count < 2:
                 continue
-            odds = log_probs[row, :, 1:].astype(np.float64) - log_probs[row, :, :1]
+            likely = np.maximum(log_probs[row].astype(np.float64), -10)
+            odds = likely[:, 1:] - likely[:, :1]
 
             def path(first, last, odds=odds):
                 return [odds[first, B - 1], *odds[first + 1 : last, I - 1]]
