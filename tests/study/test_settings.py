@@ -88,6 +88,11 @@ def test_a_wrong_file_is_refused(study, changed, said):
     assert "\n" not in str(error.value)
 
 
+def test_a_labelers_arm_may_read_every_place_of_a_name_by_itself(study):
+    file = study(arms={"one": {"kind": "labels", "tagging": {"repeats": False}}})
+    assert StudySettings.load(file).arms["one"].tagging == {"repeats": False}
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [

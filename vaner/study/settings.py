@@ -71,7 +71,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 # Options of taggers, by kind.
 _OF_BOTH = ("batch_tokens", "dtype", "device", "quantization", "max_words")
 _OPTIONS = {
-    LABELS: (*_OF_BOTH, "decoding", "kb"),
+    LABELS: (*_OF_BOTH, "decoding", "kb", "repeats"),
     GENERATES: (*_OF_BOTH, "batch_size"),
     PROMPTED: (*_OF_BOTH, "batch_size"),
     DICTIONARY: (),
