@@ -173,7 +173,8 @@ def check_tags(folder, like):
     assert found.keys() == wanted.keys() == set(SAMPLES)
     for name in SAMPLES:
         assert found[name]["documents"] == wanted[name]["documents"] == 3
-        assert found[name]["f1"] == pytest.approx(wanted[name]["f1"], abs=0.01)
+        # Of a model that has hardly learnt anything: one mention that it finds by chance is 0.017.
+        assert found[name]["f1"] == pytest.approx(wanted[name]["f1"], abs=0.03)
 
 
 @pytest.fixture(scope="module")
