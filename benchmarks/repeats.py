@@ -43,7 +43,7 @@ CORPORA = [
 SHARES = (0.3, 0.5, 0.7, 0.9, 1.0)
 CHOSEN = repeats.SHARE
 APART, NO_ABBREVIATIONS = "apart", f"{CHOSEN}, no abbreviations"
-Read = tuple[Text, np.ndarray, np.ndarray, list[int]]
+Read = tuple[Text, np.ndarray, np.ndarray, list[int], bool]
 
 
 def main() -> None:
@@ -89,8 +89,8 @@ def words_of(
     read: list[Read] = []
     original = labeler.together
 
-    def kept(text, log_probs, tags, borders, **_):
-        read.append((text, log_probs, tags, borders))
+    def kept(text, log_probs, tags, borders, *, types_apart):
+        read.append((text, log_probs, tags, borders, types_apart))
         return log_probs
 
     labeler.together = kept
@@ -116,7 +116,7 @@ def scored(gold: Sequence[Document], read: Sequence[Read], types: Sequence[str])
     for way in [*map(str, SHARES), NO_ABBREVIATIONS]:
         with_share(float(way.split(",")[0]), abbreviated=way != NO_ABBREVIATIONS)
         began = time.thread_time()
-        agreed = [repeats.together(*one) for one in read]
+        agreed = [repeats.together(*one, types_apart=types_apart) for *one, types_apart in read]
         if way == str(CHOSEN):
             seconds = time.thread_time() - began
         scores = metrics.score(
@@ -140,7 +140,7 @@ def with_share(share: float, abbreviated: bool = True) -> None:
 
 
 def spans(read: Read, types: Sequence[str], log_probs: np.ndarray) -> Document:
-    text, _, _, borders = read
+    text, _, _, borders, _ = read
     found = decode.spans(text.document, text.offsets, types, log_probs, unit_starts=borders)
     return text.document.with_spans(found)
 

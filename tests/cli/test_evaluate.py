@@ -495,6 +495,17 @@ def test_an_index_goes_to_the_model_and_into_the_protocol(tagger, index, capsys,
     assert "--kb kb.idx is for models, and kb:kb.idx is a dictionary" in capsys.readouterr().err
 
 
+def test_every_place_of_a_name_by_itself_goes_to_the_model_and_into_the_protocol(tagger, index, capsys):
+    words = ["--model", "m", "--corpus", "one", "--json", "scores.json", "--baseline", f"kb:{index}"]
+    assert evaluate(*words) == 0 and "repeats" not in tagger.options[-1][1]
+    assert not any("--no_repeats" in remark for remark in page()["protocol"]["remarks"])
+    assert evaluate(*words, "--no_repeats") == 0 and tagger.options[-1] == ("m", {"repeats": False})
+    assert "every place of a name is decided by itself (--no_repeats)" in page()["protocol"]["remarks"]
+    capsys.readouterr()
+    assert evaluate("--gold", "gold.pubtator", "--predictions", "found.conll", "--no_repeats") == 2
+    assert "--no_repeats belongs to --model" in capsys.readouterr().err
+
+
 def test_several_corpora_get_a_row_each_and_a_mean(tagger, capsys):
     assert evaluate("--model", "m", "--corpus", "one", "two", "--json", "scores.json") == 0
     assert tagger.asked == [(["Chemical", "Disease"], "first"), (["Disease"], "second")]

@@ -394,6 +394,8 @@ def _remarks(args: argparse.Namespace) -> list[str]:
             "of its length; every other word by itself in bin 1. Biased: wrong borders may turn right, and false "
             "positives can only hurt length 1; for comparison with figures published so"
         )
+    if args.no_repeats:
+        said.append("every place of a name is decided by itself (--no_repeats)")
     if args.kb:
         said.append(f"the model is told which names of {args.kb} the text has (--kb)")
     if args.baseline:
